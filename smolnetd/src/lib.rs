@@ -1,0 +1,17 @@
+//! The TCP/IP server: `ip`, `tcp`, `udp`, `icmp` and `netcfg` over the adapters under `network.*`.
+//!
+//! Everything but [`daemon`] and [`scheme`] is sans-IO: frames, calls, the time and random numbers come in as
+//! arguments; frames, answers and deadlines go out. No file here but those two names an operating system crate.
+//!
+//! ```text
+//! daemon ─ scheme ─ netcfg          the rim: requests and files
+//!            │
+//!          stack                    owns everything below; one packet's way in and out
+//!   ┌────────┼─────────┬────────┐
+//! socket   flow ── guard      route   sockets, TCP flows, what may not reach smoltcp, the one route table
+//!            │                  │
+//!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
+//! ```
+
+pub mod error;
+pub mod ports;

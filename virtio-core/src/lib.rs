@@ -1,0 +1,1 @@
+//! Virtqueues and the virtio PCI transport.
