@@ -13,5 +13,22 @@
 //!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
 //! ```
 
+mod adapters;
+pub mod config;
+pub mod counters;
+pub mod daemon;
+pub mod engine;
 pub mod error;
+pub mod flow;
+pub mod guard;
+mod files;
+pub mod icmp;
+pub mod ip;
+pub mod link;
+pub mod output;
 pub mod ports;
+pub mod route;
+mod scheme;
+pub mod secret;
+pub mod stack;
+pub mod socket;

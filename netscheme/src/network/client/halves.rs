@@ -1,0 +1,297 @@
+//! The two halves of an adapter: frames from the driver, frames to the driver.
+
+use core::ops::{Deref, DerefMut};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use libredox::Fd;
+use syscall::error::{EAGAIN, EBADF, EINTR, ENODEV, EWOULDBLOCK, Error};
+
+use crate::frame::{FrameSink, FrameSource, Slot};
+
+/// Frames that wait for the driver at most.
+const QUEUE_LIMIT: usize = 256;
+
+/// Room for one frame. Whole pages on page boundaries: the kernel lends those to the driver instead
+/// of copying them.
+#[repr(align(4096))]
+struct Page([u8; 4096]);
+
+#[repr(align(4096))]
+struct Pages([u8; 16 * 4096]);
+
+/// A buffer and the length of the frame in it.
+struct Buffer {
+    memory: Memory,
+    length: usize,
+}
+
+enum Memory {
+    Page(Box<Page>),
+    Pages(Box<Pages>),
+}
+
+impl Buffer {
+    fn new(capacity: usize) -> Self {
+        let memory = match capacity {
+            ..=4096 => Memory::Page(Box::new(Page([0; _]))),
+            _ => Memory::Pages(Box::new(Pages([0; _]))),
+        };
+        Self { memory, length: 0 }
+    }
+
+    fn all(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            Memory::Page(page) => &mut page.0,
+            Memory::Pages(pages) => &mut pages.0,
+        }
+    }
+
+    fn frame(&self) -> &[u8] {
+        let all: &[u8] = match &self.memory {
+            Memory::Page(page) => &page.0,
+            Memory::Pages(pages) => &pages.0,
+        };
+        all.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Frames from the driver.
+pub struct Receiver {
+    data: Arc<Fd>,
+    buffer: Buffer,
+    errors: u64,
+    failure: Option<Error>,
+}
+
+impl Receiver {
+    pub(super) fn new(data: Arc<Fd>, capacity: usize) -> Self {
+        Self {
+            data,
+            buffer: Buffer::new(capacity),
+            errors: 0,
+            failure: None,
+        }
+    }
+
+    /// Reads that failed.
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// The error by which the driver showed that it is gone, if it did: the adapter is of no more use.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
+    }
+}
+
+/// A received frame.
+pub struct Received<'a>(&'a [u8]);
+
+impl Deref for Received<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl FrameSource for Receiver {
+    type Frame<'a> = Received<'a>;
+
+    fn next_frame(&mut self) -> Option<Received<'_>> {
+        match read(self.data.raw(), self.buffer.all()) {
+            Ok(length) => {
+                self.buffer.length = length;
+                Some(Received(self.buffer.frame()))
+            }
+            Err(Error {
+                errno: EAGAIN | EWOULDBLOCK,
+            }) => None,
+            Err(error) => {
+                self.errors += 1;
+                self.failure = is_fatal(error).then_some(error).or(self.failure);
+                None
+            }
+        }
+    }
+}
+
+/// What a transmit side drops or refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransmitCounters {
+    /// Slots refused because the queue was full.
+    pub tx_queue_full: u64,
+    /// Frames that the driver refused.
+    pub tx_refused: u64,
+    /// Frames lost because the driver is gone.
+    pub tx_driver_gone: u64,
+}
+
+/// Frames to the driver: a bounded queue of buffers.
+pub struct Transmitter {
+    data: Arc<Fd>,
+    capacity: usize,
+    queue: VecDeque<Buffer>,
+    free: Vec<Buffer>,
+    /// The driver has no room; an event comes when it has.
+    blocked: bool,
+    counters: TransmitCounters,
+    failure: Option<Error>,
+}
+
+impl Transmitter {
+    pub(super) fn new(data: Arc<Fd>, capacity: usize) -> Self {
+        Self {
+            data,
+            capacity,
+            queue: VecDeque::new(),
+            free: Vec::new(),
+            blocked: false,
+            counters: TransmitCounters::default(),
+            failure: None,
+        }
+    }
+
+    /// Frames that wait for the driver.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether there is room for a frame.
+    pub fn has_room(&self) -> bool {
+        self.queue.len() < QUEUE_LIMIT && self.failure.is_none()
+    }
+
+    /// What was dropped or refused.
+    pub fn counters(&self) -> TransmitCounters {
+        self.counters
+    }
+
+    /// The error by which the driver showed that it is gone, if it did: the adapter is of no more use.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
+    }
+
+    /// The data file became writable: sends what waited for room.
+    pub fn on_writable(&mut self) {
+        self.blocked = false;
+        self.flush();
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure = Some(error);
+        self.counters.tx_driver_gone += self.queue.len() as u64;
+        self.free.extend(self.queue.drain(..));
+    }
+}
+
+/// Room for a frame to the driver.
+pub struct QueueSlot<'a> {
+    transmitter: &'a mut Transmitter,
+    /// Taken by commit, or by drop.
+    buffer: Option<Buffer>,
+}
+
+impl Deref for QueueSlot<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.buffer.as_ref().map(Buffer::frame).unwrap_or_default()
+    }
+}
+
+impl DerefMut for QueueSlot<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let Some(buffer) = &mut self.buffer else {
+            return &mut [];
+        };
+        let length = buffer.length;
+        buffer.all().get_mut(..length).unwrap_or_default()
+    }
+}
+
+impl Slot for QueueSlot<'_> {
+    fn commit(mut self) {
+        self.transmitter.queue.extend(self.buffer.take());
+    }
+}
+
+impl Drop for QueueSlot<'_> {
+    fn drop(&mut self) {
+        self.transmitter.free.extend(self.buffer.take());
+    }
+}
+
+impl FrameSink for Transmitter {
+    type Slot<'a> = QueueSlot<'a>;
+
+    fn slot(&mut self, length: usize) -> Option<QueueSlot<'_>> {
+        if length > self.capacity || self.failure.is_some() {
+            return None;
+        }
+        if self.queue.len() >= QUEUE_LIMIT && !self.blocked {
+            // Nobody has handed these over yet, so no event will say that there is room again.
+            self.flush();
+        }
+        if self.queue.len() >= QUEUE_LIMIT {
+            self.counters.tx_queue_full += 1;
+            return None;
+        }
+        let mut buffer = self
+            .free
+            .pop()
+            .unwrap_or_else(|| Buffer::new(self.capacity));
+        buffer.length = length;
+        Some(QueueSlot {
+            transmitter: self,
+            buffer: Some(buffer),
+        })
+    }
+
+    fn flush(&mut self) {
+        while !self.blocked
+            && let Some(buffer) = self.queue.front()
+        {
+            match write(self.data.raw(), buffer.frame()) {
+                Ok(_) => {}
+                Err(Error {
+                    errno: EAGAIN | EWOULDBLOCK,
+                }) => {
+                    self.blocked = true;
+                    return;
+                }
+                Err(error) if is_fatal(error) => return self.fail(error),
+                Err(_) => self.counters.tx_refused += 1,
+            }
+            self.free.extend(self.queue.pop_front());
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+/// Whether `error` says that the driver is gone.
+fn is_fatal(error: Error) -> bool {
+    matches!(error.errno, ENODEV | EBADF)
+}
+
+pub(super) fn read(fd: usize, buffer: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match libredox::call::read(fd, buffer).map_err(Error::from) {
+            Err(Error { errno: EINTR }) => {}
+            result => return result,
+        }
+    }
+}
+
+fn write(fd: usize, buffer: &[u8]) -> Result<usize, Error> {
+    loop {
+        match libredox::call::write(fd, buffer).map_err(Error::from) {
+            Err(Error { errno: EINTR }) => {}
+            result => return result,
+        }
+    }
+}

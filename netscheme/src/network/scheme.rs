@@ -1,0 +1,463 @@
+//! The files of one adapter, as the driver serves them. Knows nothing of sockets and events.
+
+use core::fmt::Write;
+
+use redox_scheme::scheme::SchemeSync;
+use redox_scheme::{CallerCtx, OpenResult};
+use syscall::Stat;
+use syscall::dirent::{DirentBuf, DirentKind};
+use syscall::error::{
+    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOENT, ENOTDIR, EWOULDBLOCK, Error,
+    Result,
+};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_DIRECTORY, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
+use syscall::schemev2::NewFdFlags;
+
+use crate::directory;
+use crate::frame::{ETHERNET_HEADER, LinkState, VLAN_TAG};
+use crate::handles::Handles;
+use crate::network::server::{Full, Nic};
+use crate::readiness::Readiness;
+use crate::server::Scheme;
+
+/// Files of one adapter that may be open at a time.
+const HANDLE_LIMIT: usize = 256;
+
+/// What the scheme drops, refuses or cuts, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counters {
+    rx_no_reader: u64,
+    rx_truncated: u64,
+    tx_too_short: u64,
+    tx_too_long: u64,
+}
+
+pub(super) struct NetworkScheme<N> {
+    name: String,
+    pub(super) nic: N,
+    handles: Handles<Handle>,
+    /// What the tree's root is called.
+    pub(super) root: usize,
+    /// The handle that frames are for: two readers would steal them from each other.
+    reader: Option<usize>,
+    counters: Counters,
+    /// Frames were queued since the last doorbell.
+    doorbell: bool,
+}
+
+struct Handle {
+    node: Node,
+    /// Open flags, with what `fcntl` made of them.
+    flags: usize,
+    readiness: Readiness,
+}
+
+enum Node {
+    Root,
+    Data,
+    Mac,
+    Text(Text),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Mtu,
+    Link,
+    Stats,
+}
+
+/// A text being read.
+struct Text {
+    source: Source,
+    contents: String,
+    /// Bytes read so far; `None` when the next read begins anew.
+    at: Option<usize>,
+    /// The link's state as read last.
+    link: Option<LinkState>,
+}
+
+/// The files beside the data.
+const NODES: [&str; 4] = ["mac", "mtu", "link", "stats"];
+
+impl<N: Nic> NetworkScheme<N> {
+    pub(super) fn new(name: String, nic: N) -> Self {
+        let mut handles = Handles::new(HANDLE_LIMIT);
+        let root = Handle {
+            node: Node::Root,
+            flags: 0,
+            readiness: Readiness::default(),
+        };
+        // The first handle of a table that is empty: there is room.
+        let root = handles.insert(root).unwrap_or_default();
+        Self {
+            name,
+            nic,
+            handles,
+            root,
+            reader: None,
+            counters: Counters::default(),
+            doorbell: false,
+        }
+    }
+
+    pub(super) fn data_handles(&self) -> impl Iterator<Item = usize> {
+        let data = self
+            .handles
+            .iter()
+            .filter(|(_, handle)| matches!(handle.node, Node::Data));
+        data.map(|(id, _)| id)
+    }
+
+    /// Ends a turn: frames that nobody will read go back to the device, frames queued go out.
+    pub(super) fn settle(&mut self) {
+        if self.reader.is_none() {
+            while self.nic.receive().is_some() {
+                self.counters.rx_no_reader += 1;
+            }
+        }
+        if core::mem::take(&mut self.doorbell) {
+            self.nic.flush();
+        }
+    }
+
+    /// What to post to whom.
+    pub(super) fn edges(&mut self, arrived: EventFlags) -> Vec<(usize, EventFlags)> {
+        let Self {
+            nic,
+            handles,
+            reader,
+            ..
+        } = self;
+        let edges = handles.iter_mut().map(|(id, handle)| {
+            let ready = ready(nic, *reader == Some(id), handle);
+            let edge = match &handle.node {
+                Node::Data => handle.readiness.arrived(ready, arrived),
+                // The card's state may change at any moment, so every look may be news.
+                Node::Text(Text {
+                    source: Source::Link,
+                    ..
+                }) => handle.readiness.arrived(ready, EventFlags::EVENT_READ),
+                Node::Root | Node::Mac | Node::Text(_) => handle.readiness.update(ready),
+            };
+            (id, edge)
+        });
+        edges.filter(|(_, flags)| !flags.is_empty()).collect()
+    }
+
+    fn handle(&self, id: usize) -> Result<&Handle> {
+        self.handles.get(id).ok_or(Error::new(EBADF))
+    }
+
+    fn node(path: &str, flags: usize) -> Result<Node> {
+        let text = |source| {
+            Node::Text(Text {
+                source,
+                contents: String::new(),
+                at: None,
+                link: None,
+            })
+        };
+        let node = match path.trim_matches('/') {
+            "" if flags & O_DIRECTORY != 0 => return Ok(Node::Root),
+            "" => Node::Data,
+            "mac" => Node::Mac,
+            "mtu" => text(Source::Mtu),
+            "link" => text(Source::Link),
+            "stats" => text(Source::Stats),
+            _ => return Err(Error::new(ENOENT)),
+        };
+        match flags & O_DIRECTORY {
+            0 => Ok(node),
+            _ => Err(Error::new(ENOTDIR)),
+        }
+    }
+
+    /// One frame into `buffer`; a frame that is longer is cut, as by any datagram socket.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let Some(frame) = self.nic.receive() else {
+            return Err(Error::new(EWOULDBLOCK));
+        };
+        if frame.len() > buffer.len() {
+            self.counters.rx_truncated += 1;
+        }
+        let pairs = buffer.len().min(frame.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..pairs), frame.get(..pairs)) {
+            to.copy_from_slice(from);
+        }
+        Ok(pairs)
+    }
+
+    fn transmit(&mut self, frame: &[u8]) -> Result<usize> {
+        if frame.len() < ETHERNET_HEADER {
+            self.counters.tx_too_short += 1;
+            return Err(Error::new(EINVAL));
+        }
+        let longest = usize::from(self.nic.mtu()) + ETHERNET_HEADER;
+        if frame.len() > longest + if is_tagged(frame) { VLAN_TAG } else { 0 } {
+            self.counters.tx_too_long += 1;
+            return Err(Error::new(EMSGSIZE));
+        }
+        self.nic
+            .transmit(frame)
+            .map_err(|Full| Error::new(EWOULDBLOCK))?;
+        self.doorbell = true;
+        Ok(frame.len())
+    }
+
+    /// The client of `id` read or wrote, with this result.
+    fn acted(&mut self, id: usize, flags: EventFlags, result: &Result<usize>) {
+        let Some(handle) = self.handles.get_mut(id) else {
+            return;
+        };
+        match result {
+            Err(Error { errno: EWOULDBLOCK }) => handle.readiness.would_block(flags),
+            _ => handle.readiness.acted(flags),
+        }
+    }
+
+    fn render(&self, source: Source) -> String {
+        let Counters {
+            rx_no_reader,
+            rx_truncated,
+            tx_too_short,
+            tx_too_long,
+        } = self.counters;
+        match source {
+            Source::Mtu => format!("{}\n", self.nic.mtu()),
+            Source::Link => format!("{}\n", self.nic.link()),
+            Source::Stats => {
+                let own = [
+                    ("rx_no_reader", rx_no_reader),
+                    ("rx_truncated", rx_truncated),
+                    ("tx_too_short", tx_too_short),
+                    ("tx_too_long", tx_too_long),
+                ];
+                self.nic
+                    .stats()
+                    .chain(own)
+                    .fold(String::new(), |mut text, (name, value)| {
+                        // Writing to a string does not fail.
+                        let _ = writeln!(text, "{name} {value}");
+                        text
+                    })
+            }
+        }
+    }
+
+    fn read_text(&mut self, id: usize, buffer: &mut [u8]) -> Result<usize> {
+        let Node::Text(Text { source, at, .. }) = self.handle(id)?.node else {
+            return Err(Error::new(EBADF));
+        };
+        let fresh = at.is_none().then(|| (self.render(source), self.nic.link()));
+        let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
+        handle.readiness.acted(EventFlags::EVENT_READ);
+        let Node::Text(text) = &mut handle.node else {
+            return Err(Error::new(EBADF));
+        };
+        if let Some((contents, link)) = fresh {
+            (text.contents, text.link) = (contents, Some(link));
+        }
+        let at = text.at.unwrap_or(0);
+        let length = directory::read_at(text.contents.as_bytes(), at as u64, buffer);
+        text.at = (length > 0 || buffer.is_empty()).then_some(at + length);
+        Ok(length)
+    }
+}
+
+/// What of `handle` is ready now.
+fn ready<N: Nic>(nic: &mut N, reader: bool, handle: &Handle) -> EventFlags {
+    match &handle.node {
+        Node::Root => EventFlags::empty(),
+        Node::Data => {
+            let mut ready = EventFlags::empty();
+            ready.set(EventFlags::EVENT_READ, reader && nic.can_receive());
+            ready.set(
+                EventFlags::EVENT_WRITE,
+                handle.flags & O_WRONLY != 0 && nic.can_transmit(),
+            );
+            ready
+        }
+        Node::Text(Text {
+            source: Source::Link,
+            link,
+            ..
+        }) if *link == Some(nic.link()) => EventFlags::empty(),
+        Node::Mac | Node::Text(_) => EventFlags::EVENT_READ,
+    }
+}
+
+/// Whether a VLAN tag follows the addresses (IEEE 802.1Q, 9.3; both tag types).
+fn is_tagged(frame: &[u8]) -> bool {
+    matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]))
+}
+
+impl<N: Nic> SchemeSync for NetworkScheme<N> {
+    fn openat(
+        &mut self,
+        dir: usize,
+        path: &str,
+        flags: usize,
+        fcntl_flags: u32,
+        caller: &CallerCtx,
+    ) -> Result<OpenResult> {
+        if !matches!(self.handle(dir)?.node, Node::Root) {
+            return Err(Error::new(ENOTDIR));
+        }
+        if caller.uid != 0 {
+            return Err(Error::new(EACCES));
+        }
+        let node = Self::node(path, flags)?;
+        let reads = matches!(node, Node::Data) && flags & O_RDONLY != 0;
+        if reads && self.reader.is_some() {
+            return Err(Error::new(EBUSY));
+        }
+        // Only `mac` has a position, as upstream's drivers have it.
+        let positioned = match node {
+            Node::Mac => NewFdFlags::POSITIONED,
+            _ => NewFdFlags::empty(),
+        };
+        let handle = Handle {
+            node,
+            flags: flags | fcntl_flags as usize,
+            readiness: Readiness::default(),
+        };
+        let number = self
+            .handles
+            .insert(handle)
+            .map_err(|_| Error::new(EMFILE))?;
+        if reads {
+            self.reader = Some(number);
+        }
+        Ok(OpenResult::ThisScheme {
+            number,
+            flags: positioned,
+        })
+    }
+
+    fn read(
+        &mut self,
+        id: usize,
+        buffer: &mut [u8],
+        offset: u64,
+        _flags: u32,
+        _caller: &CallerCtx,
+    ) -> Result<usize> {
+        match self.handle(id)?.node {
+            Node::Root => Err(Error::new(EISDIR)),
+            Node::Data if self.reader != Some(id) => Err(Error::new(EBADF)),
+            Node::Data => {
+                let result = self.receive(buffer);
+                self.acted(id, EventFlags::EVENT_READ, &result);
+                result
+            }
+            Node::Mac => Ok(directory::read_at(&self.nic.mac().0, offset, buffer)),
+            Node::Text(_) => self.read_text(id, buffer),
+        }
+    }
+
+    fn write(
+        &mut self,
+        id: usize,
+        buffer: &[u8],
+        _offset: u64,
+        _flags: u32,
+        _caller: &CallerCtx,
+    ) -> Result<usize> {
+        let handle = self.handle(id)?;
+        match handle.node {
+            Node::Data if handle.flags & O_WRONLY != 0 => {
+                let result = self.transmit(buffer);
+                self.acted(id, EventFlags::EVENT_WRITE, &result);
+                result
+            }
+            Node::Data => Err(Error::new(EBADF)),
+            Node::Root | Node::Mac | Node::Text(_) => Err(Error::new(EINVAL)),
+        }
+    }
+
+    fn fevent(&mut self, id: usize, flags: EventFlags, _caller: &CallerCtx) -> Result<EventFlags> {
+        let reader = self.reader == Some(id);
+        let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
+        let ready = ready(&mut self.nic, reader, handle);
+        Ok(handle.readiness.watch(flags, ready))
+    }
+
+    fn fcntl(
+        &mut self,
+        id: usize,
+        command: usize,
+        argument: usize,
+        _caller: &CallerCtx,
+    ) -> Result<usize> {
+        let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
+        match command {
+            F_GETFL => Ok(handle.flags),
+            F_SETFL => {
+                let kept = handle.flags & !O_FCNTL_MASK;
+                handle.flags = kept | (argument & O_FCNTL_MASK);
+                Ok(0)
+            }
+            _ => Err(Error::new(EINVAL)),
+        }
+    }
+
+    fn fpath(&mut self, id: usize, buffer: &mut [u8], _caller: &CallerCtx) -> Result<usize> {
+        let node = match &self.handle(id)?.node {
+            Node::Root | Node::Data => "",
+            Node::Mac => "mac",
+            Node::Text(Text {
+                source: Source::Mtu,
+                ..
+            }) => "mtu",
+            Node::Text(Text {
+                source: Source::Link,
+                ..
+            }) => "link",
+            Node::Text(Text {
+                source: Source::Stats,
+                ..
+            }) => "stats",
+        };
+        Ok(directory::path(buffer, &self.name, node))
+    }
+
+    fn fstat(&mut self, id: usize, stat: &mut Stat, _caller: &CallerCtx) -> Result<()> {
+        match &self.handle(id)?.node {
+            Node::Root => directory::stat_directory(stat, 0o500),
+            Node::Data => directory::stat_file(stat, 0o600, 0),
+            Node::Mac => directory::stat_file(stat, 0o400, 6),
+            Node::Text(text) => {
+                let size = self.render(text.source).len() as u64;
+                directory::stat_file(stat, 0o400, size);
+            }
+        }
+        Ok(())
+    }
+
+    fn getdents<'buf>(
+        &mut self,
+        id: usize,
+        buffer: DirentBuf<&'buf mut [u8]>,
+        opaque: u64,
+    ) -> Result<DirentBuf<&'buf mut [u8]>> {
+        match self.handle(id)?.node {
+            Node::Root => {
+                let entries = NODES.iter().map(|name| (*name, DirentKind::Regular));
+                directory::list(buffer, opaque, entries)
+            }
+            _ => Err(Error::new(ENOTDIR)),
+        }
+    }
+
+    fn on_close(&mut self, id: usize) {
+        self.handles.remove(id);
+        if self.reader == Some(id) {
+            self.reader = None;
+        }
+    }
+}
+
+impl<N: Nic> Scheme for NetworkScheme<N> {}
+
+#[cfg(test)]
+mod tests;

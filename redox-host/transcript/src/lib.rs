@@ -1,0 +1,1 @@
+//! Exercises the scheme protocol.

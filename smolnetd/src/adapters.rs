@@ -1,0 +1,257 @@
+//! The adapters under `/scheme/network.*`, as links of the stack.
+
+use std::collections::BTreeMap;
+
+use netscheme::frame::{FrameSink, FrameSource, LinkState, Mac, Slot};
+use netscheme::network::client::{Adapter, Control, Receiver, Transmitter};
+use smoltcp::time::Instant;
+
+use crate::link::{LinkConfig, LinkKind};
+use crate::ports::{LinkId, Ports};
+use crate::stack::Stack;
+
+/// Frames taken from one adapter before others have their turn.
+const FRAMES_PER_TURN: usize = 256;
+/// Adapters that are remembered; more are left alone.
+pub(crate) const MOST_ADAPTERS: usize = 64;
+
+/// The transmit sides.
+#[derive(Default)]
+pub(crate) struct Transmitters(BTreeMap<LinkId, Transmitter>);
+
+impl Ports for Transmitters {
+    fn has_room(&self, link: LinkId) -> bool {
+        self.0.get(&link).is_some_and(Transmitter::has_room)
+    }
+
+    fn send<R>(
+        &mut self,
+        link: LinkId,
+        length: usize,
+        write: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let mut slot = self.0.get_mut(&link)?.slot(length)?;
+        let result = write(&mut slot);
+        slot.commit();
+        Some(result)
+    }
+}
+
+impl Transmitters {
+    /// Hands what was written to the drivers. A link that was full and has room again is told to the stack; the
+    /// answer says whether there was one.
+    pub(crate) fn flush(&mut self, stack: &mut Stack) -> bool {
+        let mut room = false;
+        for (link, transmitter) in &mut self.0 {
+            let was_full = !transmitter.has_room();
+            transmitter.flush();
+            if was_full && transmitter.has_room() {
+                stack.room_again(*link);
+                room = true;
+            }
+        }
+        room
+    }
+
+    fn failed(&self, link: LinkId) -> bool {
+        self.0
+            .get(&link)
+            .is_some_and(|transmitter| transmitter.failure().is_some())
+    }
+}
+
+/// One adapter, present or remembered.
+struct Entry {
+    /// The driver's name for it: the scheme's without `network.`.
+    driver: String,
+    mac: Mac,
+    mtu: u16,
+    /// None while its driver is gone.
+    live: Option<Live>,
+}
+
+struct Live {
+    control: Control,
+    receiver: Receiver,
+    readable: bool,
+}
+
+/// All adapters, by their links.
+#[derive(Default)]
+pub(crate) struct Adapters {
+    entries: BTreeMap<LinkId, Entry>,
+}
+
+impl Adapters {
+    /// Takes a driver's adapter in. One that was here before keeps its link, and with it name, addresses and
+    /// connections, unless it is another device now. The answer is the link, and whether it is new to the stack.
+    pub(crate) fn attach(
+        &mut self,
+        adapter: Adapter,
+        stack: &mut Stack,
+        transmitters: &mut Transmitters,
+        now: Instant,
+    ) -> Option<(LinkId, bool)> {
+        let (control, receiver, transmitter) = adapter.split();
+        let driver = control.name().to_owned();
+        let (mac, mtu) = (control.mac(), control.mtu());
+        let known = self
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.driver == driver)
+            .map(|(&link, entry)| (link, entry.mac == mac && entry.mtu == mtu));
+        let up = control.link().up;
+        let (link, fresh) = match known {
+            Some((link, true)) => (link, false),
+            Some((link, false)) => {
+                let name = stack.link(link).map(|link| link.name().to_owned());
+                self.entries.remove(&link);
+                stack.remove_link(now, link);
+                (add(stack, name, mac, mtu, now), true)
+            }
+            None if self.entries.len() >= MOST_ADAPTERS => return None,
+            None => (add(stack, None, mac, mtu, now), true),
+        };
+        let live = Live {
+            control,
+            receiver,
+            readable: true,
+        };
+        let entry = Entry {
+            driver,
+            mac,
+            mtu,
+            live: Some(live),
+        };
+        self.entries.insert(link, entry);
+        transmitters.0.insert(link, transmitter);
+        stack.set_link_up(now, link, up);
+        Some((link, fresh))
+    }
+
+    /// The adapters whose drivers have gone: their links are down from here on. The answer names the drivers, so that
+    /// they are looked for again.
+    pub(crate) fn detach_failed(
+        &mut self,
+        stack: &mut Stack,
+        transmitters: &mut Transmitters,
+        now: Instant,
+    ) -> Vec<String> {
+        let mut gone = Vec::new();
+        for (&link, entry) in &mut self.entries {
+            let Some(live) = &entry.live else { continue };
+            if live.receiver.failure().is_some() || transmitters.failed(link) {
+                entry.live = None;
+                transmitters.0.remove(&link);
+                stack.set_link_up(now, link, false);
+                gone.push(entry.driver.clone());
+            }
+        }
+        gone
+    }
+
+    /// The descriptors of an adapter to watch: for frames, and for the link's state.
+    pub(crate) fn control(&self, link: LinkId) -> Option<&Control> {
+        self.entries
+            .get(&link)?
+            .live
+            .as_ref()
+            .map(|live| &live.control)
+    }
+
+    /// The data file became readable or writable.
+    pub(crate) fn on_data_event(
+        &mut self,
+        link: LinkId,
+        flags: syscall::EventFlags,
+        stack: &mut Stack,
+        transmitters: &mut Transmitters,
+    ) {
+        if flags.contains(syscall::EventFlags::EVENT_READ)
+            && let Some(live) = self.live(link)
+        {
+            live.readable = true;
+        }
+        if flags.contains(syscall::EventFlags::EVENT_WRITE)
+            && let Some(transmitter) = transmitters.0.get_mut(&link)
+        {
+            let was_full = !transmitter.has_room();
+            transmitter.on_writable();
+            if was_full && transmitter.has_room() {
+                stack.room_again(link);
+            }
+        }
+    }
+
+    /// The link's state changed.
+    pub(crate) fn on_link_event(&mut self, link: LinkId, stack: &mut Stack, now: Instant) {
+        if let Some(live) = self.live(link) {
+            let LinkState { up, .. } = live.control.on_link_event();
+            stack.set_link_up(now, link, up);
+        }
+    }
+
+    /// Looks at every adapter, whether it said something or not: one whose driver died says nothing.
+    pub(crate) fn look_at_all(&mut self) {
+        let live = self.entries.values_mut().filter_map(|e| e.live.as_mut());
+        live.for_each(|live| live.readable = true);
+    }
+
+    /// Hands received frames to the stack, from each adapter a turn's worth. True when more may be waiting.
+    pub(crate) fn receive(
+        &mut self,
+        stack: &mut Stack,
+        transmitters: &mut Transmitters,
+        now: Instant,
+    ) -> bool {
+        let mut more = false;
+        for (&link, entry) in &mut self.entries {
+            let Some(live) = entry.live.as_mut().filter(|live| live.readable) else {
+                continue;
+            };
+            for _ in 0..FRAMES_PER_TURN {
+                match live.receiver.next_frame() {
+                    Some(frame) => stack.handle_frame(now, link, &frame, transmitters),
+                    None => {
+                        live.readable = false;
+                        break;
+                    }
+                }
+            }
+            more |= live.readable;
+        }
+        more
+    }
+
+    /// The speed that the driver reports, in Mbit/s.
+    pub(crate) fn speed_mbps(&self, link: LinkId) -> Option<u32> {
+        self.control(link)?.link().speed_mbps
+    }
+
+    /// The driver's counters.
+    pub(crate) fn stats(&self, link: LinkId) -> Vec<(String, u64)> {
+        self.control(link).map_or_else(Vec::new, Control::stats)
+    }
+
+    fn live(&mut self, link: LinkId) -> Option<&mut Live> {
+        self.entries.get_mut(&link)?.live.as_mut()
+    }
+}
+
+/// Adds a link under its old name, or the first free `ethN`.
+fn add(stack: &mut Stack, name: Option<String>, mac: Mac, mtu: u16, now: Instant) -> LinkId {
+    let free = || {
+        (0..=MOST_ADAPTERS)
+            .map(|n| format!("eth{n}"))
+            .find(|name| stack.link_by_name(name).is_none())
+            .unwrap_or_default()
+    };
+    let config = LinkConfig {
+        name: name.unwrap_or_else(free),
+        mac: mac.0,
+        mtu,
+        up: false,
+        kind: LinkKind::Ethernet,
+    };
+    stack.add_link(now, config)
+}

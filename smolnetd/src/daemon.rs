@@ -1,0 +1,509 @@
+//! The daemon: one event queue, five schemes, the adapters, and the stack between them.
+//!
+//! A turn: take requests and frames, let the stack do what is due, answer the calls whose sockets changed, hand
+//! frames and answers over, and look again until nothing is left; only then sleep, until the next event or deadline.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use netscheme::network::announce::Announcements;
+use netscheme::network::client::Adapter;
+use netscheme::network::discover::{Discovery, Namespace};
+use netscheme::reactor::{Event, Reactor};
+use netscheme::server::{ServerError, StartError};
+use netscheme::{Server, clock};
+use smoltcp::time::Instant;
+use syscall::error::Error;
+use syscall::flag::EventFlags;
+
+use crate::adapters::{Adapters, Transmitters};
+use crate::config::{self, StaticConfig};
+use crate::error::SocketError;
+use crate::files::EtcNet;
+use crate::link::AddressOrigin;
+use crate::ports::LinkId;
+use crate::route::{Origin, RouteSpec};
+use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
+use crate::scheme::{Kind, SocketScheme, View};
+use crate::stack::{Change, Limits, Stack};
+
+/// Why the daemon could not start or go on.
+#[derive(Debug)]
+pub enum DaemonError {
+    /// A scheme could not be started; most often, another instance runs.
+    Start(StartError),
+    /// A scheme failed.
+    Server {
+        /// Its name.
+        scheme: &'static str,
+        /// How.
+        error: ServerError,
+    },
+    /// The system refused something that the daemon cannot do without.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The answer.
+        error: Error,
+    },
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DaemonError::Start(error) => error.fmt(f),
+            DaemonError::Server { scheme, error } => write!(f, "/scheme/{scheme}: {error}"),
+            DaemonError::System { doing, error } => write!(f, "{doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {}
+
+fn failed(doing: &'static str) -> impl Fn(Error) -> DaemonError {
+    move |error| DaemonError::System { doing, error }
+}
+
+/// Events carry the number of what they are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Server(usize),
+    Netcfg,
+    Announcement,
+    Data(LinkId),
+    LinkState(LinkId),
+}
+
+/// Tokens below are not adapters'.
+const FIRST_ADAPTER_TOKEN: usize = 16;
+const NETCFG_TOKEN: usize = 8;
+const ANNOUNCEMENT_TOKEN: usize = 9;
+
+impl Token {
+    fn number(self) -> usize {
+        match self {
+            Token::Server(index) => index,
+            Token::Netcfg => NETCFG_TOKEN,
+            Token::Announcement => ANNOUNCEMENT_TOKEN,
+            Token::Data(link) => FIRST_ADAPTER_TOKEN + 2 * link.0 as usize,
+            Token::LinkState(link) => FIRST_ADAPTER_TOKEN + 2 * link.0 as usize + 1,
+        }
+    }
+
+    fn from_number(number: usize) -> Option<Token> {
+        let Some(adapter) = number.checked_sub(FIRST_ADAPTER_TOKEN) else {
+            return match number {
+                NETCFG_TOKEN => Some(Token::Netcfg),
+                ANNOUNCEMENT_TOKEN => Some(Token::Announcement),
+                index => Some(Token::Server(index)),
+            };
+        };
+        let link = LinkId(u32::try_from(adapter / 2).ok()?);
+        Some(match adapter % 2 {
+            0 => Token::Data(link),
+            _ => Token::LinkState(link),
+        })
+    }
+}
+
+/// A scheme and its server.
+struct Served<S> {
+    server: Server,
+    scheme: S,
+    /// Requests may be waiting.
+    ready: bool,
+}
+
+struct Daemon {
+    reactor: Reactor,
+    stack: Stack,
+    adapters: Adapters,
+    transmitters: Transmitters,
+    sockets: Vec<Served<SocketScheme>>,
+    netcfg: Served<NetcfgScheme>,
+    namespace: Namespace,
+    discovery: Discovery,
+    announcements: Announcements,
+    etc_net: Option<EtcNet>,
+    /// What the files say; its address goes to the first adapter.
+    static_config: StaticConfig,
+    /// What `/etc/net/dns` holds.
+    written_resolvers: Vec<IpAddr>,
+    changes: Vec<Change>,
+}
+
+/// Runs the server until its schemes fail. `init_notify` is the value of `INIT_NOTIFY`, the descriptor by which init
+/// hears that all schemes are registered.
+///
+/// # Errors
+/// Why it could not start, or go on.
+pub fn run(init_notify: Option<&str>) -> Result<(), DaemonError> {
+    let mut daemon = Daemon::start()?;
+    match netscheme::daemon::ready(init_notify) {
+        Ok(()) => {}
+        Err(reason) => log::debug!("{reason}"),
+    }
+    netscheme::daemon::enter_null_namespace().map_err(failed("entering the null namespace"))?;
+    daemon.look_for_adapters();
+    daemon.run()
+}
+
+/// The time as the stack counts it.
+fn now() -> (netscheme::Instant, Instant) {
+    let now = clock::now();
+    (now, Instant::from_micros(i64::try_from(now.micros()).unwrap_or(i64::MAX)))
+}
+
+impl Daemon {
+    fn start() -> Result<Daemon, DaemonError> {
+        let seed = netscheme::random::seed().map_err(failed("reading /scheme/rand"))?;
+        let (_, now) = now();
+        let mut stack = Stack::new(seed, Limits::default(), now);
+        let etc_net = EtcNet::open();
+        let (static_config, complaints) =
+            config::parse(&etc_net.as_ref().map(EtcNet::read_all).unwrap_or_default());
+        for complaint in complaints {
+            log::warn!("{complaint}");
+        }
+        let resolvers = static_config.resolvers.clone();
+        match static_config.address {
+            Some(_) => stack.set_resolvers(resolvers.clone()),
+            None => stack.set_fallback_resolvers(resolvers.clone()),
+        }
+        let reactor = Reactor::new().map_err(failed("opening an event queue"))?;
+        let namespace = Namespace::current().map_err(failed("opening the list of schemes"))?;
+        let announcements = Announcements::new().map_err(failed("opening a pipe"))?;
+        Ok(Daemon {
+            sockets: start_sockets(&reactor)?,
+            netcfg: start_netcfg(&reactor, &announcements)?,
+            reactor,
+            stack,
+            adapters: Adapters::default(),
+            transmitters: Transmitters::default(),
+            namespace,
+            discovery: Discovery::default(),
+            announcements,
+            etc_net,
+            static_config,
+            written_resolvers: resolvers,
+            changes: Vec::new(),
+        })
+    }
+
+    fn run(&mut self) -> Result<(), DaemonError> {
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            while self.turn()? {}
+            let deadline = self.deadline();
+            self.reactor
+                .wait(deadline, &mut events)
+                .map_err(failed("waiting for events"))?;
+            for event in &events {
+                self.note(*event);
+            }
+        }
+    }
+
+    /// Remembers what an event is about.
+    fn note(&mut self, event: Event) {
+        let (_, now) = now();
+        match Token::from_number(event.token) {
+            Some(Token::Server(index)) => {
+                if let Some(served) = self.sockets.get_mut(index) {
+                    served.ready = true;
+                }
+            }
+            Some(Token::Netcfg) => self.netcfg.ready = true,
+            Some(Token::Announcement) => {
+                self.announcements.take();
+                // A driver that died said nothing; perhaps this is its successor.
+                self.adapters.look_at_all();
+                self.receive(now);
+                self.look_for_adapters();
+            }
+            Some(Token::Data(link)) => {
+                let (stack, ports) = (&mut self.stack, &mut self.transmitters);
+                self.adapters.on_data_event(link, event.flags, stack, ports);
+            }
+            Some(Token::LinkState(link)) => {
+                self.adapters.on_link_event(link, &mut self.stack, now);
+            }
+            None => {}
+        }
+    }
+
+    /// One round of work; true when there may be more.
+    fn turn(&mut self) -> Result<bool, DaemonError> {
+        let (clock, now) = now();
+        let mut more = self.serve(clock, now)?;
+        more |= self.receive(now);
+        more |= self.stack.poll(now, &mut self.transmitters);
+        more |= self.transmitters.flush(&mut self.stack);
+        more |= self.apply_changes(now);
+        self.answer()?;
+        Ok(more)
+    }
+
+    fn deadline(&self) -> Option<netscheme::Instant> {
+        let stack = self.stack.next_deadline().map(|at| {
+            netscheme::Instant::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
+        });
+        let servers = self.sockets.iter().map(|served| &served.server);
+        servers
+            .filter_map(Server::next_deadline)
+            .chain(stack)
+            .min()
+    }
+
+    /// Takes requests. Calls whose time is over are answered too.
+    fn serve(&mut self, clock: netscheme::Instant, now: Instant) -> Result<bool, DaemonError> {
+        let mut more = false;
+        for served in &mut self.sockets {
+            let name = served.scheme.kind().name();
+            let mut view = View {
+                scheme: &mut served.scheme,
+                stack: &mut self.stack,
+                ports: &mut self.transmitters,
+                now,
+            };
+            if core::mem::take(&mut served.ready) {
+                let done = served.server.serve(&mut view, clock);
+                served.ready = done
+                    .map_err(|error| DaemonError::Server {
+                        scheme: name,
+                        error,
+                    })?
+                    .more;
+                more |= served.ready;
+            }
+            served.server.expire(&mut view, clock);
+        }
+        if core::mem::take(&mut self.netcfg.ready) {
+            let mut view = NetcfgView {
+                scheme: &mut self.netcfg.scheme,
+                stack: &mut self.stack,
+                adapters: &self.adapters,
+                wakeups: self.reactor.wakeups(),
+                now,
+            };
+            let done = self.netcfg.server.serve(&mut view, clock);
+            self.netcfg.ready = done
+                .map_err(|error| DaemonError::Server {
+                    scheme: "netcfg",
+                    error,
+                })?
+                .more;
+            more |= self.netcfg.ready;
+        }
+        Ok(more)
+    }
+
+    /// Takes frames; adapters whose drivers have gone go down.
+    fn receive(&mut self, now: Instant) -> bool {
+        let more = self
+            .adapters
+            .receive(&mut self.stack, &mut self.transmitters, now);
+        let gone = self
+            .adapters
+            .detach_failed(&mut self.stack, &mut self.transmitters, now);
+        for driver in gone {
+            log::warn!("the driver of {driver} has ended; its link is down until it is back");
+            self.discovery.forget(&driver);
+        }
+        more
+    }
+
+    /// Answers the calls, and tells the watchers, of everything that changed. True if something did: the stack may
+    /// have more to do now.
+    fn apply_changes(&mut self, now: Instant) -> bool {
+        let mut changes = core::mem::take(&mut self.changes);
+        self.stack.take_changes(&mut changes);
+        let changed = !changes.is_empty();
+        for change in changes.drain(..) {
+            if let Change::Socket(socket) = change {
+                for served in &mut self.sockets {
+                    let mut view = View {
+                        scheme: &mut served.scheme,
+                        stack: &mut self.stack,
+                        ports: &mut self.transmitters,
+                        now,
+                    };
+                    for number in view.scheme.users(socket).to_vec() {
+                        served.server.retry(&mut view, number);
+                        let flags = view.changed(number);
+                        served.server.post(number, flags);
+                    }
+                }
+                continue;
+            }
+            for (number, flags) in self.netcfg.scheme.changed(change) {
+                self.netcfg.server.post(number, flags);
+            }
+            if change == Change::Resolvers {
+                self.write_resolvers();
+            }
+        }
+        self.changes = changes;
+        changed
+    }
+
+    fn answer(&mut self) -> Result<(), DaemonError> {
+        for served in &mut self.sockets {
+            let scheme = served.scheme.kind().name();
+            served
+                .server
+                .flush()
+                .map_err(|error| DaemonError::Server { scheme, error })?;
+        }
+        self.netcfg
+            .server
+            .flush()
+            .map_err(|error| DaemonError::Server {
+                scheme: "netcfg",
+                error,
+            })?;
+        Ok(())
+    }
+
+    /// `/etc/net/dns` is where Redox's C library looks for name servers, so it follows those in force.
+    fn write_resolvers(&mut self) {
+        let resolvers = self.stack.resolvers();
+        if resolvers.is_empty() || resolvers == self.written_resolvers {
+            return;
+        }
+        if let Some(etc_net) = &self.etc_net
+            && let Err(error) = etc_net.write_resolvers(&resolvers)
+        {
+            log::warn!("/etc/net/dns could not be written: {error}");
+        }
+        self.written_resolvers = resolvers;
+    }
+
+    fn look_for_adapters(&mut self) {
+        let found = match self.namespace.adapters() {
+            Ok(found) => found,
+            Err(error) => return log::warn!("the list of schemes cannot be read: {error}"),
+        };
+        for driver in self.discovery.update(found).appeared {
+            if let Err(error) = self.attach(&driver) {
+                log::warn!("network.{driver} cannot be used: {error}");
+                self.discovery.forget(&driver);
+            }
+        }
+    }
+
+    fn attach(&mut self, driver: &str) -> Result<(), Error> {
+        let adapter = Adapter::open_in(&self.namespace, driver)?;
+        let (_, now) = now();
+        let attached = self
+            .adapters
+            .attach(adapter, &mut self.stack, &mut self.transmitters, now);
+        let Some((link, fresh)) = attached else {
+            log::warn!("network.{driver}: too many adapters; it is left alone");
+            return Ok(());
+        };
+        if let Some(control) = self.adapters.control(link) {
+            let (fd, flags) = control.data_watch();
+            self.reactor.watch(fd, Token::Data(link).number(), flags)?;
+            if let Some((fd, flags)) = control.link_watch() {
+                self.reactor
+                    .watch(fd, Token::LinkState(link).number(), flags)?;
+            }
+        }
+        let name = self.stack.link(link).map_or("?", |link| link.name());
+        log::info!("{name} is network.{driver}");
+        if fresh {
+            self.configure(link, now);
+        }
+        Ok(())
+    }
+
+    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP.
+    fn configure(&mut self, link: LinkId, now: Instant) {
+        let done = match self.static_config.address.take() {
+            None => self.stack.enable_dhcp(now, link, true),
+            Some(address) => {
+                let added = self
+                    .stack
+                    .add_address(now, link, address, AddressOrigin::Static);
+                added.and_then(|()| match self.static_config.router.take() {
+                    None => Ok(()),
+                    Some(router) => {
+                        let route = format!("default via {router}").parse::<RouteSpec>();
+                        let route = route.map_err(|_| SocketError::Invalid)?;
+                        self.stack
+                            .add_route(now, route.into_route(link, Origin::Static))
+                    }
+                })
+            }
+        };
+        if let Err(error) = done {
+            log::warn!("the adapter could not be configured: {error}");
+        }
+    }
+}
+
+fn watch(reactor: &Reactor, server: &Server, token: Token) -> Result<(), DaemonError> {
+    reactor
+        .watch(server.fd(), token.number(), EventFlags::EVENT_READ)
+        .map_err(failed("watching a scheme"))
+}
+
+fn start_sockets(reactor: &Reactor) -> Result<Vec<Served<SocketScheme>>, DaemonError> {
+    let mut all = Vec::new();
+    for (index, kind) in Kind::ALL.into_iter().enumerate() {
+        let mut scheme = SocketScheme::new(kind);
+        let root = scheme.root().map_err(failed("opening a scheme's root"))?;
+        let server = Server::create(kind.name(), root).map_err(DaemonError::Start)?;
+        watch(reactor, &server, Token::Server(index))?;
+        all.push(Served {
+            server,
+            scheme,
+            ready: true,
+        });
+    }
+    Ok(all)
+}
+
+fn start_netcfg(
+    reactor: &Reactor,
+    announcements: &Announcements,
+) -> Result<Served<NetcfgScheme>, DaemonError> {
+    reactor
+        .watch(
+            announcements.fd(),
+            Token::Announcement.number(),
+            EventFlags::EVENT_READ,
+        )
+        .map_err(failed("watching a pipe"))?;
+    let mut scheme = NetcfgScheme::new(announcements.sender());
+    let root = scheme.root().map_err(failed("opening a scheme's root"))?;
+    let server = Server::create("netcfg", root).map_err(DaemonError::Start)?;
+    watch(reactor, &server, Token::Netcfg)?;
+    Ok(Served {
+        server,
+        scheme,
+        ready: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_comes_back_as_what_it_was() {
+        for token in [
+            Token::Server(0),
+            Token::Server(3),
+            Token::Netcfg,
+            Token::Announcement,
+            Token::Data(LinkId(0)),
+            Token::LinkState(LinkId(0)),
+            Token::Data(LinkId(7)),
+            Token::LinkState(LinkId(u32::MAX)),
+        ] {
+            assert_eq!(Token::from_number(token.number()), Some(token));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The files under `/etc/net`, through a directory that was opened before the null namespace.
+
+use core::net::IpAddr;
+
+use libredox::Fd;
+use libredox::protocol::O_CLOEXEC;
+use syscall::error::{EINTR, Error};
+use syscall::flag::{O_CREAT, O_DIRECTORY, O_RDONLY, O_TRUNC, O_WRONLY};
+
+use crate::config::Files;
+
+/// Bytes of a configuration file that are read; what is longer is none.
+const LARGEST: usize = 4096;
+
+/// `/etc/net`.
+pub(crate) struct EtcNet {
+    directory: Fd,
+}
+
+impl EtcNet {
+    /// None when there is no such directory, which is no error.
+    pub(crate) fn open() -> Option<EtcNet> {
+        let flags = flags(O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        let directory = Fd::open("/etc/net", flags, 0).ok()?;
+        Some(EtcNet { directory })
+    }
+
+    pub(crate) fn read_all(&self) -> Files {
+        Files {
+            ip: self.read("ip"),
+            ip_subnet: self.read("ip_subnet"),
+            ip_router: self.read("ip_router"),
+            dns: self.read("dns"),
+        }
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        let flags = flags(O_RDONLY | O_CLOEXEC);
+        let file = self.directory.openat(name, flags, 0).ok()?;
+        let mut text = Vec::new();
+        let mut buffer = [0; 512];
+        while text.len() < LARGEST {
+            match file.read(&mut buffer).map_err(Error::from) {
+                Ok(0) => return String::from_utf8(text).ok(),
+                Ok(n) => text.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Err(Error { errno: EINTR }) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Replaces `dns`, the only place where Redox's C library looks for name servers.
+    ///
+    /// # Errors
+    /// What opening or writing the file answered.
+    pub(crate) fn write_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), Error> {
+        let text: String = resolvers.iter().map(|addr| format!("{addr}\n")).collect();
+        let flags = flags(O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+        let file = self.directory.openat("dns", flags, 0)?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let n = file.write(rest)?;
+            rest = rest.get(n.max(1)..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn flags(flags: usize) -> i32 {
+    // All of Redox's flags fit; what would not would open nothing.
+    i32::try_from(flags).unwrap_or(0)
+}

@@ -1,0 +1,221 @@
+//! Segments: what came in, read once and checked; and the control segments that we write ourselves.
+
+use core::net::{IpAddr, SocketAddr};
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::time::Instant;
+use smoltcp::wire::{
+    IpAddress, IpProtocol, IpRepr, IpVersion, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket, TcpRepr,
+};
+
+use super::FlowKey;
+use super::sequence::Seq;
+use crate::output::{Output, Path};
+
+/// Why a segment could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentError {
+    /// Lengths that lie, a port 0, flags that exclude each other, options cut short.
+    Malformed,
+    /// The TCP checksum is wrong.
+    Checksum,
+}
+
+/// A segment as it came in. Its checksum is right and its header and options are sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The connection it belongs to, seen from here: we are `local`.
+    pub key: FlowKey,
+    /// SEG.SEQ
+    pub seq: Seq,
+    /// SEG.ACK, when the ACK bit is set.
+    pub ack: Option<Seq>,
+    /// SYN, FIN, RST, or none of them (PSH does not matter here).
+    pub control: TcpControl,
+    /// SEG.WND as on the wire, not scaled.
+    pub window: u16,
+    /// Octets of data.
+    pub data: usize,
+    /// The Maximum Segment Size option.
+    pub mss: Option<u16>,
+    /// The Window Scale option, at most 14.
+    pub window_scale: Option<u8>,
+    /// The SACK-permitted option.
+    pub sack_permitted: bool,
+}
+
+impl Segment {
+    /// Reads the segment in a whole IP packet whose IP header the stack has already checked.
+    ///
+    /// # Errors
+    /// Why it must be dropped.
+    pub fn parse(packet: &[u8]) -> Result<Segment, SegmentError> {
+        let malformed = |_| SegmentError::Malformed;
+        match IpVersion::of_packet(packet).map_err(malformed)? {
+            IpVersion::Ipv4 => {
+                let ip = Ipv4Packet::new_checked(packet).map_err(malformed)?;
+                let (source, destination) = (IpAddr::V4(ip.src_addr()), IpAddr::V4(ip.dst_addr()));
+                Segment::parse_tcp(ip.next_header(), source, destination, ip.payload())
+            }
+            IpVersion::Ipv6 => {
+                let ip = Ipv6Packet::new_checked(packet).map_err(malformed)?;
+                let (source, destination) = (IpAddr::V6(ip.src_addr()), IpAddr::V6(ip.dst_addr()));
+                Segment::parse_tcp(ip.next_header(), source, destination, ip.payload())
+            }
+        }
+    }
+
+    fn parse_tcp(
+        protocol: IpProtocol,
+        source: IpAddr,
+        destination: IpAddr,
+        payload: &[u8],
+    ) -> Result<Segment, SegmentError> {
+        if protocol != IpProtocol::Tcp {
+            return Err(SegmentError::Malformed);
+        }
+        let tcp = TcpPacket::new_checked(payload).map_err(|_| SegmentError::Malformed)?;
+        let (from, to) = (IpAddress::from(source), IpAddress::from(destination));
+        // RFC 9293 3.1: the receiver MUST check it. Nobody behind this point does so again.
+        if !tcp.verify_checksum(&from, &to) {
+            return Err(SegmentError::Checksum);
+        }
+        let repr = TcpRepr::parse(&tcp, &from, &to, &ChecksumCapabilities::ignored())
+            .map_err(|_| SegmentError::Malformed)?;
+        Ok(Segment {
+            key: FlowKey {
+                local: SocketAddr::new(destination, repr.dst_port),
+                remote: SocketAddr::new(source, repr.src_port),
+            },
+            seq: repr.seq_number.into(),
+            ack: repr.ack_number.map(Seq::from),
+            control: if repr.control == TcpControl::Psh { TcpControl::None } else { repr.control },
+            window: repr.window_len,
+            data: repr.payload.len(),
+            mss: repr.max_seg_size,
+            window_scale: repr.window_scale,
+            sack_permitted: repr.sack_permitted,
+        })
+    }
+
+    /// SEG.LEN: octets of sequence space, SYN and FIN included.
+    pub fn length(&self) -> usize {
+        let control = match self.control {
+            TcpControl::Syn | TcpControl::Fin => 1,
+            TcpControl::None | TcpControl::Psh | TcpControl::Rst => 0,
+        };
+        self.data.saturating_add(control)
+    }
+
+    /// The sequence number after its last octet.
+    pub fn end(&self) -> Seq {
+        self.seq.plus(self.length())
+    }
+}
+
+/// A segment without data, of our own making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The connection: we are `local`.
+    pub key: FlowKey,
+    /// SEG.SEQ
+    pub seq: Seq,
+    /// SEG.ACK; none leaves the ACK bit clear.
+    pub ack: Option<Seq>,
+    /// SYN, RST or none.
+    pub control: TcpControl,
+    /// SEG.WND as it goes on the wire.
+    pub window: u16,
+    /// Options of a SYN: Maximum Segment Size.
+    pub mss: Option<u16>,
+    /// Options of a SYN: Window Scale.
+    pub window_scale: Option<u8>,
+    /// Options of a SYN: SACK permitted.
+    pub sack_permitted: bool,
+    /// Time to live, or hop limit.
+    pub hop_limit: u8,
+}
+
+/// RFC 1122 3.2.1.7: what packets of ours start with unless a socket says otherwise.
+pub const DEFAULT_HOP_LIMIT: u8 = 64;
+
+impl Control {
+    /// An acknowledgement: <SEQ=seq><ACK=ack><CTL=ACK>.
+    pub fn ack(key: FlowKey, seq: Seq, ack: Seq, window: u16) -> Control {
+        Control {
+            key,
+            seq,
+            ack: Some(ack),
+            control: TcpControl::None,
+            window,
+            mss: None,
+            window_scale: None,
+            sack_permitted: false,
+            hop_limit: DEFAULT_HOP_LIMIT,
+        }
+    }
+
+    /// RFC 9293 3.10.7.1: what a segment that nobody waits for is answered with; none if it is a RST itself.
+    pub fn refusal(segment: &Segment) -> Option<Control> {
+        if segment.control == TcpControl::Rst {
+            return None;
+        }
+        let (seq, ack) = match segment.ack {
+            Some(ack) => (ack, None),
+            None => (Seq(0), Some(segment.end())),
+        };
+        Some(Control { ack, control: TcpControl::Rst, ..Control::ack(segment.key, seq, Seq(0), 0) })
+    }
+
+    /// Length of the IP packet in bytes.
+    pub fn length(&self) -> usize {
+        let tcp = self.tcp_repr();
+        self.ip_repr(&tcp).buffer_len()
+    }
+
+    /// Writes the IP packet into `buffer`, which is [`Control::length`] bytes long.
+    pub fn write(&self, buffer: &mut [u8]) {
+        let tcp = self.tcp_repr();
+        let ip = self.ip_repr(&tcp);
+        let capabilities = ChecksumCapabilities::default();
+        if buffer.len() < ip.buffer_len() {
+            return;
+        }
+        ip.emit(&mut *buffer, &capabilities);
+        if let Some(payload) = buffer.get_mut(ip.header_len()..ip.buffer_len()) {
+            let mut packet = TcpPacket::new_unchecked(payload);
+            tcp.emit(&mut packet, &ip.src_addr(), &ip.dst_addr(), &capabilities);
+        }
+    }
+
+    /// Sends it; false, with nothing done, when the link has no room.
+    pub fn send(&self, now: Instant, path: &Path, out: &mut impl Output) -> bool {
+        if !out.has_room(path.link) {
+            return false;
+        }
+        out.emit(now, path, self.length(), |buffer| self.write(buffer));
+        true
+    }
+
+    fn tcp_repr(&self) -> TcpRepr<'static> {
+        TcpRepr {
+            src_port: self.key.local.port(),
+            dst_port: self.key.remote.port(),
+            control: self.control,
+            seq_number: self.seq.into(),
+            ack_number: self.ack.map(Into::into),
+            window_len: self.window,
+            window_scale: self.window_scale,
+            max_seg_size: self.mss,
+            sack_permitted: self.sack_permitted,
+            sack_ranges: [None, None, None],
+            timestamp: None,
+            payload: &[],
+        }
+    }
+
+    fn ip_repr(&self, tcp: &TcpRepr<'_>) -> IpRepr {
+        let (source, destination) = (self.key.local.ip().into(), self.key.remote.ip().into());
+        IpRepr::new(source, destination, IpProtocol::Tcp, tcp.buffer_len(), self.hop_limit)
+    }
+}

@@ -1,0 +1,158 @@
+//! IPv4 (RFC 791) as a host sees it: what may come in, and the header that goes out.
+
+use core::net::Ipv4Addr;
+
+use smoltcp::wire::{IpProtocol, Ipv4Packet, checksum};
+
+use crate::counters::counters;
+
+/// Length in bytes of the header that this host writes: no options.
+pub const HEADER_LENGTH: usize = 20;
+
+/// The default time to live (RFC 1122 3.2.1.7; RFC 1340's recommended value).
+pub const DEFAULT_TTL: u8 = 64;
+
+counters! {
+    /// What the IP layer saw, and why it dropped what it dropped.
+    pub struct IpCounters {
+        /// Packets received from the links, loopback included.
+        received,
+        /// Datagrams handed to sockets other than TCP's; a packet that several sockets get counts once for each.
+        delivered,
+        /// Packets queued for a raw socket.
+        raw_delivered,
+        /// Not queued for a raw socket: its queue was full.
+        raw_queue_full,
+        /// Packets handed to a link.
+        sent,
+        /// Dropped: a frame from a link that has gone.
+        unknown_link,
+        /// Dropped: shorter than a header, or than the lengths in it say; or the lengths contradict each other.
+        bad_length,
+        /// Dropped: not version 4.
+        bad_version,
+        /// Dropped: header checksum.
+        bad_checksum,
+        /// Dropped: time to live 0.
+        bad_ttl,
+        /// Dropped: a fragment. Nothing is reassembled.
+        fragment,
+        /// Dropped: a source that no host has (RFC 1122 3.2.1.3): broadcast, multicast, class E, or 0.0.0.0 where it
+        /// has no place.
+        bad_source,
+        /// Dropped: a source that is our own, from a wire.
+        own_source,
+        /// Dropped: 127.0.0.0/8 as source or destination, from a wire.
+        loopback_on_wire,
+        /// Dropped: for another host; this one does not forward.
+        not_for_us,
+        /// Dropped: for a multicast group that nobody here has joined.
+        not_joined,
+        /// Dropped: a protocol that nobody here speaks.
+        unknown_protocol,
+        /// Dropped on the way out: no route.
+        no_route,
+    }
+}
+
+/// Why a packet was dropped: the counter it falls under.
+pub type Reason = fn(&mut IpCounters) -> &mut u64;
+
+/// An IPv4 packet whose header is in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'p> {
+    /// Source address.
+    pub source: Ipv4Addr,
+    /// Destination address.
+    pub destination: Ipv4Addr,
+    /// Protocol number.
+    pub protocol: u8,
+    /// The whole packet, header included, without what the link padded.
+    pub packet: &'p [u8],
+    /// What follows the header.
+    pub payload: &'p [u8],
+}
+
+impl<'p> Incoming<'p> {
+    /// Checks a header (RFC 1122 3.2.1.1 version, 3.2.1.2 checksum, 3.2.1.7 time to live). Options are stepped over.
+    ///
+    /// # Errors
+    /// The counter under which the packet is dropped.
+    pub fn parse(bytes: &'p [u8]) -> Result<Incoming<'p>, Reason> {
+        match bytes.first() {
+            None => return Err(|counters| &mut counters.bad_length),
+            Some(first) if first >> 4 != 4 => return Err(|counters| &mut counters.bad_version),
+            Some(_) => (),
+        }
+        let header = Ipv4Packet::new_checked(bytes).map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+        if !header.verify_checksum() {
+            return Err(|counters| &mut counters.bad_checksum);
+        }
+        if header.hop_limit() == 0 {
+            return Err(|counters| &mut counters.bad_ttl);
+        }
+        if header.more_frags() || header.frag_offset() != 0 {
+            return Err(|counters| &mut counters.fragment);
+        }
+        let packet = bytes.get(..usize::from(header.total_len())).unwrap_or(bytes);
+        Ok(Incoming {
+            source: header.src_addr(),
+            destination: header.dst_addr(),
+            protocol: header.next_header().into(),
+            packet,
+            payload: header.payload(),
+        })
+    }
+}
+
+/// May no host have this address as its source (RFC 1122 3.2.1.3, RFC 1812 5.3.7)? Whether it is some network's
+/// directed broadcast, only the link it came from can tell.
+pub fn is_impossible_source(source: Ipv4Addr) -> bool {
+    source.is_multicast() || source.octets()[0] >= 240 || (source.octets()[0] == 0 && !source.is_unspecified())
+}
+
+/// What a packet of our own carries in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Source address.
+    pub source: Ipv4Addr,
+    /// Destination address.
+    pub destination: Ipv4Addr,
+    /// Protocol.
+    pub protocol: IpProtocol,
+    /// Time to live.
+    pub ttl: u8,
+    /// Identification: routers may fragment what we send, since datagrams here follow no path MTU (RFC 6864 4.3).
+    pub identification: u16,
+}
+
+impl Outgoing {
+    /// Writes the header at the start of `packet`, whose length is the total length, and gives what follows it. A
+    /// `packet` without room for a header, or longer than 65535 bytes, is left alone and what follows is empty.
+    pub fn write<'p>(&self, packet: &'p mut [u8]) -> &'p mut [u8] {
+        let Ok(total_length) = u16::try_from(packet.len()) else { return &mut [] };
+        let Some((header, payload)) = packet.split_at_mut_checked(HEADER_LENGTH) else { return &mut [] };
+        let mut header = Ipv4Packet::new_unchecked(header);
+        header.set_version(4);
+        header.set_header_len(HEADER_LENGTH as u8);
+        header.set_dscp(0);
+        header.set_ecn(0);
+        header.set_total_len(total_length);
+        header.set_ident(self.identification);
+        header.clear_flags();
+        header.set_dont_frag(false);
+        header.set_more_frags(false);
+        header.set_frag_offset(0);
+        header.set_hop_limit(self.ttl);
+        header.set_next_header(self.protocol);
+        header.set_src_addr(self.source);
+        header.set_dst_addr(self.destination);
+        header.fill_checksum();
+        payload
+    }
+}
+
+/// Is the Internet checksum (RFC 1071) over all of `data`, checksum field included, in order?
+pub fn checksum_holds(data: &[u8]) -> bool {
+    checksum::data(data) == !0
+}

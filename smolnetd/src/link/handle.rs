@@ -1,0 +1,390 @@
+//! What an adapter does by itself: ARP, the DHCP client's wishes, and the packets that waited.
+
+use core::net::IpAddr;
+
+use smoltcp::time::Instant;
+use smoltcp::wire::EthernetProtocol;
+
+use super::address::Conflict;
+use super::arp::{self, Arp, Operation};
+use super::dhcp::Action;
+use super::neighbour::{Evidence, Learned, Resolution};
+use super::{
+    AddressOrigin, BROADCAST, Lease, Link, LinkEvent, MAX_EVENTS, TransmitError, ethernet,
+};
+use crate::counters::count;
+use crate::ports::Ports;
+use crate::route::is_host;
+
+impl Link {
+    /// RFC 826, "Packet Reception", with what RFC 5227 says of addresses claimed twice.
+    pub(super) fn receive_arp(&mut self, now: Instant, packet: &[u8], ports: &mut impl Ports) {
+        count(&mut self.counters.arp_rx);
+        let Some(arp) = Arp::parse(packet) else {
+            count(&mut self.counters.arp_rx_malformed);
+            return;
+        };
+        if !is_station(arp.sender_mac) || arp.sender_mac == self.config.mac {
+            count(&mut self.counters.arp_rx_bad_sender);
+            return;
+        }
+        let (sender, target) = (IpAddr::V4(arp.sender), IpAddr::V4(arp.target));
+        let probes = arp.sender.is_unspecified();
+        if self.has_address(sender) || probes && self.addresses.is_tentative(target) {
+            self.conflict(
+                now,
+                if probes { target } else { sender },
+                arp.sender_mac,
+                ports,
+            );
+            return;
+        }
+        if !probes {
+            if !self.is_neighbour(sender) {
+                count(&mut self.counters.arp_rx_bad_sender);
+                return;
+            }
+            self.learn(now, &arp, ports);
+        }
+        if arp.operation == Operation::Request && self.has_address(target) {
+            count(&mut self.counters.arp_rx_requests_for_us);
+            if self.send_arp(arp.sender_mac, arp.reply(self.config.mac), ports) {
+                count(&mut self.counters.arp_tx_replies);
+            }
+        }
+    }
+
+    fn learn(&mut self, now: Instant, arp: &Arp, ports: &mut impl Ports) {
+        let for_us = self.has_address(arp.target.into());
+        let evidence = match arp.operation {
+            Operation::Request if for_us => Evidence::Request,
+            Operation::Reply if for_us && arp.target_mac == self.config.mac => Evidence::Reply,
+            _ => Evidence::Hearsay,
+        };
+        if evidence == Evidence::Reply {
+            count(&mut self.counters.arp_rx_replies);
+        }
+        let sender = IpAddr::V4(arp.sender);
+        match self
+            .neighbours
+            .learn(now, sender, arp.sender_mac, evidence, &mut self.counters)
+        {
+            Learned::Nothing => {}
+            Learned::Resolved => {
+                self.push_event(LinkEvent::NeighbourResolved(sender));
+                if !self.unsent.contains(&sender) {
+                    self.unsent.push_back(sender);
+                }
+                self.flush_unsent(ports);
+            }
+            Learned::Verify(known) => self.solicit(sender, Some(known), ports),
+        }
+    }
+
+    /// Another station, `mac`, claims `address`, which is ours.
+    fn conflict(&mut self, now: Instant, address: IpAddr, mac: [u8; 6], ports: &mut impl Ports) {
+        count(&mut self.counters.arp_conflicts);
+        let conflict = self.addresses.conflict(now, address);
+        if conflict != Some(Conflict::Bear) {
+            self.push_event(LinkEvent::AddressConflict { address, mac });
+        }
+        match (conflict, address) {
+            (Some(Conflict::Defend), IpAddr::V4(address)) => {
+                if self.send_arp(
+                    BROADCAST,
+                    Arp::request(self.config.mac, address, address),
+                    ports,
+                ) {
+                    count(&mut self.counters.arp_tx_announcements);
+                }
+            }
+            (Some(Conflict::Withdraw), _) if self.is_leased(address) => {
+                if let Some(lease) = self.dhcp.decline(now) {
+                    count(&mut self.counters.dhcp_leases_lost);
+                    self.lease_lost(&lease);
+                }
+                self.poll_dhcp(now, ports);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn receive_dhcp(
+        &mut self,
+        now: Instant,
+        message: Option<&[u8]>,
+        ports: &mut impl Ports,
+    ) {
+        let action =
+            message.and_then(|message| self.dhcp.receive(now, message, &mut self.counters));
+        if let Some(action) = action {
+            self.act(now, action, ports);
+        }
+        self.poll_dhcp(now, ports);
+    }
+
+    pub(super) fn poll_dhcp(&mut self, now: Instant, ports: &mut impl Ports) {
+        while let Some(action) = self.dhcp.poll(now, &mut self.counters) {
+            self.act(now, action, ports);
+        }
+    }
+
+    fn act(&mut self, now: Instant, action: Action, ports: &mut impl Ports) {
+        match action {
+            Action::Broadcast(packet) => {
+                let sent = self.send(
+                    BROADCAST,
+                    EthernetProtocol::Ipv4,
+                    packet.len(),
+                    copy(&packet),
+                    ports,
+                );
+                count(if sent {
+                    &mut self.counters.dhcp_tx
+                } else {
+                    &mut self.counters.dhcp_tx_failed
+                });
+            }
+            Action::Unicast { next_hop, packet } => {
+                let sent = self
+                    .transmit(now, next_hop, packet.len(), copy(&packet), ports)
+                    .is_ok();
+                count(if sent {
+                    &mut self.counters.dhcp_tx
+                } else {
+                    &mut self.counters.dhcp_tx_failed
+                });
+            }
+            Action::Bound { lease, before } => self.lease_began(now, lease, before),
+            Action::Lost(lease) => self.lease_lost(&lease),
+        }
+    }
+
+    fn lease_began(&mut self, now: Instant, lease: Lease, before: Option<Lease>) {
+        if let Some(before) = before
+            .as_ref()
+            .filter(|before| before.address != lease.address)
+        {
+            self.remove_leased(before);
+        }
+        // An address that somebody configured by hand is his, even when a server grants the same one.
+        if !self.has_address(lease.address.address().into()) {
+            let _ = self.add_address(now, lease.address, AddressOrigin::Dhcp);
+        }
+        let same = before.is_some_and(|before| {
+            Lease {
+                duration: lease.duration,
+                ..before
+            } == lease
+        });
+        if !same {
+            self.events.push_back(LinkEvent::Lease(lease));
+        }
+    }
+
+    fn lease_lost(&mut self, lease: &Lease) {
+        self.remove_leased(lease);
+        self.events.push_back(LinkEvent::LeaseLost {
+            address: lease.address,
+        });
+    }
+
+    fn remove_leased(&mut self, lease: &Lease) {
+        let address = lease.address.address().into();
+        if self.is_leased(address) {
+            self.addresses.remove(address);
+        }
+    }
+
+    fn is_leased(&self, address: IpAddr) -> bool {
+        self.addresses()
+            .iter()
+            .any(|own| own.address() == address && own.origin == AddressOrigin::Dhcp)
+    }
+
+    /// Sends what waits for neighbours that are resolved, as far as there is room.
+    pub(super) fn flush_unsent(&mut self, ports: &mut impl Ports) {
+        while let Some(address) = self.unsent.pop_front() {
+            while let Some((mac, length)) = self.neighbours.first_pending(address) {
+                if !ports.has_room(self.id) {
+                    self.unsent.push_front(address);
+                    return;
+                }
+                let Some(packet) = self.neighbours.pop_pending(address) else {
+                    break;
+                };
+                self.send(
+                    mac,
+                    ethernet::ethertype_of(address),
+                    length,
+                    copy(&packet),
+                    ports,
+                );
+            }
+        }
+    }
+
+    /// Asks for a neighbour: by unicast when `mac` says where it was.
+    pub(super) fn solicit(
+        &mut self,
+        address: IpAddr,
+        mac: Option<[u8; 6]>,
+        ports: &mut impl Ports,
+    ) {
+        let IpAddr::V4(target) = address else { return };
+        let Some(IpAddr::V4(source)) = self.source_address(address) else {
+            return;
+        };
+        let sent = self.send_arp(
+            mac.unwrap_or(BROADCAST),
+            Arp::request(self.config.mac, source, target),
+            ports,
+        );
+        if sent {
+            count(match mac {
+                Some(_) => &mut self.counters.arp_tx_probes,
+                None => &mut self.counters.arp_tx_requests,
+            });
+        }
+    }
+
+    pub(super) fn send_arp(
+        &mut self,
+        destination: [u8; 6],
+        arp: Arp,
+        ports: &mut impl Ports,
+    ) -> bool {
+        let full = self.counters.tx_full;
+        let sent = self.send(
+            destination,
+            EthernetProtocol::Arp,
+            arp::LENGTH,
+            |buffer| arp.emit(buffer),
+            ports,
+        );
+        if !sent {
+            // Nobody was refused: the packet will be asked for again.
+            self.counters.tx_full = full;
+            count(&mut self.counters.arp_tx_full);
+        }
+        sent
+    }
+
+    /// Has a frame written into the adapter's ring; false when there is no room.
+    pub(super) fn send(
+        &mut self,
+        destination: [u8; 6],
+        ethertype: EthernetProtocol,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]),
+        ports: &mut impl Ports,
+    ) -> bool {
+        let frame_length = length.saturating_add(ethernet::HEADER_LENGTH);
+        let source = self.config.mac;
+        let written = ports.send(self.id, frame_length, |frame| {
+            if let Some(payload) = ethernet::write_header(frame, destination, source, ethertype) {
+                fill(payload);
+            }
+        });
+        if written.is_none() {
+            count(&mut self.counters.tx_full);
+            return false;
+        }
+        count(&mut self.counters.tx_frames);
+        self.counters.tx_bytes = self.counters.tx_bytes.wrapping_add(frame_length as u64);
+        true
+    }
+
+    pub(super) fn transmit_looped(
+        &mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<(), TransmitError> {
+        if !self.loopback.push(length, fill) {
+            count(&mut self.counters.tx_full);
+            return Err(TransmitError::Full);
+        }
+        count(&mut self.counters.tx_frames);
+        self.counters.tx_bytes = self.counters.tx_bytes.wrapping_add(length as u64);
+        Ok(())
+    }
+
+    /// The Ethernet address of a next hop; `None` when the packet has to wait for it.
+    pub(super) fn resolve(
+        &mut self,
+        now: Instant,
+        next_hop: IpAddr,
+        ports: &mut impl Ports,
+    ) -> Result<Option<[u8; 6]>, TransmitError> {
+        if self.is_broadcast(next_hop) {
+            return Ok(Some(BROADCAST));
+        }
+        if let Some(mac) = ethernet::multicast_address(next_hop) {
+            return Ok(Some(mac));
+        }
+        match self.neighbours.resolve(now, next_hop) {
+            Some(Resolution::Known(mac)) => Ok(Some(mac)),
+            Some(Resolution::Wait) => Ok(None),
+            None if self.can_solicit(next_hop) => {
+                self.neighbours.admit(now, next_hop, &mut self.counters);
+                self.solicit(next_hop, None, ports);
+                Ok(None)
+            }
+            None => {
+                count(&mut self.counters.tx_unreachable);
+                Err(TransmitError::Unreachable)
+            }
+        }
+    }
+
+    /// Can this next hop be asked for? It takes an address of ours to ask from; one's own address is never asked for.
+    fn can_solicit(&self, next_hop: IpAddr) -> bool {
+        let IpAddr::V4(address) = next_hop else {
+            return false;
+        };
+        let askable =
+            !address.is_unspecified() && !address.is_loopback() && !self.has_address(next_hop);
+        askable && self.source_address(next_hop).is_some()
+    }
+
+    /// Can `address` be that of a station on this link? An address outside our networks is a station's own only when
+    /// we speak to it as to one (a gateway outside the leased network).
+    fn is_neighbour(&self, address: IpAddr) -> bool {
+        is_host(address)
+            && !address.is_loopback()
+            && !self.is_broadcast(address)
+            && (self.addresses.is_on_link(address) || self.neighbours.contains(address))
+    }
+
+    /// RFC 1122 section 3.3.6: a packet in a broadcast or multicast frame has to be for a group.
+    pub(super) fn is_for_group(&self, packet: &[u8]) -> bool {
+        let destination: Option<[u8; 4]> =
+            packet.get(16..20).and_then(|octets| octets.try_into().ok());
+        destination
+            .map(IpAddr::from)
+            .is_some_and(|address| address.is_multicast() || self.is_broadcast(address))
+    }
+
+    pub(super) fn push_event(&mut self, event: LinkEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            count(&mut self.counters.events_lost);
+            return;
+        }
+        self.events.push_back(event);
+    }
+}
+
+/// Writes a packet that was made before.
+fn copy(packet: &[u8]) -> impl FnOnce(&mut [u8]) {
+    move |buffer| {
+        if let Some(buffer) = buffer.get_mut(..packet.len()) {
+            buffer.copy_from_slice(packet);
+        }
+    }
+}
+
+/// Can `mac` be that of one station?
+fn is_station(mac: [u8; 6]) -> bool {
+    let [first, ..] = mac;
+    first & 1 == 0 && mac != [0; 6]
+}

@@ -1,0 +1,50 @@
+//! The way out of the TCP engine: where its flows put their IP packets.
+
+use core::net::IpAddr;
+
+use smoltcp::time::Instant;
+
+use crate::ports::LinkId;
+
+/// How packets of one flow leave: what the route table and the link said when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// The adapter.
+    pub link: LinkId,
+    /// Our address on the packets.
+    pub source: IpAddr,
+    /// The neighbour that takes them: the destination itself when it is on the link.
+    pub next_hop: IpAddr,
+    /// Largest IP packet in bytes, IP header included.
+    pub mtu: u16,
+}
+
+/// How a packet came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The adapter.
+    pub link: LinkId,
+    /// From this machine itself, through the loopback queue: only then may its source be an address of ours.
+    pub looped: bool,
+}
+
+/// What the TCP engine asks of the stack: room, routes, and to have its packets written in place.
+pub trait Output {
+    /// Is there room for one more packet on `link`? While true, the next [`Output::emit`] on it calls its `fill`:
+    /// smoltcp's transmit token cannot fail, so room must be known before. False is taken as "not now": flows wait
+    /// for [`crate::socket::tcp::Tcp::room_again`]. A link that is down or gone says true and drops.
+    fn has_room(&self, link: LinkId) -> bool;
+
+    /// Has `fill` write an IP packet of exactly `length` bytes where it will be sent from. What cannot be sent after
+    /// all (the next hop does not answer, the link is down) is dropped and counted there: TCP sends it again.
+    fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8]));
+
+    /// The way from `local`, an address of ours, to `remote`; none without a route.
+    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path>;
+
+    /// Is this a unicast address of ours, on whatever link?
+    fn is_local(&self, address: IpAddr) -> bool;
+
+    /// The peer acknowledged new data: the next hop of `path` is reachable (RFC 4861 7.3.1).
+    fn confirm(&mut self, now: Instant, path: &Path);
+}

@@ -1,0 +1,186 @@
+//! TCP: open, bind, connect and accept, by `open` and `dup` with a path.
+//!
+//! The C library binds by `dup("/LOCAL")`, connects by `dup("REMOTE")`, accepts by `dup("listen")`, and puts the new
+//! descriptor in the old one's place; its `listen()` does nothing, so a bound socket listens at once. A connect that
+//! may not wait answers EINPROGRESS and makes no new descriptor: the old one *is* the connecting socket from then on.
+
+use core::net::SocketAddr;
+
+use syscall::error::{EINPROGRESS, EINVAL, EISCONN, EWOULDBLOCK, Error, Result};
+
+use super::errno::errno;
+use super::handle::{Handle, SocketHandle};
+use super::path::{self, Ends};
+use super::sockets::View;
+use crate::error::SocketError;
+use crate::socket::SocketKind;
+
+/// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us.
+const BACKLOG: usize = 128;
+
+impl View<'_> {
+    /// `open("/scheme/tcp/PATH")`: a listener, or a connection on its way. An open never waits, for the namespace
+    /// manager opens on everybody's behalf; the first read or write waits instead, and hears of a failure.
+    pub(super) fn open_tcp(&mut self, text: &str, handle: SocketHandle) -> Result<usize> {
+        let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
+        let number = self.scheme.insert(Handle::Socket(handle))?;
+        self.or_close(number, |view| match ends.remote.is_peer() {
+            true => view.start(number, ends),
+            false => view.listen(number, ends),
+        })
+    }
+
+    /// `dup` on a TCP socket.
+    pub(super) fn dup_tcp(
+        &mut self,
+        number: usize,
+        text: &str,
+        call: redox_scheme::Id,
+    ) -> Result<usize> {
+        match text {
+            "listen" => self.accept(number),
+            "disconnect" => {
+                let fresh = self.scheme.socket(number)?.sibling(None, None);
+                self.scheme.insert(Handle::Socket(fresh))
+            }
+            _ => {
+                let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
+                match ends.remote.is_peer() {
+                    true => self.connect(number, ends, call),
+                    false => self.bind(number, ends),
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, number: usize) -> Result<usize> {
+        let handle = self.scheme.socket(number)?;
+        let listener = handle.socket.ok_or(Error::new(EINVAL))?;
+        let connection = self.stack.accept(listener).map_err(errno)?;
+        let mut accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
+        accepted.read_ended = false;
+        let accepted = self.insert_fresh(accepted)?;
+        if let Ok(handle) = self.scheme.socket_mut(number) {
+            handle.readiness.acted(syscall::EventFlags::EVENT_READ);
+        }
+        Ok(accepted)
+    }
+
+    /// A new descriptor of a socket that is bound, and listens, at `ends.local`.
+    fn bind(&mut self, number: usize, ends: Ends) -> Result<usize> {
+        let handle = self.scheme.socket(number)?;
+        if handle.socket.is_some() {
+            return Err(Error::new(EINVAL));
+        }
+        let fresh = handle.sibling(None, None);
+        let bound = self.scheme.insert(Handle::Socket(fresh))?;
+        self.or_close(bound, |view| view.listen(bound, ends))
+    }
+
+    fn listen(&mut self, number: usize, ends: Ends) -> core::result::Result<(), SocketError> {
+        let socket = self
+            .ensure_socket(number)
+            .map_err(|_| SocketError::NoBuffers)?;
+        self.stack
+            .bind(self.now, socket, ends.local.socket_addr())?;
+        self.stack.listen(socket, BACKLOG)
+    }
+
+    /// Connects a descriptor. While the caller waits, and when nobody may wait, the descriptor itself is the socket;
+    /// who waited gets a second one of the same socket at the end.
+    fn connect(&mut self, number: usize, ends: Ends, call: redox_scheme::Id) -> Result<usize> {
+        let handle = self.scheme.socket(number)?;
+        let nonblocking = handle.is_nonblocking();
+        if handle.connecting == Some(call) {
+            return self.dup_connected(number);
+        }
+        if let Some(socket) = handle.socket
+            && self.stack.peer(socket).is_some()
+        {
+            // Already connected, under way, or failed: the socket knows.
+            return Err(match self.connected(number) {
+                Ok(()) => Error::new(EISCONN),
+                Err(Error { errno: EWOULDBLOCK }) => errno(SocketError::AlreadyInProgress),
+                Err(error) => error,
+            });
+        }
+        let local = self.local_of_listener(number);
+        let ends = Ends {
+            local: local.map_or(ends.local, Into::into),
+            ..ends
+        };
+        self.start(number, ends).map_err(errno)?;
+        if nonblocking {
+            return Err(Error::new(EINPROGRESS));
+        }
+        self.scheme.socket_mut(number)?.connecting = Some(call);
+        Err(Error::new(EWOULDBLOCK))
+    }
+
+    /// A socket that was bound, and so listens, and is now to be connected: it stops listening, and keeps its address.
+    fn local_of_listener(&mut self, number: usize) -> Option<SocketAddr> {
+        let socket = self.scheme.socket(number).ok()?.socket?;
+        let local = self.stack.local(socket)?;
+        self.release(number);
+        Some(local)
+    }
+
+    fn start(&mut self, number: usize, ends: Ends) -> core::result::Result<(), SocketError> {
+        let owner = self
+            .scheme
+            .socket(number)
+            .map_err(|_| SocketError::BadSocket)?
+            .owner;
+        let socket = self.stack.socket(SocketKind::Tcp, owner)?;
+        let started = match ends.local.socket_addr() {
+            local if local.port() == 0 && local.ip().is_unspecified() => Ok(()),
+            local => self.stack.bind(self.now, socket, local),
+        };
+        let remote = ends.remote.socket_addr();
+        match started.and_then(|()| self.stack.connect(self.now, socket, remote)) {
+            Ok(()) | Err(SocketError::InProgress) => {}
+            Err(error) => {
+                self.stack.close(self.now, socket);
+                return Err(error);
+            }
+        }
+        self.scheme
+            .attach(number, socket)
+            .map_err(|_| SocketError::BadSocket)
+    }
+
+    /// Does the connection of this descriptor stand? EWOULDBLOCK while it is on its way; the reason when it failed.
+    fn connected(&mut self, number: usize) -> Result<()> {
+        let socket = self
+            .scheme
+            .socket(number)?
+            .socket
+            .ok_or(Error::new(EINVAL))?;
+        let ready = self.stack.readiness(socket);
+        if !ready.readable && !ready.writable {
+            return Err(Error::new(EWOULDBLOCK));
+        }
+        match self.stack.take_error(socket) {
+            Some(error) => Err(errno(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of a waiting connect: a second descriptor of the same socket, or the reason why not.
+    fn dup_connected(&mut self, number: usize) -> Result<usize> {
+        let result = self.connected(number);
+        if let Err(Error { errno: EWOULDBLOCK }) = result {
+            return Err(Error::new(EWOULDBLOCK));
+        }
+        let handle = self.scheme.socket_mut(number)?;
+        handle.connecting = None;
+        let sibling = handle.sibling(handle.socket, None);
+        match result {
+            Ok(()) => self.scheme.insert(Handle::Socket(sibling)),
+            Err(error) => {
+                self.release(number);
+                Err(error)
+            }
+        }
+    }
+}

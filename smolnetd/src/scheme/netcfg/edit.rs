@@ -1,0 +1,65 @@
+//! What a line written to `netcfg` will do once it is committed.
+
+use core::net::IpAddr;
+
+use smoltcp::time::Instant;
+use smoltcp::wire::IpCidr;
+
+use crate::error::SocketError;
+use crate::link::AddressOrigin;
+use crate::ports::LinkId;
+use crate::route::{Origin, RouteSpec, Selector};
+use crate::stack::Stack;
+
+/// One accepted line.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    /// This address instead of all that the adapter has; its DHCP client ends.
+    SetAddress(LinkId, IpCidr),
+    AddAddress(LinkId, IpCidr),
+    RemoveAddress(LinkId, IpCidr),
+    AddRoute(RouteSpec, Option<LinkId>),
+    RemoveRoute(Selector),
+    /// These name servers instead of all others.
+    Resolvers(Vec<IpAddr>),
+}
+
+impl Edit {
+    /// Puts `self` behind `edits`. Name servers written together are one list.
+    pub(super) fn append_to(self, edits: &mut Vec<Edit>) {
+        match (edits.last_mut(), self) {
+            (Some(Edit::Resolvers(servers)), Edit::Resolvers(more)) => servers.extend(more),
+            (_, edit) => edits.push(edit),
+        }
+    }
+
+    pub(super) fn apply(self, stack: &mut Stack, now: Instant) -> Result<(), SocketError> {
+        match self {
+            Edit::SetAddress(link, cidr) => stack.set_address(now, link, cidr),
+            Edit::AddAddress(link, cidr) => {
+                stack.add_address(now, link, cidr, AddressOrigin::Static)
+            }
+            Edit::RemoveAddress(link, cidr) => stack.remove_address(now, link, cidr),
+            Edit::AddRoute(spec, link) => {
+                let link = match (link, spec.gateway) {
+                    (Some(link), _) => link,
+                    // The gateway must be on a network of ours already.
+                    (None, Some(gateway)) => stack
+                        .routes()
+                        .link_to(gateway)
+                        .ok_or(SocketError::NetworkUnreachable)?,
+                    (None, None) => return Err(SocketError::Invalid),
+                };
+                stack.add_route(now, spec.into_route(link, Origin::Static))
+            }
+            Edit::RemoveRoute(selector) => match stack.remove_route(now, &selector) {
+                0 => Err(SocketError::NotFound),
+                _ => Ok(()),
+            },
+            Edit::Resolvers(servers) => {
+                stack.set_resolvers(servers);
+                Ok(())
+            }
+        }
+    }
+}

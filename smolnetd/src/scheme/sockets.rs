@@ -1,0 +1,279 @@
+//! The schemes `tcp`, `udp`, `icmp` and `ip`: the same calls, different paths.
+
+use std::collections::HashMap;
+
+use netscheme::handles::Handles;
+use smoltcp::time::Instant;
+use syscall::error::{EBADF, EINVAL, EMFILE, Error, Result};
+use syscall::flag::EventFlags;
+
+use super::errno::errno;
+use super::handle::{Handle, SocketHandle};
+use super::path;
+use crate::adapters::Transmitters;
+use crate::error::SocketError;
+use crate::socket::{Owner, Readiness, SocketId, SocketKind};
+use crate::stack::Stack;
+
+/// Open files of one scheme, all users together.
+const MOST_HANDLES: usize = 65_536;
+
+/// Which of the schemes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp,
+    Udp,
+    Icmp,
+    Ip,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 4] = [Kind::Ip, Kind::Tcp, Kind::Udp, Kind::Icmp];
+
+    /// The name under `/scheme/`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Tcp => "tcp",
+            Kind::Udp => "udp",
+            Kind::Icmp => "icmp",
+            Kind::Ip => "ip",
+        }
+    }
+}
+
+/// The open files of one socket scheme.
+pub(crate) struct SocketScheme {
+    pub(super) kind: Kind,
+    pub(super) handles: Handles<Handle>,
+    /// The descriptors of each socket; when the last is closed, so is the socket.
+    pub(super) users: HashMap<SocketId, Vec<usize>>,
+}
+
+impl SocketScheme {
+    pub(crate) fn new(kind: Kind) -> SocketScheme {
+        SocketScheme {
+            kind,
+            handles: Handles::new(MOST_HANDLES),
+            users: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The descriptors of a socket; empty if it is another scheme's.
+    pub(crate) fn users(&self, socket: SocketId) -> &[usize] {
+        self.users.get(&socket).map_or(&[], Vec::as_slice)
+    }
+
+    /// A new root handle, from which the namespace opens paths.
+    pub(crate) fn root(&mut self) -> Result<usize> {
+        self.insert(Handle::Root)
+    }
+
+    pub(super) fn insert(&mut self, handle: Handle) -> Result<usize> {
+        let socket = match &handle {
+            Handle::Socket(handle) => handle.socket,
+            _ => None,
+        };
+        let number = self
+            .handles
+            .insert(handle)
+            .map_err(|_| Error::new(EMFILE))?;
+        if let Some(socket) = socket {
+            self.users.entry(socket).or_default().push(number);
+        }
+        Ok(number)
+    }
+
+    pub(super) fn socket(&self, number: usize) -> Result<&SocketHandle> {
+        match self.handles.get(number) {
+            Some(Handle::Socket(handle)) => Ok(handle),
+            _ => Err(Error::new(EBADF)),
+        }
+    }
+
+    pub(super) fn socket_mut(&mut self, number: usize) -> Result<&mut SocketHandle> {
+        match self.handles.get_mut(number) {
+            Some(Handle::Socket(handle)) => Ok(handle),
+            _ => Err(Error::new(EBADF)),
+        }
+    }
+
+    /// Makes a descriptor one of `socket`.
+    pub(super) fn attach(&mut self, number: usize, socket: SocketId) -> Result<()> {
+        self.socket_mut(number)?.socket = Some(socket);
+        self.users.entry(socket).or_default().push(number);
+        Ok(())
+    }
+
+    /// Takes a descriptor off its socket; gives the socket back when it was the last.
+    #[must_use = "the socket is to be closed"]
+    pub(super) fn detach(&mut self, number: usize, socket: SocketId) -> Option<SocketId> {
+        let users = self.users.get_mut(&socket)?;
+        users.retain(|&user| user != number);
+        if !users.is_empty() {
+            return None;
+        }
+        self.users.remove(&socket);
+        Some(socket)
+    }
+}
+
+/// A socket scheme together with the stack, for the time of a turn.
+pub(crate) struct View<'a> {
+    pub(crate) scheme: &'a mut SocketScheme,
+    pub(crate) stack: &'a mut Stack,
+    pub(crate) ports: &'a mut Transmitters,
+    pub(crate) now: Instant,
+}
+
+impl View<'_> {
+    /// What can be done with a descriptor without waiting.
+    pub(super) fn readiness(&self, handle: &SocketHandle) -> EventFlags {
+        let ready = match handle.socket {
+            Some(socket) => self.stack.readiness(socket),
+            // As on other systems: neither call would wait, for each fails at once.
+            None => Readiness::BOTH,
+        };
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::EVENT_READ, ready.readable || handle.read_ended);
+        flags.set(EventFlags::EVENT_WRITE, ready.writable);
+        flags
+    }
+
+    /// The socket may have become ready: what is to be posted on one of its descriptors.
+    pub(crate) fn changed(&mut self, number: usize) -> EventFlags {
+        let Ok(handle) = self.scheme.socket(number) else {
+            return EventFlags::empty();
+        };
+        let ready = self.readiness(handle);
+        match self.scheme.socket_mut(number) {
+            Ok(handle) => handle.readiness.arrived(ready, ready),
+            Err(_) => EventFlags::empty(),
+        }
+    }
+
+    /// Opens the socket of a descriptor that has none yet.
+    pub(super) fn ensure_socket(&mut self, number: usize) -> Result<SocketId> {
+        let handle = self.scheme.socket(number)?;
+        if let Some(socket) = handle.socket {
+            return Ok(socket);
+        }
+        let kind = match self.scheme.kind {
+            Kind::Tcp => SocketKind::Tcp,
+            Kind::Udp => SocketKind::Udp,
+            Kind::Icmp | Kind::Ip => return Err(Error::new(EINVAL)),
+        };
+        let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
+        self.scheme.attach(number, socket)?;
+        Ok(socket)
+    }
+
+    /// Adds a descriptor of a fresh socket; the socket is closed again when there is no room for it.
+    pub(super) fn insert_fresh(&mut self, handle: SocketHandle) -> Result<usize> {
+        let socket = handle.socket;
+        let inserted = self.scheme.insert(Handle::Socket(handle));
+        if let (Err(_), Some(socket)) = (&inserted, socket) {
+            self.stack.close(self.now, socket);
+        }
+        inserted
+    }
+
+    /// Closes what `close` leaves without a descriptor.
+    pub(super) fn release(&mut self, number: usize) {
+        let Some(Handle::Socket(handle)) = self.scheme.handles.get(number) else {
+            return;
+        };
+        let Some(socket) = handle.socket else { return };
+        if let Some(last) = self.scheme.detach(number, socket) {
+            self.stack.close(self.now, last);
+        }
+        if let Ok(handle) = self.scheme.socket_mut(number) {
+            handle.socket = None;
+        }
+    }
+
+    /// Opens a path below the root.
+    pub(super) fn open_path(
+        &mut self,
+        text: &str,
+        flags: usize,
+        owner: Owner,
+    ) -> Result<usize> {
+        let handle = SocketHandle::new(owner, flags);
+        match self.scheme.kind {
+            Kind::Tcp | Kind::Udp if text.is_empty() => self.scheme.insert(Handle::Socket(handle)),
+            Kind::Tcp => self.open_tcp(text, handle),
+            Kind::Udp => self.open_udp(text, handle),
+            Kind::Icmp => self.open_icmp(text, handle),
+            Kind::Ip => self.open_ip(text, handle),
+        }
+    }
+
+    fn open_udp(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
+        let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
+        let socket = self
+            .stack
+            .socket(SocketKind::Udp, handle.owner)
+            .map_err(errno)?;
+        handle.socket = Some(socket);
+        let remote = ends.remote.is_peer().then(|| ends.remote.socket_addr());
+        handle.remote = remote;
+        let number = self.insert_fresh(handle)?;
+        self.or_close(number, |view| {
+            view.stack
+                .bind(view.now, socket, ends.local.socket_addr())?;
+            match remote.filter(super::transfer::only_from) {
+                // So that the ICMP errors of that peer are heard.
+                Some(peer) => view.stack.connect(view.now, socket, peer),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn open_icmp(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
+        let (kind, addr) = match path::parse_icmp(text).ok_or(Error::new(EINVAL))? {
+            path::IcmpPath::Echo(addr) => (SocketKind::IcmpEcho, addr),
+            path::IcmpPath::Udp(addr) => (SocketKind::IcmpUdpErrors, addr),
+        };
+        let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
+        handle.socket = Some(socket);
+        let number = self.insert_fresh(handle)?;
+        let remote = std::net::SocketAddr::new(addr, 0);
+        self.or_close(number, |view| {
+            view.stack.connect(view.now, socket, remote)
+        })
+    }
+
+    fn open_ip(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
+        let protocol = path::parse_ip(text).ok_or(Error::new(EINVAL))?;
+        let socket = self
+            .stack
+            .socket(SocketKind::Raw(protocol), handle.owner)
+            .map_err(errno)?;
+        handle.socket = Some(socket);
+        self.insert_fresh(handle)
+    }
+
+    /// Does what makes a new descriptor useful, and closes it again if that fails.
+    pub(super) fn or_close(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(&mut Self) -> core::result::Result<(), SocketError>,
+    ) -> Result<usize> {
+        match act(self) {
+            Ok(()) => Ok(number),
+            Err(error) => {
+                self.close(number);
+                Err(errno(error))
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, number: usize) {
+        self.release(number);
+        self.scheme.handles.remove(number);
+    }
+}

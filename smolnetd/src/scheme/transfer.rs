@@ -1,0 +1,396 @@
+//! Reading and writing: sockets, settings, and the messages of `SYS_CALL`.
+
+use core::net::SocketAddr;
+
+use syscall::error::{
+    EAGAIN, EBADF, EDESTADDRREQ, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EWOULDBLOCK, Error,
+    Result,
+};
+use syscall::flag::EventFlags;
+
+use super::errno::errno;
+use super::handle::{Handle, Setting, SocketHandle, parse_timespec, write_timespec};
+use super::message;
+use super::path::Endpoint;
+use super::sockets::{Kind, View};
+use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketOption};
+
+/// `SocketCall` numbers, the first word of the metadata.
+mod verb {
+    pub(super) const SET_OPTION: u64 = 2;
+    pub(super) const GET_OPTION: u64 = 3;
+    pub(super) const SEND_MESSAGE: u64 = 4;
+    pub(super) const RECEIVE_MESSAGE: u64 = 5;
+    pub(super) const PEER_NAME: u64 = 8;
+    pub(super) const SHUTDOWN: u64 = 9;
+}
+
+/// `MSG_*` flags of `recvmsg` and `sendmsg`.
+const MSG_PEEK: u64 = 2;
+const MSG_DONTWAIT: u64 = 64;
+
+/// `SO_*` names at `SOL_SOCKET`.
+mod option {
+    pub(super) const REUSEADDR: u64 = 2;
+    pub(super) const ERROR: u64 = 4;
+    pub(super) const BROADCAST: u64 = 6;
+    pub(super) const SNDBUF: u64 = 7;
+    pub(super) const RCVBUF: u64 = 8;
+    pub(super) const KEEPALIVE: u64 = 9;
+    pub(super) const LINGER: u64 = 13;
+}
+
+/// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
+const KEEPALIVE_SECONDS: u64 = 7200;
+
+impl View<'_> {
+    pub(super) fn read_socket(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
+        let received = self.receive(number, buffer, ReceiveFlags::default())?;
+        Ok(received.length)
+    }
+
+    /// Receives on a descriptor: only from its peer, if it has one, as `connect` on a datagram socket promises.
+    fn receive(
+        &mut self,
+        number: usize,
+        buffer: &mut [u8],
+        flags: ReceiveFlags,
+    ) -> Result<Received> {
+        let handle = self.scheme.socket(number)?;
+        if handle.read_ended {
+            return Ok(Received {
+                length: 0,
+                full_length: 0,
+                source: None,
+            });
+        }
+        let remote = handle.remote.filter(only_from);
+        if handle.socket.is_none() && self.scheme.kind == Kind::Tcp {
+            return Err(Error::new(ENOTCONN));
+        }
+        let socket = self.ensure_socket(number)?;
+        let foreign = |received: &Received| {
+            remote.is_some() && received.source.is_some() && received.source != remote
+        };
+        loop {
+            let received = self.stack.receive(self.now, socket, buffer, flags);
+            match received {
+                // A datagram of somebody else; one that was only peeked at is taken out.
+                Ok(received) if foreign(&received) => {
+                    if flags.peek {
+                        let _ =
+                            self.stack
+                                .receive(self.now, socket, &mut [], ReceiveFlags::default());
+                    }
+                }
+                result => {
+                    if let Ok(handle) = self.scheme.socket_mut(number) {
+                        handle.readiness.acted(EventFlags::EVENT_READ);
+                    }
+                    return result.map_err(errno);
+                }
+            }
+        }
+    }
+
+    pub(super) fn write_socket(&mut self, number: usize, bytes: &[u8]) -> Result<usize> {
+        let handle = self.scheme.socket(number)?;
+        let remote = handle.remote;
+        match self.scheme.kind {
+            Kind::Tcp if handle.socket.is_none() => return Err(Error::new(ENOTCONN)),
+            Kind::Udp if remote.is_none() => return Err(Error::new(EDESTADDRREQ)),
+            _ => {}
+        }
+        let socket = self.ensure_socket(number)?;
+        let sent = self
+            .stack
+            .send(self.now, socket, bytes, remote, self.ports)
+            .map_err(errno);
+        if let Ok(handle) = self.scheme.socket_mut(number) {
+            handle.readiness.acted(EventFlags::EVENT_WRITE);
+        }
+        sent
+    }
+
+    /// `dup` on a datagram socket: another descriptor of the same socket, with a peer of its own or none; or, with a
+    /// path that begins with a slash, one that is bound.
+    pub(super) fn dup_udp(&mut self, number: usize, text: &str) -> Result<usize> {
+        if text == "listen" {
+            return Err(Error::new(EOPNOTSUPP));
+        }
+        let ends = match text {
+            "disconnect" => super::path::parse_ends(""),
+            text => super::path::parse_ends(text),
+        }
+        .ok_or(Error::new(EINVAL))?;
+        let fresh = self.scheme.socket(number)?.socket.is_none();
+        let local = ends.local.socket_addr();
+        let binds = local.port() != 0 || !local.ip().is_unspecified();
+        if binds && !fresh {
+            return Err(Error::new(EINVAL));
+        }
+        let remote = ends.remote.is_peer().then(|| ends.remote.socket_addr());
+        let socket = self.ensure_socket(number)?;
+        if fresh && binds {
+            let bound = self.stack.bind(self.now, socket, local);
+            bound
+                .map_err(errno)
+                .inspect_err(|_| self.release(number))?;
+        }
+        let sibling = self.scheme.socket(number)?.sibling(Some(socket), remote);
+        self.scheme.insert(Handle::Socket(sibling))
+    }
+
+    pub(super) fn read_setting(
+        &self,
+        of: usize,
+        setting: Setting,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        let handle = self.scheme.socket(of)?;
+        match setting {
+            Setting::ReadTimeout => fill(buffer, &write_timespec(handle.read_timeout)),
+            Setting::WriteTimeout => fill(buffer, &write_timespec(handle.write_timeout)),
+            Setting::HopLimit => {
+                let ttl = match handle.socket {
+                    Some(socket) => self.stack.option(socket, OptionName::TimeToLive),
+                    None => Ok(SocketOption::TimeToLive(64)),
+                };
+                match ttl.map_err(errno)? {
+                    SocketOption::TimeToLive(ttl) => fill(buffer, &[ttl]),
+                    _ => Err(Error::new(ENOPROTOOPT)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn write_setting(
+        &mut self,
+        of: usize,
+        setting: Setting,
+        bytes: &[u8],
+    ) -> Result<usize> {
+        match setting {
+            Setting::ReadTimeout | Setting::WriteTimeout => {
+                let timeout = parse_timespec(bytes).ok_or(Error::new(EINVAL))?;
+                let handle = self.scheme.socket_mut(of)?;
+                match setting {
+                    Setting::ReadTimeout => handle.read_timeout = timeout,
+                    _ => handle.write_timeout = timeout,
+                }
+                Ok(bytes.len())
+            }
+            Setting::HopLimit => {
+                let [ttl] = bytes else {
+                    return Err(Error::new(EINVAL));
+                };
+                let socket = self.ensure_socket(of)?;
+                self.stack
+                    .set_option(socket, SocketOption::TimeToLive(*ttl))
+                    .map_err(errno)?;
+                Ok(1)
+            }
+        }
+    }
+
+    /// `SYS_CALL` on a socket.
+    pub(super) fn message(
+        &mut self,
+        number: usize,
+        payload: &mut [u8],
+        metadata: &[u64],
+    ) -> Result<usize> {
+        let (Some(&verb), argument) =
+            (metadata.first(), metadata.get(1).copied().unwrap_or(0))
+        else {
+            return Err(Error::new(EINVAL));
+        };
+        match verb {
+            verb::SET_OPTION => self.set_option(number, argument, payload),
+            verb::GET_OPTION => self.get_option(number, argument, payload),
+            verb::SEND_MESSAGE => {
+                let length = message::sent_payload(payload).ok_or(Error::new(EINVAL))?;
+                dont_wait(argument, self.write_socket(number, length))
+            }
+            verb::RECEIVE_MESSAGE => {
+                dont_wait(argument, self.receive_message(number, payload, argument))
+            }
+            verb::PEER_NAME => self.peer_name(number, payload),
+            verb::SHUTDOWN => self.shutdown(number, argument),
+            _ => Err(Error::new(EOPNOTSUPP)),
+        }
+    }
+
+    fn receive_message(&mut self, number: usize, buffer: &mut [u8], flags: u64) -> Result<usize> {
+        let room = message::receive_room(buffer).ok_or(Error::new(EINVAL))?;
+        // The answer has no gaps: where the payload begins depends on the name, which comes with it.
+        let mut payload = vec![0; room.payload];
+        let flags = ReceiveFlags {
+            peek: flags & MSG_PEEK != 0,
+        };
+        let received = self.receive(number, &mut payload, flags)?;
+        let source = match self.scheme.kind {
+            Kind::Tcp => self
+                .scheme
+                .socket(number)?
+                .socket
+                .and_then(|s| self.stack.peer(s)),
+            _ => received.source,
+        };
+        // The end of a stream is nobody's: two zero lengths.
+        let ended = received.length == 0 && received.source.is_none();
+        let name = match source {
+            Some(source) if room.wants_name && !ended => {
+                format!("/scheme/{}/{source}", self.scheme.kind.name())
+            }
+            _ => String::new(),
+        };
+        let payload = payload.get(..received.length).unwrap_or_default();
+        message::write_received(buffer, &name, payload).ok_or(Error::new(EINVAL))
+    }
+
+    fn shutdown(&mut self, number: usize, how: u64) -> Result<usize> {
+        let how = match how {
+            0 => How::Read,
+            1 => How::Write,
+            2 => How::Both,
+            _ => return Err(Error::new(EINVAL)),
+        };
+        let socket = self
+            .scheme
+            .socket(number)?
+            .socket
+            .ok_or(Error::new(ENOTCONN))?;
+        self.stack
+            .shutdown(self.now, socket, how)
+            .map_err(errno)?;
+        if how.read() {
+            self.scheme.socket_mut(number)?.read_ended = true;
+        }
+        Ok(0)
+    }
+
+    fn set_option(&mut self, number: usize, name: u64, value: &[u8]) -> Result<usize> {
+        let word = |at: usize| {
+            value
+                .get(at..at + 4)
+                .and_then(|b| Some(i32::from_ne_bytes(b.try_into().ok()?)))
+        };
+        let first = word(0).ok_or(Error::new(EINVAL))?;
+        let size = || usize::try_from(first).map_err(|_| Error::new(EINVAL));
+        let seconds = smoltcp::time::Duration::from_secs;
+        let option = match name {
+            option::REUSEADDR => SocketOption::ReuseAddress(first != 0),
+            option::BROADCAST => SocketOption::Broadcast(first != 0),
+            option::SNDBUF => SocketOption::SendBuffer(size()?),
+            option::RCVBUF => SocketOption::ReceiveBuffer(size()?),
+            option::KEEPALIVE => {
+                SocketOption::KeepAlive((first != 0).then(|| seconds(KEEPALIVE_SECONDS)))
+            }
+            option::LINGER => {
+                let time = u64::try_from(word(4).ok_or(Error::new(EINVAL))?)
+                    .map_err(|_| Error::new(EINVAL))?;
+                SocketOption::Linger((first != 0).then(|| seconds(time)))
+            }
+            _ => return Err(Error::new(ENOPROTOOPT)),
+        };
+        let socket = self.ensure_socket(number)?;
+        self.stack.set_option(socket, option).map_err(errno)?;
+        Ok(0)
+    }
+
+    fn get_option(&mut self, number: usize, name: u64, value: &mut [u8]) -> Result<usize> {
+        let socket = self.ensure_socket(number)?;
+        if name == option::ERROR {
+            let error = self.stack.take_error(socket).map_or(0, |e| errno(e).errno);
+            return fill(value, &error.to_ne_bytes());
+        }
+        let name = match name {
+            option::REUSEADDR => OptionName::ReuseAddress,
+            option::BROADCAST => OptionName::Broadcast,
+            option::SNDBUF => OptionName::SendBuffer,
+            option::RCVBUF => OptionName::ReceiveBuffer,
+            option::KEEPALIVE => OptionName::KeepAlive,
+            option::LINGER => OptionName::Linger,
+            _ => return Err(Error::new(ENOPROTOOPT)),
+        };
+        let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes();
+        match self.stack.option(socket, name).map_err(errno)? {
+            SocketOption::ReuseAddress(on)
+            | SocketOption::Broadcast(on)
+            | SocketOption::NoDelay(on) => fill(value, &i32::from(on).to_ne_bytes()),
+            SocketOption::SendBuffer(n) | SocketOption::ReceiveBuffer(n) => fill(value, &int(n)),
+            SocketOption::KeepAlive(interval) => {
+                fill(value, &i32::from(interval.is_some()).to_ne_bytes())
+            }
+            SocketOption::Linger(time) => {
+                let on = i32::from(time.is_some()).to_ne_bytes();
+                let secs = time.map_or(0, |t| t.secs());
+                fill(value, &[on, int(usize::try_from(secs).unwrap_or(0))].concat())
+            }
+            SocketOption::TimeToLive(ttl) => fill(value, &i32::from(ttl).to_ne_bytes()),
+        }
+    }
+
+    fn peer_name(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
+        let handle = self.scheme.socket(number)?;
+        match self.remote_of(handle) {
+            Some(_) => self.name(number, buffer),
+            None => Err(Error::new(ENOTCONN)),
+        }
+    }
+
+    fn remote_of(&self, handle: &SocketHandle) -> Option<SocketAddr> {
+        handle
+            .remote
+            .or_else(|| self.stack.peer(handle.socket?))
+    }
+
+    /// `fpath`: `/scheme/tcp/REMOTE/LOCAL`, `/scheme/icmp/echo/ADDRESS`, `/scheme/ip/PROTOCOL`.
+    pub(super) fn name(&self, number: usize, buffer: &mut [u8]) -> Result<usize> {
+        let handle = match self.scheme.handles.get(number) {
+            Some(Handle::Socket(handle)) => handle,
+            Some(Handle::Root) => return fill(buffer, format!("/scheme/{}", self.scheme.kind.name()).as_bytes()),
+            _ => return Err(Error::new(EBADF)),
+        };
+        let remote = self.remote_of(handle).map_or(Endpoint::ANY, Into::into);
+        let local = handle.socket.and_then(|s| self.stack.local(s));
+        let local = local.map_or(Endpoint::ANY, Into::into);
+        let kind = self.scheme.kind.name();
+        let text = match self.scheme.kind {
+            Kind::Tcp | Kind::Udp => format!("/scheme/{kind}/{remote}/{local}"),
+            Kind::Icmp => format!("/scheme/{kind}/echo/{}", remote.addr),
+            Kind::Ip => format!("/scheme/{kind}"),
+        };
+        fill(buffer, text.as_bytes())
+    }
+}
+
+/// Does a datagram socket connected to `peer` hear it alone? Who talks to everybody is answered by anybody: a DHCP
+/// client connects to 255.255.255.255 and wants the server's answer.
+pub(super) fn only_from(peer: &SocketAddr) -> bool {
+    match peer {
+        SocketAddr::V4(peer) => !peer.ip().is_broadcast() && !peer.ip().is_multicast(),
+        SocketAddr::V6(peer) => !peer.ip().is_multicast(),
+    }
+}
+
+/// MSG_DONTWAIT: this one call does not wait.
+fn dont_wait(flags: u64, result: Result<usize>) -> Result<usize> {
+    match result {
+        Err(Error { errno: EWOULDBLOCK }) if flags & MSG_DONTWAIT != 0 => Err(Error::new(EAGAIN)),
+        result => result,
+    }
+}
+
+/// Copies as much as fits and says how much that was.
+fn fill(buffer: &mut [u8], bytes: &[u8]) -> Result<usize> {
+    let n = bytes.len().min(buffer.len());
+    match (buffer.get_mut(..n), bytes.get(..n)) {
+        (Some(to), Some(from)) => {
+            to.copy_from_slice(from);
+            Ok(n)
+        }
+        _ => Err(Error::new(EINVAL)),
+    }
+}

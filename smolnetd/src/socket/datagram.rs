@@ -1,0 +1,125 @@
+//! What UDP, ICMP and raw sockets have in common: two ends, a bounded inbox, an error that waits to be told.
+
+use core::net::{IpAddr, SocketAddr};
+
+use super::inbox::Inbox;
+use super::{How, OptionName, Readiness, ReceiveFlags, Received, SocketKind, SocketOption};
+use crate::error::SocketError;
+use crate::ip::DEFAULT_TTL;
+use crate::ports::LinkId;
+
+/// A socket that speaks in datagrams.
+#[derive(Debug)]
+pub(crate) struct DatagramSocket {
+    pub(crate) kind: SocketKind,
+    /// The address it is bound to; none is any.
+    pub(crate) local: Option<IpAddr>,
+    /// The UDP port or ICMP identifier, in host order; 0 while it has none.
+    pub(crate) port: u16,
+    /// Did `connect` choose the local address? Then `disconnect` takes it back.
+    pub(crate) local_from_route: bool,
+    /// Whom it is connected to.
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) inbox: Inbox,
+    pub(crate) error: Option<SocketError>,
+    pub(crate) reuse: bool,
+    pub(crate) ttl: u8,
+    /// The link whose transmit ring was full at the last send.
+    pub(crate) waits_for: Option<LinkId>,
+    broadcast: bool,
+    receive_ended: bool,
+    send_ended: bool,
+}
+
+impl DatagramSocket {
+    pub(crate) fn new(kind: SocketKind) -> DatagramSocket {
+        DatagramSocket {
+            kind,
+            local: None,
+            port: 0,
+            local_from_route: false,
+            peer: None,
+            inbox: Inbox::default(),
+            error: None,
+            reuse: false,
+            ttl: DEFAULT_TTL,
+            waits_for: None,
+            broadcast: false,
+            receive_ended: false,
+            send_ended: false,
+        }
+    }
+
+    /// Takes a datagram in; false when there is no room for it. One that comes after `shutdown` is gone, as its
+    /// owner wished, and counts as delivered.
+    pub(crate) fn deliver(&mut self, source: SocketAddr, data: &[u8]) -> bool {
+        self.receive_ended || self.inbox.push(source, data)
+    }
+
+    pub(crate) fn receive(&mut self, buffer: &mut [u8], flags: ReceiveFlags) -> Result<Received, SocketError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        match self.inbox.receive(buffer, flags) {
+            Some(received) => Ok(received),
+            None if self.receive_ended => Ok(Received { length: 0, full_length: 0, source: None }),
+            None => Err(SocketError::WouldBlock),
+        }
+    }
+
+    /// May something be sent? A pending error is told first.
+    pub(crate) fn check_send(&mut self) -> Result<(), SocketError> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None if self.send_ended => Err(SocketError::BrokenPipe),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, how: How) -> Result<(), SocketError> {
+        if self.peer.is_none() {
+            return Err(SocketError::NotConnected);
+        }
+        self.receive_ended |= how.read();
+        self.send_ended |= how.write();
+        Ok(())
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        if self.error.is_some() {
+            return Readiness::BOTH;
+        }
+        Readiness {
+            readable: !self.inbox.is_empty() || self.receive_ended,
+            writable: self.waits_for.is_none() || self.send_ended,
+        }
+    }
+
+    pub(crate) fn set_option(&mut self, option: SocketOption) -> Result<(), SocketError> {
+        match option {
+            SocketOption::Broadcast(on) => self.broadcast = on,
+            SocketOption::ReuseAddress(on) => self.reuse = on,
+            SocketOption::ReceiveBuffer(bytes) => self.inbox.set_limit(bytes),
+            // A datagram goes straight into the adapter's ring: there is no send buffer to size.
+            SocketOption::SendBuffer(_) => (),
+            SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
+            SocketOption::TimeToLive(ttl) => self.ttl = ttl,
+            SocketOption::KeepAlive(_) | SocketOption::Linger(_) => (),
+            SocketOption::NoDelay(_) => return Err(SocketError::NoSuchOption),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn option(&self, name: OptionName) -> Result<SocketOption, SocketError> {
+        Ok(match name {
+            OptionName::Broadcast => SocketOption::Broadcast(self.broadcast),
+            OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
+            OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.inbox.limit()),
+            OptionName::SendBuffer => SocketOption::SendBuffer(self.inbox.limit()),
+            OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl),
+            OptionName::KeepAlive => SocketOption::KeepAlive(None),
+            OptionName::Linger => SocketOption::Linger(None),
+            OptionName::NoDelay => return Err(SocketError::NoSuchOption),
+        })
+    }
+}

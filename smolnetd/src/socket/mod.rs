@@ -1,0 +1,149 @@
+//! Sockets: what a client holds. The kinds differ, the words are the same: open, bind, connect, receive, send,
+//! close; each call is done, failed, or would block until the socket's readiness changes.
+
+pub(crate) mod datagram;
+pub(crate) mod icmp;
+pub(crate) mod inbox;
+pub(crate) mod raw;
+pub mod udp;
+pub mod tcp;
+
+use core::net::SocketAddr;
+
+use smoltcp::time::Duration;
+
+/// A socket of the [`crate::stack::Stack`], of any kind. Never used again after close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// A TCP connection or listener.
+    Tcp,
+    /// UDP datagrams.
+    Udp,
+    /// ICMP echo requests out, the replies to them in. Data is the sequence number (2 bytes, big-endian), then what
+    /// the request carries; a reply reads in the same layout. The identifier is the socket's own.
+    IcmpEcho,
+    /// ICMP errors about the datagrams that were sent from the UDP port this socket is bound to. Reads only: a whole
+    /// ICMP message each.
+    IcmpUdpErrors,
+    /// Whole IPv4 packets of one protocol number, header included, both ways.
+    Raw(u8),
+}
+
+/// Who opened a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The user; 0 may do what others may not: ports below 1024 and raw sockets.
+    pub uid: u32,
+}
+
+impl Owner {
+    /// The system itself.
+    pub const ROOT: Owner = Owner { uid: 0 };
+
+    /// May this user do what only the system may?
+    pub fn is_privileged(self) -> bool {
+        self.uid == 0
+    }
+}
+
+/// Which direction `shutdown` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// Nothing is received any more.
+    Read,
+    /// Nothing is sent any more.
+    Write,
+    /// Both.
+    Both,
+}
+
+impl How {
+    /// Is receiving over?
+    pub fn read(self) -> bool {
+        matches!(self, How::Read | How::Both)
+    }
+
+    /// Is sending over?
+    pub fn write(self) -> bool {
+        matches!(self, How::Write | How::Both)
+    }
+}
+
+/// Which calls would not block. A pending error makes a socket both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Readiness {
+    /// `receive` or `accept` has an answer: data, end of stream, a connection or an error.
+    pub readable: bool,
+    /// `send` has an answer: room, or an error.
+    pub writable: bool,
+}
+
+impl Readiness {
+    /// Both directions: what a pending error looks like.
+    pub const BOTH: Readiness = Readiness { readable: true, writable: true };
+}
+
+/// How to receive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ReceiveFlags {
+    /// Leave the data where it is.
+    pub peek: bool,
+}
+
+/// What was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Received {
+    /// Bytes written into the caller's buffer. On a TCP socket, 0 means end of stream.
+    pub length: usize,
+    /// Bytes that the datagram had: more than `length` when the buffer was too small and the rest is lost.
+    pub full_length: usize,
+    /// Who sent it, for datagrams.
+    pub source: Option<SocketAddr>,
+}
+
+/// An option with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOption {
+    /// SO_BROADCAST: accepted and remembered; sending to a broadcast address does not ask for it, since the clients
+    /// that configure an adapter never set it.
+    Broadcast(bool),
+    /// SO_REUSEADDR: another socket with this option may hold the same local address.
+    ReuseAddress(bool),
+    /// SO_RCVBUF in bytes; bounded.
+    ReceiveBuffer(usize),
+    /// SO_SNDBUF in bytes; bounded.
+    SendBuffer(usize),
+    /// SO_KEEPALIVE: the interval between probes, or none.
+    KeepAlive(Option<Duration>),
+    /// SO_LINGER: none is the default, a close in the background.
+    Linger(Option<Duration>),
+    /// TCP_NODELAY.
+    NoDelay(bool),
+    /// IP_TTL, 1 to 255.
+    TimeToLive(u8),
+}
+
+/// An option's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OptionName {
+    /// [`SocketOption::Broadcast`]
+    Broadcast,
+    /// [`SocketOption::ReuseAddress`]
+    ReuseAddress,
+    /// [`SocketOption::ReceiveBuffer`]
+    ReceiveBuffer,
+    /// [`SocketOption::SendBuffer`]
+    SendBuffer,
+    /// [`SocketOption::KeepAlive`]
+    KeepAlive,
+    /// [`SocketOption::Linger`]
+    Linger,
+    /// [`SocketOption::NoDelay`]
+    NoDelay,
+    /// [`SocketOption::TimeToLive`]
+    TimeToLive,
+}

@@ -1,0 +1,353 @@
+//! What a client asks for.
+
+use core::net::{IpAddr, SocketAddr};
+
+use smoltcp::time::{Duration, Instant};
+
+use super::{Kind, Listener, Socket, Tcp, TcpId, TcpOptions};
+use crate::counters::count;
+use crate::error::SocketError;
+use crate::flow::connection::Holder;
+use crate::flow::{Connection, Flow, FlowId, FlowKey, Phase};
+use crate::output::Path;
+use crate::socket::{How, Owner};
+
+impl Tcp {
+    /// A socket that is neither bound nor connected.
+    ///
+    /// # Errors
+    /// [`SocketError::NoBuffers`]: there are as many as there may be.
+    pub fn open(&mut self, owner: Owner) -> Result<TcpId, SocketError> {
+        self.add_socket(Socket {
+            owner,
+            kind: Kind::Idle,
+            bound: None,
+            options: TcpOptions::new(&self.limits),
+            changed: false,
+        })
+    }
+
+    fn add_socket(&mut self, socket: Socket) -> Result<TcpId, SocketError> {
+        if self.sockets.len() >= self.limits.sockets {
+            return Err(SocketError::NoBuffers);
+        }
+        let id = TcpId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.sockets.insert(id, socket);
+        Ok(id)
+    }
+
+    fn socket(&mut self, id: TcpId) -> Result<&mut Socket, SocketError> {
+        self.sockets.get_mut(&id).ok_or(SocketError::BadSocket)
+    }
+
+    /// Gives it a local address; port 0 chooses one. With `reuse`, or the option, others that have it too may hold the
+    /// address as long as none listens. Whether the address is ours is the caller's to check.
+    ///
+    /// # Errors
+    /// [`SocketError::AddressInUse`], [`SocketError::AccessDenied`] for a port below 1024, [`SocketError::Invalid`] if
+    /// it is bound or connected already, [`SocketError::AddressNotAvailable`] if no port is free.
+    pub fn bind(&mut self, id: TcpId, local: SocketAddr, reuse: bool) -> Result<(), SocketError> {
+        let socket = self.socket(id)?;
+        if socket.bound.is_some() || !matches!(socket.kind, Kind::Idle) {
+            return Err(SocketError::Invalid);
+        }
+        if (1..1024).contains(&local.port()) && !socket.owner.is_privileged() {
+            return Err(SocketError::AccessDenied);
+        }
+        let reuse = reuse || socket.options.reuse;
+        let mut local = SocketAddr::new(local.ip(), local.port());
+        if local.port() == 0 {
+            let offset = self.port_offset(local.ip(), SocketAddr::new(local.ip(), 0));
+            let flows = &self.flows;
+            let port = self.ports.choose(offset, |port| !flows.uses_port(port));
+            local.set_port(port.ok_or(SocketError::AddressNotAvailable)?);
+        }
+        self.ports.bind(local, id, reuse)?;
+        let socket = self.socket(id)?;
+        socket.bound = Some(local);
+        socket.options.reuse = reuse;
+        Ok(())
+    }
+
+    /// Starts to listen on the address it was bound to; again with another backlog changes that. SYNs for it are
+    /// answered from here on, though nobody may be accepting yet.
+    ///
+    /// # Errors
+    /// [`SocketError::DestinationRequired`] if it is not bound, [`SocketError::IsConnected`],
+    /// [`SocketError::AddressInUse`] if another listens there.
+    pub fn listen(&mut self, id: TcpId, backlog: usize) -> Result<(), SocketError> {
+        let backlog = backlog.clamp(1, self.limits.backlog.max(1));
+        let socket = self.socket(id)?;
+        match &mut socket.kind {
+            Kind::Listener(listener) => {
+                listener.backlog = backlog;
+                return Ok(());
+            }
+            Kind::Connection(_) => return Err(SocketError::IsConnected),
+            Kind::Idle => (),
+        }
+        let local = socket.bound.ok_or(SocketError::DestinationRequired)?;
+        self.ports.listen(local, id)?;
+        self.socket(id)?.kind = Kind::Listener(Listener { backlog, ..Listener::default() });
+        Ok(())
+    }
+
+    /// Starts a connection along `path`, whose source becomes the local address unless the socket is bound to one.
+    /// Done when it has been started: readiness tells that it has ended, the next call how.
+    ///
+    /// # Errors
+    /// Why it was not started: [`SocketError::AlreadyInProgress`], [`SocketError::IsConnected`],
+    /// [`SocketError::NetworkUnreachable`] for an address that no connection can have,
+    /// [`SocketError::AddressInUse`] or [`SocketError::AddressNotAvailable`] for want of a local port.
+    pub fn connect(&mut self, now: Instant, id: TcpId, remote: SocketAddr, path: Path) -> Result<(), SocketError> {
+        self.make_idle(id)?;
+        if !is_unicast(remote.ip()) || remote.port() == 0 {
+            return Err(SocketError::NetworkUnreachable);
+        }
+        let remote = SocketAddr::new(remote.ip(), remote.port());
+        let local = self.local_end(id, remote, &path)?;
+        let key = FlowKey { local, remote };
+        if self.flows.find(&key).is_some() || local == remote {
+            return Err(SocketError::AddressInUse);
+        }
+        let path = Path { source: local.ip(), ..path };
+        let iss = self.initial_sequence_number(now, &key);
+        let options = self.socket(id)?.options;
+        let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id))?;
+        let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
+        let flow = self.flows.insert(flow).ok_or(SocketError::NoBuffers)?;
+        self.socket(id)?.kind = Kind::Connection(flow);
+        self.flows.mark_dirty(flow);
+        count(&mut self.counters.active_opens);
+        Ok(())
+    }
+
+    /// Lets go of a connection that came to its end, so that another can be started.
+    fn make_idle(&mut self, id: TcpId) -> Result<(), SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Idle => return Ok(()),
+            Kind::Listener(_) => return Err(SocketError::Invalid),
+            Kind::Connection(_) => (),
+        }
+        match self.with_connection(id, |connection| (connection.is_connecting(), connection.is_over())) {
+            Some((true, _)) => return Err(SocketError::AlreadyInProgress),
+            Some((false, false)) => return Err(SocketError::IsConnected),
+            Some((false, true)) | None => (),
+        }
+        if let Some(error) = self.take_error(id) {
+            return Err(error);
+        }
+        let socket = self.socket(id)?;
+        if let Kind::Connection(flow) = core::mem::replace(&mut socket.kind, Kind::Idle) {
+            self.remove_flow(flow);
+        }
+        Ok(())
+    }
+
+    fn local_end(&mut self, id: TcpId, remote: SocketAddr, path: &Path) -> Result<SocketAddr, SocketError> {
+        let bound = self.socket(id)?.bound;
+        let address = match bound {
+            Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
+            _ => path.source,
+        };
+        if address.is_ipv4() != remote.is_ipv4() || !is_unicast(address) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        if let Some(bound) = bound {
+            return Ok(SocketAddr::new(address, bound.port()));
+        }
+        let offset = self.port_offset(address, remote);
+        let flows = &self.flows;
+        let port = self.ports.choose(offset, |port| {
+            let local = SocketAddr::new(address, port);
+            local != remote && flows.find(&FlowKey { local, remote }).is_none()
+        });
+        Ok(SocketAddr::new(address, port.ok_or(SocketError::AddressNotAvailable)?))
+    }
+
+    /// The oldest connection of a listener's accept queue, as a socket of the listener's owner with its options.
+    ///
+    /// # Errors
+    /// [`SocketError::WouldBlock`] if there is none, [`SocketError::Invalid`] if the socket does not listen,
+    /// [`SocketError::NoBuffers`] if there are as many sockets as there may be.
+    pub fn accept(&mut self, id: TcpId) -> Result<TcpId, SocketError> {
+        loop {
+            let socket = self.socket(id)?;
+            let (owner, options) = (socket.owner, socket.options);
+            let Kind::Listener(listener) = &mut socket.kind else { return Err(SocketError::Invalid) };
+            let Some(&flow) = listener.queue.front() else { return Err(SocketError::WouldBlock) };
+            let Some(local) = self.flows.get(flow).map(|flow| flow.key.local) else {
+                self.pop_accept_queue(id);
+                continue;
+            };
+            let accepted = Socket { owner, kind: Kind::Connection(flow), bound: None, options, changed: false };
+            let accepted = self.add_socket(accepted)?;
+            self.pop_accept_queue(id);
+            if let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(flow) {
+                connection.holder = Holder::Socket(accepted);
+            }
+            log::trace!("tcp: {local} accepted");
+            return Ok(accepted);
+        }
+    }
+
+    fn pop_accept_queue(&mut self, id: TcpId) {
+        if let Some(Socket { kind: Kind::Listener(listener), .. }) = self.sockets.get_mut(&id) {
+            listener.queue.pop_front();
+        }
+    }
+
+    /// Reads, or with `peek` looks at, what was received. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// [`SocketError::WouldBlock`], [`SocketError::NotConnected`], or why the connection ended.
+    pub fn receive(&mut self, now: Instant, id: TcpId, buffer: &mut [u8], peek: bool) -> Result<usize, SocketError> {
+        let _ = now;
+        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let result = self.with_connection(id, |connection| connection.receive(buffer, peek));
+        if !peek && self.flows.is_attached(flow) {
+            // The window may be opened now.
+            self.flows.mark_dirty(flow);
+        }
+        result.unwrap_or(Err(SocketError::NotConnected))
+    }
+
+    /// Queues as much of `data` as fits and says how much. It leaves at the next [`Tcp::poll`].
+    ///
+    /// # Errors
+    /// [`SocketError::WouldBlock`] if nothing fits, [`SocketError::NotConnected`], [`SocketError::BrokenPipe`] after
+    /// the end, or why the connection ended.
+    pub fn send(&mut self, now: Instant, id: TcpId, data: &[u8]) -> Result<usize, SocketError> {
+        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let result = self.with_connection(id, |connection| connection.send(now, data));
+        self.flows.mark_dirty(flow);
+        result.unwrap_or(Err(SocketError::NotConnected))
+    }
+
+    /// Ends one direction or both: what was written is followed by FIN; what was received can still be read.
+    ///
+    /// # Errors
+    /// [`SocketError::NotConnected`]
+    pub fn shutdown(&mut self, now: Instant, id: TcpId, how: How) -> Result<(), SocketError> {
+        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let before = self.view(flow);
+        self.with_connection(id, |connection| {
+            if !connection.was_established() {
+                return Err(SocketError::NotConnected);
+            }
+            if how.read() {
+                connection.shut_read();
+            }
+            if how.write() {
+                connection.shut_write(now);
+            }
+            Ok(())
+        })
+        .unwrap_or(Err(SocketError::NotConnected))?;
+        self.flows.mark_dirty(flow);
+        self.tell(flow, before);
+        Ok(())
+    }
+
+    /// Gives the socket back. What was written is delivered in the background, then FIN; with data unread, or a
+    /// linger time of 0, RST (RFC 1122 4.2.2.13).
+    pub fn close(&mut self, now: Instant, id: TcpId) {
+        let Some(socket) = self.sockets.remove(&id) else { return };
+        if let Some(bound) = socket.bound {
+            self.ports.release(bound, id);
+        }
+        match socket.kind {
+            Kind::Idle => (),
+            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Connection(flow) => self.close_connection(now, flow, socket.options.linger),
+        }
+        self.flows.settle();
+    }
+
+    /// Gives the socket back with RST.
+    pub fn abort(&mut self, now: Instant, id: TcpId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.options.linger = Some(Duration::ZERO);
+        }
+        self.close(now, id);
+    }
+
+    /// Ends whatever the socket was and leaves it as it was when it was opened, but for its options (connect to
+    /// AF_UNSPEC).
+    ///
+    /// # Errors
+    /// [`SocketError::BadSocket`]
+    pub fn disconnect(&mut self, now: Instant, id: TcpId) -> Result<(), SocketError> {
+        let socket = self.socket(id)?;
+        let kind = core::mem::replace(&mut socket.kind, Kind::Idle);
+        let bound = socket.bound.take();
+        if let Some(bound) = bound {
+            self.ports.release(bound, id);
+        }
+        match kind {
+            Kind::Idle => (),
+            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Connection(flow) => self.close_connection(now, flow, Some(Duration::ZERO)),
+        }
+        self.touch(id);
+        Ok(())
+    }
+
+    fn close_listener(&mut self, now: Instant, listener: Listener) {
+        for flow in listener.half_open.iter() {
+            self.remove_flow(flow);
+        }
+        for flow in listener.queue {
+            // RFC 9293 3.10.4 knows no such case; nobody will ever read it.
+            self.orphan(flow, now, true);
+        }
+    }
+
+    fn close_connection(&mut self, now: Instant, flow: FlowId, linger: Option<Duration>) {
+        let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(flow) else { return };
+        if connection.is_over() || connection.is_connecting() && !connection.was_established() {
+            // Nothing is owed to the peer, or nothing is known to it but a SYN (RFC 9293 3.10.4).
+            self.remove_flow(flow);
+            return;
+        }
+        let unread = connection.unread() > 0;
+        if unread {
+            count(&mut self.counters.closed_unread);
+        }
+        self.orphan(flow, now, unread || linger == Some(Duration::ZERO));
+    }
+
+    /// The flow goes on without a holder, to end with RST or FIN.
+    fn orphan(&mut self, id: FlowId, now: Instant, reset: bool) {
+        let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(id) else { return };
+        let mark = self.orphans.push(id);
+        connection.holder = Holder::Orphan { mark, since: now };
+        if reset {
+            connection.abort(None);
+        } else {
+            connection.shut_write(now);
+        }
+        if connection.is_over() {
+            self.remove_flow(id);
+            return;
+        }
+        self.flows.mark_dirty(id);
+        if self.orphans.len() > self.limits.orphans
+            && let Some(oldest) = self.orphans.oldest()
+        {
+            count(&mut self.counters.orphans_evicted);
+            self.remove_flow(oldest);
+        }
+    }
+}
+
+/// May a connection have this address at an end? Directed broadcasts, only the route table knows.
+pub(super) fn is_unicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast() && address.octets()[0] != 0
+        }
+        IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
+    }
+}

@@ -1,0 +1,316 @@
+//! TCP (RFC 9293) as sockets: connections, listeners with accept queues, and the flows behind them.
+//!
+//! A socket is what a client holds; a flow ([`crate::flow`]) is a connection on the network. They meet in a flow's
+//! holder and a socket's kind, and live apart: a flow goes on after its socket was closed, and what a flow received is
+//! there to be read after it ended.
+
+mod calls;
+mod counters;
+mod limits;
+mod network;
+mod options;
+mod ports;
+#[cfg(test)]
+mod tests;
+
+use core::hash::Hasher;
+use core::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+
+use siphasher::sip::SipHasher24;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant;
+
+use crate::engine::Engine;
+use crate::error::SocketError;
+use crate::flow::connection::{Holder, View};
+use crate::flow::sequence::Seq;
+use crate::flow::table::{Ages, Keyed};
+use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase};
+use crate::socket::{OptionName, Owner, Readiness, SocketOption};
+
+pub use counters::{Reason, TcpCounters};
+pub use limits::Limits;
+pub use options::TcpOptions;
+
+/// A TCP socket. Never used again after close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TcpId(pub u64);
+
+/// Whether a packet found somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// It belonged to a flow or listener, or was dropped under a counter.
+    Consumed,
+    /// A well-formed segment that no flow and no listener waits for: [`Tcp::refuse`] is the answer.
+    NoFlow,
+}
+
+/// What an ICMP error said about a packet of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpError {
+    /// Destination unreachable: port or protocol.
+    PortUnreachable,
+    /// Destination unreachable: host.
+    HostUnreachable,
+    /// Destination unreachable: network.
+    NetworkUnreachable,
+    /// Destination unreachable: administratively prohibited.
+    Prohibited,
+    /// Fragmentation needed and DF set (RFC 1191), with the next hop's MTU in bytes (0 from old routers).
+    PacketTooBig {
+        /// The MTU that the router named.
+        mtu: u16,
+    },
+}
+
+/// A socket that listens.
+#[derive(Debug, Default)]
+struct Listener {
+    backlog: usize,
+    /// Connections that nobody has accepted yet, the oldest first.
+    queue: VecDeque<FlowId>,
+    half_open: Ages,
+}
+
+/// What a socket is.
+#[derive(Debug)]
+enum Kind {
+    /// Neither listening nor connected.
+    Idle,
+    Listener(Listener),
+    Connection(FlowId),
+}
+
+#[derive(Debug)]
+struct Socket {
+    owner: Owner,
+    kind: Kind,
+    /// The local address that it was bound to.
+    bound: Option<SocketAddr>,
+    options: TcpOptions,
+    /// Is it on the list of changed ones?
+    changed: bool,
+}
+
+/// Keys for what must not be guessed.
+#[derive(Clone, Copy, Debug)]
+struct Secret(u64, u64);
+
+/// All TCP flows, listeners and sockets.
+#[derive(Debug)]
+pub struct Tcp {
+    limits: Limits,
+    secret: Secret,
+    counters: TcpCounters,
+    engine: Engine,
+    flows: Flows,
+    half_open: Ages,
+    time_wait: Ages,
+    orphans: Ages,
+    sockets: HashMap<TcpId, Socket, Keyed>,
+    next_id: u64,
+    ports: ports::Ports,
+    changed: VecDeque<TcpId>,
+}
+
+impl Tcp {
+    /// `secret` is random and known to no one outside: sequence numbers, ports and hash keys come from it.
+    pub fn new(secret: [u8; 32], limits: Limits) -> Tcp {
+        let word = |index: usize| secret.iter().skip(index * 8).take(8).fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let key = Keyed(word(0), word(1));
+        Tcp {
+            limits,
+            secret: Secret(word(2), word(3)),
+            counters: TcpCounters::default(),
+            engine: Engine::default(),
+            flows: Flows::new(key),
+            half_open: Ages::default(),
+            time_wait: Ages::default(),
+            orphans: Ages::default(),
+            sockets: HashMap::with_hasher(key),
+            next_id: 0,
+            ports: ports::Ports::new(key),
+            changed: VecDeque::new(),
+        }
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &TcpCounters {
+        &self.counters
+    }
+
+    /// How many connections the flow table holds, half-open ones and those in TIME-WAIT included.
+    pub fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// The socket's own address: what it was bound to, or its connection's end.
+    pub fn local(&self, id: TcpId) -> Option<SocketAddr> {
+        let socket = self.sockets.get(&id)?;
+        match socket.kind {
+            Kind::Connection(flow) => self.flows.get(flow).map(|flow| flow.key.local).or(socket.bound),
+            Kind::Idle | Kind::Listener(_) => socket.bound,
+        }
+    }
+
+    /// The peer's address, from the start of the connection attempt on; none if the attempt failed.
+    pub fn peer(&self, id: TcpId) -> Option<SocketAddr> {
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        let flow = self.flows.get(flow)?;
+        match &flow.phase {
+            Phase::Open(connection) if connection.was_established() || connection.is_connecting() => {
+                Some(flow.key.remote)
+            }
+            _ => None,
+        }
+    }
+
+    /// The state of the socket in the words of RFC 9293 3.3.2.
+    pub fn state(&self, id: TcpId) -> Option<State> {
+        match &self.sockets.get(&id)?.kind {
+            Kind::Idle => Some(State::Closed),
+            Kind::Listener(_) => Some(State::Listen),
+            Kind::Connection(_) => self.connection(id).map(Connection::state),
+        }
+    }
+
+    /// Does it listen?
+    pub fn is_listening(&self, id: TcpId) -> bool {
+        self.sockets.get(&id).is_some_and(|socket| matches!(socket.kind, Kind::Listener(_)))
+    }
+
+    /// Is a connection attempt under way?
+    pub fn is_connecting(&self, id: TcpId) -> bool {
+        self.connection(id).is_some_and(Connection::is_connecting)
+    }
+
+    /// Which calls would not block. A socket that was never connected is ready for nothing.
+    pub fn readiness(&self, id: TcpId) -> Readiness {
+        match self.sockets.get(&id).map(|socket| &socket.kind) {
+            None | Some(Kind::Idle) => Readiness::default(),
+            Some(Kind::Listener(listener)) => Readiness { readable: !listener.queue.is_empty(), writable: false },
+            Some(Kind::Connection(_)) => {
+                self.connection(id).map_or(Readiness::BOTH, |connection| connection.readiness())
+            }
+        }
+    }
+
+    /// Octets received that nobody has read yet.
+    pub fn unread(&self, id: TcpId) -> usize {
+        self.connection(id).map_or(0, Connection::unread)
+    }
+
+    /// The pending error, once (SO_ERROR).
+    pub fn take_error(&mut self, id: TcpId) -> Option<SocketError> {
+        self.with_connection(id, |connection| connection.take_error()).flatten()
+    }
+
+    /// Sets an option; on a connection that exists, buffer sizes stay.
+    ///
+    /// # Errors
+    /// [`SocketError::Invalid`] for a value that cannot be, [`SocketError::BadSocket`].
+    pub fn set_option(&mut self, id: TcpId, option: SocketOption) -> Result<(), SocketError> {
+        let socket = self.sockets.get_mut(&id).ok_or(SocketError::BadSocket)?;
+        socket.options.set(option, &self.limits)?;
+        let options = socket.options;
+        if let Kind::Connection(flow) = socket.kind {
+            self.with_connection(id, |connection| connection.apply(&options));
+            self.flows.mark_dirty(flow);
+        }
+        Ok(())
+    }
+
+    /// An option's value.
+    ///
+    /// # Errors
+    /// [`SocketError::BadSocket`]
+    pub fn option(&self, id: TcpId, name: OptionName) -> Result<SocketOption, SocketError> {
+        self.sockets.get(&id).map(|socket| socket.options.get(name)).ok_or(SocketError::BadSocket)
+    }
+
+    /// Sockets whose readiness may have changed, or that received more, each once. What is not taken stays.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = TcpId> + use<'_> {
+        core::iter::from_fn(|| {
+            while let Some(id) = self.changed.pop_front() {
+                if let Some(socket) = self.sockets.get_mut(&id) {
+                    socket.changed = false;
+                    return Some(id);
+                }
+            }
+            None
+        })
+    }
+
+    fn connection(&self, id: TcpId) -> Option<&Connection> {
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        match &self.flows.get(flow)?.phase {
+            Phase::Open(connection) => Some(connection),
+            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
+        }
+    }
+
+    fn with_connection<R>(&mut self, id: TcpId, f: impl FnOnce(&mut Connection) -> R) -> Option<R> {
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        match &mut self.flows.get_mut(flow)?.phase {
+            Phase::Open(connection) => Some(f(connection)),
+            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
+        }
+    }
+
+    /// What the flow's holder saw of it.
+    fn view(&self, flow: FlowId) -> Option<View> {
+        match &self.flows.get(flow)?.phase {
+            Phase::Open(connection) => Some(connection.view()),
+            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
+        }
+    }
+
+    /// Tells the flow's holder, if what it sees is no longer what it saw `before`.
+    fn tell(&mut self, flow: FlowId, before: Option<View>) {
+        let Some(before) = before else { return };
+        let Some(flow) = self.flows.get(flow) else { return };
+        if let Phase::Open(connection) = &flow.phase
+            && let Holder::Socket(id) = connection.holder
+            && before.differs(connection.view())
+        {
+            self.touch(id);
+        }
+    }
+
+    fn touch(&mut self, id: TcpId) {
+        if let Some(socket) = self.sockets.get_mut(&id)
+            && !socket.changed
+        {
+            socket.changed = true;
+            self.changed.push_back(id);
+        }
+    }
+
+    /// RFC 6528: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 µs.
+    fn initial_sequence_number(&self, now: Instant, key: &FlowKey) -> Seq {
+        let clock = now.total_micros() / 4;
+        Seq((clock as u32).wrapping_add(self.secret.hash(b'i', &[key.local, key.remote]) as u32))
+    }
+
+    /// RFC 6056 3.3.3: F(local address, remote address and port, secret).
+    fn port_offset(&self, local: core::net::IpAddr, remote: SocketAddr) -> u32 {
+        self.secret.hash(b'p', &[SocketAddr::new(local, 0), remote]) as u32
+    }
+}
+
+impl Secret {
+    /// A number that nobody outside can tell, for `purpose` and these ends.
+    fn hash(self, purpose: u8, ends: &[SocketAddr]) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
+        hasher.write_u8(purpose);
+        for end in ends {
+            match end.ip() {
+                core::net::IpAddr::V4(address) => hasher.write(&address.octets()),
+                core::net::IpAddr::V6(address) => hasher.write(&address.octets()),
+            }
+            hasher.write_u16(end.port());
+        }
+        hasher.finish()
+    }
+}

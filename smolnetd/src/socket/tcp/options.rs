@@ -1,0 +1,81 @@
+//! The options of a TCP socket.
+
+use smoltcp::time::Duration;
+
+use super::Limits;
+use crate::error::SocketError;
+use crate::socket::{OptionName, SocketOption};
+
+/// What a socket was asked to do differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// TCP_NODELAY: no waiting for a full segment (RFC 9293 3.7.4).
+    pub no_delay: bool,
+    /// SO_KEEPALIVE: the time between probes.
+    pub keep_alive: Option<Duration>,
+    /// SO_LINGER: 0 makes close send RST. Any other time is the default: close cannot wait, delivery goes on behind it.
+    pub linger: Option<Duration>,
+    /// SO_RCVBUF in bytes.
+    pub receive_buffer: usize,
+    /// SO_SNDBUF in bytes.
+    pub send_buffer: usize,
+    /// IP_TTL
+    pub hop_limit: Option<u8>,
+    /// SO_REUSEADDR
+    pub reuse: bool,
+}
+
+/// The smallest buffer that can be asked for, in bytes: a segment of any size fits.
+const MIN_BUFFER: usize = 2048;
+
+/// The largest receive buffer in bytes: the window is not scaled, and smoltcp 0.14 panics beyond it.
+const MAX_RECEIVE_BUFFER: usize = 65_535;
+
+impl TcpOptions {
+    pub(super) fn new(limits: &Limits) -> TcpOptions {
+        TcpOptions {
+            no_delay: false,
+            keep_alive: None,
+            linger: None,
+            receive_buffer: limits.receive_buffer.min(MAX_RECEIVE_BUFFER),
+            send_buffer: limits.send_buffer,
+            hop_limit: None,
+            reuse: false,
+        }
+    }
+
+    pub(super) fn set(&mut self, option: SocketOption, limits: &Limits) -> Result<(), SocketError> {
+        match option {
+            SocketOption::NoDelay(on) => self.no_delay = on,
+            SocketOption::KeepAlive(Some(interval)) if interval == Duration::ZERO => return Err(SocketError::Invalid),
+            SocketOption::KeepAlive(interval) => self.keep_alive = interval,
+            SocketOption::Linger(time) => self.linger = time,
+            SocketOption::ReceiveBuffer(bytes) => {
+                self.receive_buffer = bytes.clamp(MIN_BUFFER, MAX_RECEIVE_BUFFER);
+            }
+            SocketOption::SendBuffer(bytes) => {
+                self.send_buffer = bytes.clamp(MIN_BUFFER, limits.send_buffer_max.max(MIN_BUFFER));
+            }
+            SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
+            SocketOption::TimeToLive(limit) => self.hop_limit = Some(limit),
+            SocketOption::ReuseAddress(on) => self.reuse = on,
+            SocketOption::Broadcast(_) => (),
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, name: OptionName) -> SocketOption {
+        match name {
+            OptionName::NoDelay => SocketOption::NoDelay(self.no_delay),
+            OptionName::KeepAlive => SocketOption::KeepAlive(self.keep_alive),
+            OptionName::Linger => SocketOption::Linger(self.linger),
+            OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.receive_buffer),
+            OptionName::SendBuffer => SocketOption::SendBuffer(self.send_buffer),
+            OptionName::TimeToLive => {
+                SocketOption::TimeToLive(self.hop_limit.unwrap_or(crate::flow::segment::DEFAULT_HOP_LIMIT))
+            }
+            OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
+            OptionName::Broadcast => SocketOption::Broadcast(false),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! UDP (RFC 768): which socket a datagram is for, which ports are free, and the datagram's form.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeSet;
+
+use smoltcp::wire::{IpAddress, UdpPacket};
+
+use super::SocketId;
+use crate::counters::counters;
+use crate::secret::Secret;
+
+/// Length in bytes of a UDP header.
+pub(crate) const UDP_HEADER_LENGTH: usize = 8;
+
+/// Ports that are given out to who asks for none (RFC 6335 6: the dynamic ports).
+const EPHEMERAL: core::ops::RangeInclusive<u16> = 49152..=65535;
+
+counters! {
+    /// What UDP saw, and why it dropped what it dropped.
+    pub struct UdpCounters {
+        /// Datagrams received, in order or not.
+        received,
+        /// Datagrams queued for a socket; one that several sockets get counts once for each.
+        delivered,
+        /// Datagrams sent.
+        sent,
+        /// Dropped: shorter than a header, or than its length says.
+        bad_length,
+        /// Dropped: checksum.
+        bad_checksum,
+        /// Dropped: destination port 0, which no socket can have.
+        bad_port,
+        /// Dropped: no socket has that port.
+        no_port,
+        /// Dropped: the socket's queue was full.
+        queue_full,
+        /// Dropped: the queues of all sockets together held as much as they may.
+        memory_full,
+    }
+}
+
+/// Why a datagram was dropped: the counter it falls under.
+pub(crate) type Reason = fn(&mut UdpCounters) -> &mut u64;
+
+/// A UDP datagram that came in, in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'p> {
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) data: &'p [u8],
+}
+
+impl<'p> Incoming<'p> {
+    pub(crate) fn parse(payload: &'p [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Incoming<'p>, Reason> {
+        let packet = UdpPacket::new_checked(payload).map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+        if !packet.verify_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination)) {
+            return Err(|counters| &mut counters.bad_checksum);
+        }
+        if packet.dst_port() == 0 {
+            return Err(|counters| &mut counters.bad_port);
+        }
+        Ok(Incoming { source_port: packet.src_port(), destination_port: packet.dst_port(), data: packet.payload() })
+    }
+}
+
+/// Writes a datagram that carries `data`, filling `datagram` (8 bytes longer than `data`). IPv4 only, where the
+/// checksum could be left out and is not (RFC 1122 4.1.3.4).
+pub(crate) fn write(datagram: &mut [u8], source: SocketAddr, destination: SocketAddr, data: &[u8]) {
+    let Ok(length) = u16::try_from(datagram.len()) else { return };
+    if datagram.len() < UDP_HEADER_LENGTH {
+        return;
+    }
+    let mut packet = UdpPacket::new_unchecked(datagram);
+    packet.set_src_port(source.port());
+    packet.set_dst_port(destination.port());
+    packet.set_len(length);
+    for (to, from) in packet.payload_mut().iter_mut().zip(data) {
+        *to = *from;
+    }
+    if source.is_ipv4() == destination.is_ipv4() {
+        packet.fill_checksum(&source.ip().into(), &destination.ip().into());
+    }
+}
+
+/// What a UDP socket listens to: everything that reaches `port`, unless `local` or `peer` say less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Binding {
+    pub(crate) port: u16,
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Which sockets have which ports.
+#[derive(Debug)]
+pub(crate) struct UdpTable {
+    // By port first: the sockets of one port stand side by side.
+    bindings: BTreeSet<(Binding, SocketId)>,
+    secret: Secret,
+    chosen: u64,
+    pub(crate) counters: UdpCounters,
+}
+
+impl UdpTable {
+    pub(crate) fn new(secret: Secret) -> UdpTable {
+        UdpTable { bindings: BTreeSet::new(), secret, chosen: 0, counters: UdpCounters::default() }
+    }
+
+    pub(crate) fn insert(&mut self, binding: Binding, id: SocketId) {
+        self.bindings.insert((binding, id));
+    }
+
+    pub(crate) fn remove(&mut self, binding: Binding, id: SocketId) {
+        self.bindings.remove(&(binding, id));
+    }
+
+    /// The sockets that have `port`, whatever else they ask for.
+    pub(crate) fn holders(&self, port: u16) -> impl Iterator<Item = (Binding, SocketId)> {
+        let first = (Binding { port, local: None, peer: None }, SocketId(0));
+        self.bindings.range(first..).take_while(move |(binding, _)| binding.port == port).copied()
+    }
+
+    /// The socket that a datagram is for: of those it fits, the one that asks for the most; of equals the youngest.
+    pub(crate) fn find(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketId> {
+        let port = local.port();
+        let local = Some(local.ip());
+        [(local, Some(peer)), (None, Some(peer)), (local, None), (None, None)].into_iter().find_map(|(local, peer)| {
+            let binding = Binding { port, local, peer };
+            self.bindings.range((binding, SocketId(0))..=(binding, SocketId(u64::MAX))).next_back().map(|(_, id)| *id)
+        })
+    }
+
+    /// The sockets that a broadcast or multicast datagram is for: all that it fits, a copy for each (RFC 1122 3.3.4.2
+    /// hands such a packet to whoever listens on the link).
+    pub(crate) fn find_all(&self, local: SocketAddr, peer: SocketAddr) -> impl Iterator<Item = SocketId> {
+        self.holders(local.port())
+            .filter(move |(binding, _)| binding.local.is_none_or(|own| own == local.ip()))
+            .filter(move |(binding, _)| binding.peer.is_none_or(|theirs| theirs == peer))
+            .map(|(_, id)| id)
+    }
+
+    /// Would a socket bound to `local` and `port` get what another already gets? Sockets of which `shares` is true
+    /// are no hindrance.
+    pub(crate) fn is_taken(&self, local: Option<IpAddr>, port: u16, shares: impl Fn(SocketId) -> bool) -> bool {
+        self.holders(port)
+            .any(|(other, id)| (local.is_none() || other.local.is_none() || local == other.local) && !shares(id))
+    }
+
+    /// A free port, none if there is none: RFC 6056 3.3.3, an offset that only we can compute for each peer, and a
+    /// counter. A port is free again as soon as no socket has it.
+    pub(crate) fn ephemeral(&mut self, local: Option<IpAddr>, peer: Option<SocketAddr>) -> Option<u16> {
+        let span = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
+        self.chosen = self.chosen.wrapping_add(1);
+        // Without a peer the counter itself goes through the hash: every choice is a new random one (3.3.1).
+        let offset = match peer {
+            Some(peer) => self.secret.hash("udp port", (local, peer)).wrapping_add(self.chosen),
+            None => self.secret.hash("udp port", self.chosen),
+        };
+        (0..span)
+            .filter_map(|step| u16::try_from(offset.wrapping_add(step) % span).ok())
+            .map(|place| EPHEMERAL.start().saturating_add(place))
+            .find(|port| !self.is_taken(local, *port, |_| false))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The calls on sockets, for all kinds: TCP's go to the TCP engine, the others to `datagrams`.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use smoltcp::time::Instant;
+
+use super::sockets::Socket;
+use super::{Change, Stack};
+use crate::error::SocketError;
+use crate::ports::Ports;
+use crate::socket::datagram::DatagramSocket;
+use crate::socket::{
+    How, OptionName, Owner, Readiness, ReceiveFlags, Received, SocketId, SocketKind, SocketOption,
+};
+
+/// Ports below this one are for root.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
+
+impl Stack {
+    /// A new socket, neither bound nor connected.
+    ///
+    /// # Errors
+    /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
+    pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
+        if matches!(kind, SocketKind::Raw(_)) && !owner.is_privileged() {
+            return Err(SocketError::AccessDenied);
+        }
+        self.sockets.check_room(owner)?;
+        if kind == SocketKind::Tcp {
+            let tcp = self.tcp.open(owner)?;
+            let id = self.sockets.add(owner, Socket::Tcp(tcp));
+            self.tcp_sockets.insert(tcp, id);
+            return Ok(id);
+        }
+        let id = self.sockets.add(owner, Socket::Datagram(Box::new(DatagramSocket::new(kind))));
+        if let SocketKind::Raw(protocol) = kind {
+            self.raw.insert(protocol, id);
+        }
+        Ok(id)
+    }
+
+    /// Gives a socket its local address; port 0 chooses one. For [`SocketKind::IcmpUdpErrors`] the port is the UDP
+    /// port to hear about.
+    ///
+    /// # Errors
+    /// `Invalid` when it has one, `AddressNotAvailable` when the address is not ours or no port is free, `AddressInUse`,
+    /// `AccessDenied` for a port below 1024 to who is not root.
+    pub fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr) -> Result<(), SocketError> {
+        let privileged = self.sockets.owner(id)?.is_privileged();
+        if !local.is_ipv4() {
+            return Err(SocketError::FamilyNotSupported);
+        }
+        if !local.ip().is_unspecified() && !self.network.is_local(local.ip()) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        if local.port() != 0 && local.port() < FIRST_UNPRIVILEGED_PORT && !privileged {
+            return Err(SocketError::AccessDenied);
+        }
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => {
+                let reuse = self.tcp.option(tcp, OptionName::ReuseAddress) == Ok(SocketOption::ReuseAddress(true));
+                self.tcp.bind(tcp, local, reuse)
+            }
+            Socket::Datagram(_) => self.bind_datagram(now, id, local),
+        }
+    }
+
+    /// Makes a TCP socket a listener whose accept queue holds `backlog` connections.
+    ///
+    /// # Errors
+    /// `NotSupported` for other kinds, and TCP's own.
+    pub fn listen(&mut self, id: SocketId, backlog: usize) -> Result<(), SocketError> {
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.tcp.listen(tcp, backlog),
+            Socket::Datagram(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// Connects. For TCP this starts the attempt: readiness tells when it has ended, the next call how. For the others
+    /// it only says whom to send to and from whom to receive. An echo socket takes the port as given and ignores it.
+    ///
+    /// # Errors
+    /// No route, an address that cannot be a peer, and TCP's own.
+    pub fn connect(&mut self, now: Instant, id: SocketId, remote: SocketAddr) -> Result<(), SocketError> {
+        let Socket::Tcp(tcp) = *self.sockets.get(id)? else { return self.connect_datagram(now, id, remote) };
+        if remote.ip().is_multicast() || self.network.is_broadcast(remote.ip()) {
+            return Err(SocketError::NetworkUnreachable);
+        }
+        let bound = self.tcp.local(tcp).map(|local| local.ip()).filter(|local| !local.is_unspecified());
+        let path = self.network.path(remote.ip(), bound)?;
+        self.tcp.connect(now, tcp, remote, path)
+    }
+
+    /// The oldest connection that waits to be accepted, as a socket of the listener's owner.
+    ///
+    /// # Errors
+    /// `WouldBlock` while there is none; `NoBuffers` when the owner has as many sockets as allowed.
+    pub fn accept(&mut self, id: SocketId) -> Result<SocketId, SocketError> {
+        let owner = self.sockets.owner(id)?;
+        let Socket::Tcp(listener) = *self.sockets.get(id)? else { return Err(SocketError::NotSupported) };
+        self.sockets.check_room(owner)?;
+        let tcp = self.tcp.accept(listener)?;
+        let accepted = self.sockets.add(owner, Socket::Tcp(tcp));
+        self.tcp_sockets.insert(tcp, accepted);
+        // What came before the call is there to be read now.
+        self.changes.insert(Change::Socket(accepted));
+        Ok(accepted)
+    }
+
+    /// Forgets the peer (connect to AF_UNSPEC). A TCP connection ends; the socket can be used again.
+    ///
+    /// # Errors
+    /// TCP's own.
+    pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.tcp.disconnect(now, tcp),
+            Socket::Datagram(_) => self.disconnect_datagram(now, id),
+        }
+    }
+
+    /// Receives into `buffer`.
+    ///
+    /// # Errors
+    /// A pending error first; `WouldBlock` when there is nothing.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        buffer: &mut [u8],
+        flags: ReceiveFlags,
+    ) -> Result<Received, SocketError> {
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => {
+                let length = self.tcp.receive(now, tcp, buffer, flags.peek)?;
+                Ok(Received { length, full_length: length, source: None })
+            }
+            Socket::Datagram(_) => self.sockets.receive(id, buffer, flags),
+        }
+    }
+
+    /// Sends `data`: as much as fits on TCP, where it leaves at the next [`Stack::poll`]; all or nothing on the others,
+    /// at once, to `to` or to the peer.
+    ///
+    /// # Errors
+    /// A pending error first; `WouldBlock` while there is no room; `MessageTooLong` for a datagram that the path does
+    /// not carry; `DestinationRequired`; no route.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+        to: Option<SocketAddr>,
+        ports: &mut impl Ports,
+    ) -> Result<usize, SocketError> {
+        match *self.sockets.get(id)? {
+            // POSIX: a connection-mode socket may ignore the address, or say that it is connected.
+            Socket::Tcp(tcp) => self.tcp.send(now, tcp, data),
+            Socket::Datagram(_) => self.send_datagram(now, id, data, to, ports),
+        }
+    }
+
+    /// Ends one direction or both.
+    ///
+    /// # Errors
+    /// `NotConnected`.
+    pub fn shutdown(&mut self, now: Instant, id: SocketId, how: How) -> Result<(), SocketError> {
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.tcp.shutdown(now, tcp, how)?,
+            Socket::Datagram(_) => self.sockets.datagram_mut(id)?.shutdown(how)?,
+        }
+        self.changes.insert(Change::Socket(id));
+        Ok(())
+    }
+
+    /// Gives a socket back; its number is never used again. What was written on TCP is still delivered, then FIN.
+    pub fn close(&mut self, now: Instant, id: SocketId) {
+        let Ok(socket) = self.sockets.get(id) else { return };
+        match *socket {
+            Socket::Tcp(tcp) => {
+                self.tcp.close(now, tcp);
+                self.tcp_sockets.remove(&tcp);
+            }
+            Socket::Datagram(_) => self.release_datagram(now, id),
+        }
+        self.sockets.remove(id);
+        self.changes.remove(&Change::Socket(id));
+    }
+
+    /// Our end, if it has one.
+    pub fn local(&self, id: SocketId) -> Option<SocketAddr> {
+        match self.sockets.get(id).ok()? {
+            Socket::Tcp(tcp) => self.tcp.local(*tcp),
+            Socket::Datagram(socket) => {
+                let address = socket.local.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                (socket.port != 0 || socket.local.is_some()).then_some(SocketAddr::new(address, socket.port))
+            }
+        }
+    }
+
+    /// Their end, if it has one.
+    pub fn peer(&self, id: SocketId) -> Option<SocketAddr> {
+        match self.sockets.get(id).ok()? {
+            Socket::Tcp(tcp) => self.tcp.peer(*tcp),
+            Socket::Datagram(socket) => socket.peer,
+        }
+    }
+
+    /// Is it a TCP listener?
+    pub fn is_listening(&self, id: SocketId) -> bool {
+        matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.is_listening(*tcp))
+    }
+
+    /// Which calls would not block. A socket that does not exist blocks nobody.
+    pub fn readiness(&self, id: SocketId) -> Readiness {
+        match self.sockets.get(id) {
+            Ok(Socket::Tcp(tcp)) => self.tcp.readiness(*tcp),
+            Ok(Socket::Datagram(socket)) => socket.readiness(),
+            Err(_) => Readiness::BOTH,
+        }
+    }
+
+    /// The pending error, which is then told and gone (SO_ERROR).
+    pub fn take_error(&mut self, id: SocketId) -> Option<SocketError> {
+        match *self.sockets.get(id).ok()? {
+            Socket::Tcp(tcp) => self.tcp.take_error(tcp),
+            Socket::Datagram(_) => self.sockets.datagram_mut(id).ok()?.error.take(),
+        }
+    }
+
+    /// Sets an option.
+    ///
+    /// # Errors
+    /// `NoSuchOption` when the kind does not have it, `Invalid` for a value out of range.
+    pub fn set_option(&mut self, id: SocketId, option: SocketOption) -> Result<(), SocketError> {
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.tcp.set_option(tcp, option),
+            Socket::Datagram(_) => self.sockets.datagram_mut(id)?.set_option(option),
+        }
+    }
+
+    /// Reads an option.
+    ///
+    /// # Errors
+    /// `NoSuchOption`.
+    pub fn option(&self, id: SocketId, name: OptionName) -> Result<SocketOption, SocketError> {
+        match self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.tcp.option(*tcp, name),
+            Socket::Datagram(socket) => socket.option(name),
+        }
+    }
+}

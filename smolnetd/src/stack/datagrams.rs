@@ -1,0 +1,308 @@
+//! The calls on UDP, ICMP and raw sockets.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use smoltcp::time::Instant;
+use smoltcp::wire::{Icmpv4Message, IpProtocol};
+
+use super::Stack;
+use super::input::DHCP_CLIENT_PORT;
+use crate::counters::count;
+use crate::error::SocketError;
+use crate::icmp;
+use crate::ip::{HEADER_LENGTH, Outgoing};
+use crate::output::Path;
+use crate::ports::Ports;
+use crate::socket::datagram::DatagramSocket;
+use crate::socket::udp::{Binding, UDP_HEADER_LENGTH};
+use crate::socket::{SocketId, SocketKind, raw, udp};
+
+/// What the UDP table knows of a socket.
+fn binding(socket: &DatagramSocket) -> Binding {
+    Binding { port: socket.port, local: socket.local, peer: socket.peer }
+}
+
+impl Stack {
+    pub(super) fn bind_datagram(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        local: SocketAddr,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let address = Some(local.ip()).filter(|address| !address.is_unspecified());
+        match socket.kind {
+            SocketKind::Raw(_) => self.sockets.datagram_mut(id)?.local = address,
+            SocketKind::Udp | SocketKind::IcmpEcho | SocketKind::IcmpUdpErrors if socket.port != 0 => {
+                return Err(SocketError::Invalid);
+            }
+            SocketKind::Udp => self.bind_udp(now, id, address, local.port())?,
+            SocketKind::IcmpEcho => {
+                let identifier = self.icmp.claim(id).ok_or(SocketError::AddressNotAvailable)?;
+                let socket = self.sockets.datagram_mut(id)?;
+                (socket.local, socket.port) = (address, identifier);
+            }
+            SocketKind::IcmpUdpErrors if local.port() == 0 => return Err(SocketError::Invalid),
+            SocketKind::IcmpUdpErrors => {
+                self.icmp.watch(local.port(), id);
+                let socket = self.sockets.datagram_mut(id)?;
+                (socket.local, socket.port) = (address, local.port());
+            }
+            SocketKind::Tcp => return Err(SocketError::NotSupported),
+        }
+        Ok(())
+    }
+
+    fn bind_udp(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        address: Option<IpAddr>,
+        wanted: u16,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let port = if wanted == 0 {
+            self.udp.ephemeral(address, None).ok_or(SocketError::AddressNotAvailable)?
+        } else {
+            let shares = |other| socket.reuse && self.sockets.datagram(other).is_ok_and(|other| other.reuse);
+            if self.udp.is_taken(address, wanted, shares) {
+                return Err(SocketError::AddressInUse);
+            }
+            wanted
+        };
+        self.rebind(id, |socket| (socket.local, socket.port) = (address, port))?;
+        if port == DHCP_CLIENT_PORT {
+            self.update_dhcp(now);
+        }
+        Ok(())
+    }
+
+    /// Changes a UDP socket's ends, and what the table knows of them.
+    fn rebind(&mut self, id: SocketId, change: impl FnOnce(&mut DatagramSocket)) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram_mut(id)?;
+        let before = binding(socket);
+        change(socket);
+        let after = binding(socket);
+        self.udp.remove(before, id);
+        if after.port != 0 {
+            self.udp.insert(after, id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect_datagram(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        peer: SocketAddr,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let bound = socket.local.filter(|_| !socket.local_from_route);
+        let (kind, port) = (socket.kind, socket.port);
+        if kind == SocketKind::Udp && peer.port() == 0 {
+            return Err(SocketError::Invalid);
+        }
+        let source = Some(self.network.path(peer.ip(), bound)?.source).filter(|source| !source.is_unspecified());
+        let port = match kind {
+            SocketKind::Udp if port == 0 => self.udp.ephemeral(source, Some(peer)),
+            SocketKind::IcmpEcho if port == 0 => self.icmp.claim(id),
+            SocketKind::IcmpUdpErrors => return Err(SocketError::NotSupported),
+            _ => Some(port),
+        }
+        .ok_or(SocketError::AddressNotAvailable)?;
+        let connect = |socket: &mut DatagramSocket| {
+            (socket.local, socket.port, socket.peer) = (source, port, Some(peer));
+            socket.local_from_route = bound.is_none();
+        };
+        match kind {
+            SocketKind::Udp => self.rebind(id, connect)?,
+            _ => connect(self.sockets.datagram_mut(id)?),
+        }
+        // An error about the former peer is no news of this one.
+        self.sockets.datagram_mut(id)?.error = None;
+        let _ = now;
+        Ok(())
+    }
+
+    pub(super) fn disconnect_datagram(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let kind = socket.kind;
+        let _ = now;
+        let disconnect = |socket: &mut DatagramSocket| {
+            socket.peer = None;
+            if core::mem::take(&mut socket.local_from_route) {
+                socket.local = None;
+            }
+        };
+        match kind {
+            SocketKind::Udp => self.rebind(id, disconnect),
+            _ => {
+                disconnect(self.sockets.datagram_mut(id)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a socket that is about to go out of all tables.
+    pub(super) fn release_datagram(&mut self, now: Instant, id: SocketId) {
+        let Ok(socket) = self.sockets.datagram(id) else { return };
+        let (kind, binding) = (socket.kind, binding(socket));
+        if let Some(link) = socket.waits_for {
+            self.waiting.remove(&(link, id));
+        }
+        match kind {
+            SocketKind::Udp => {
+                self.udp.remove(binding, id);
+                if binding.port == DHCP_CLIENT_PORT {
+                    self.update_dhcp(now);
+                }
+            }
+            SocketKind::IcmpEcho => self.icmp.release(binding.port),
+            SocketKind::IcmpUdpErrors => self.icmp.unwatch(binding.port, id),
+            SocketKind::Raw(protocol) => self.raw.remove(protocol, id),
+            SocketKind::Tcp => (),
+        }
+    }
+
+    pub(super) fn send_datagram(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+        to: Option<SocketAddr>,
+        ports: &mut impl Ports,
+    ) -> Result<usize, SocketError> {
+        let socket = self.sockets.datagram_mut(id)?;
+        socket.check_send()?;
+        let kind = socket.kind;
+        let to = to.or(socket.peer);
+        let sent = match kind {
+            SocketKind::Udp => self.send_udp(now, id, data, to, ports),
+            SocketKind::IcmpEcho => self.send_echo(now, id, data, to, ports),
+            SocketKind::Raw(protocol) => self.send_raw(now, protocol, data, ports),
+            SocketKind::IcmpUdpErrors | SocketKind::Tcp => Err((SocketError::NotSupported, None)),
+        };
+        match sent {
+            Ok(()) => Ok(data.len()),
+            Err((SocketError::WouldBlock, Some(path))) => {
+                // Armed before the answer is given: the room that comes next will find the socket here.
+                self.waiting.insert((path.link, id));
+                self.sockets.datagram_mut(id)?.waits_for = Some(path.link);
+                Err(SocketError::WouldBlock)
+            }
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    fn send_udp(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+        to: Option<SocketAddr>,
+        ports: &mut impl Ports,
+    ) -> Result<(), Failed> {
+        let to = to.ok_or(SocketError::DestinationRequired)?;
+        if to.port() == 0 {
+            return Err(SocketError::Invalid.into());
+        }
+        let path = self.path_for(id, to.ip(), UDP_HEADER_LENGTH, data)?;
+        if self.sockets.datagram(id)?.port == 0 {
+            self.bind_udp(now, id, None, 0)?;
+        }
+        let socket = self.sockets.datagram(id)?;
+        let from = SocketAddr::new(path.source, socket.port);
+        let header = self.header(&path, to.ip(), IpProtocol::Udp, socket.ttl)?;
+        let length = data.len().saturating_add(UDP_HEADER_LENGTH);
+        let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
+        self.network.send(now, &path, header, length, fill, ports).map_err(|error| (error, Some(path)))?;
+        count(&mut self.udp.counters.sent);
+        Ok(())
+    }
+
+    fn send_echo(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+        to: Option<SocketAddr>,
+        ports: &mut impl Ports,
+    ) -> Result<(), Failed> {
+        let to = to.ok_or(SocketError::DestinationRequired)?.ip();
+        if data.len() < 2 {
+            return Err(SocketError::Invalid.into());
+        }
+        // The client's first two bytes are the sequence number: what it does not write is six bytes of the header.
+        let path = self.path_for(id, to, 6, data)?;
+        if self.sockets.datagram(id)?.port == 0 {
+            let identifier = self.icmp.claim(id).ok_or(SocketError::AddressNotAvailable)?;
+            self.sockets.datagram_mut(id)?.port = identifier;
+        }
+        let socket = self.sockets.datagram(id)?;
+        let rest = [&socket.port.to_be_bytes(), data].concat();
+        let header = self.header(&path, to, IpProtocol::Icmp, socket.ttl)?;
+        let length = rest.len().saturating_add(4);
+        let fill = |message: &mut [u8]| icmp::write_echo(message, Icmpv4Message::EchoRequest, &rest);
+        self.network.send(now, &path, header, length, fill, ports).map_err(|error| (error, Some(path)))
+    }
+
+    fn send_raw(
+        &mut self,
+        now: Instant,
+        protocol: u8,
+        packet: &[u8],
+        ports: &mut impl Ports,
+    ) -> Result<(), Failed> {
+        let written = raw::check(packet, protocol)?;
+        let bound = Some(IpAddr::V4(written.source)).filter(|source| !source.is_unspecified());
+        if bound.is_some_and(|source| !self.network.is_local(source)) {
+            return Err(SocketError::AddressNotAvailable.into());
+        }
+        let path = self.network.path(written.destination.into(), bound)?;
+        if packet.len() > usize::from(path.mtu) {
+            return Err(SocketError::MessageTooLong.into());
+        }
+        let source = ipv4(path.source)?;
+        let fill = |to: &mut [u8]| raw::write(to, packet, source);
+        self.network.transmit(now, &path, packet.len(), fill, ports).map_err(|error| (error, Some(path)))
+    }
+
+    /// The way for a datagram of `header` and `data` bytes behind the IP header, from where the socket is bound.
+    fn path_for(&self, id: SocketId, to: IpAddr, header: usize, data: &[u8]) -> Result<Path, SocketError> {
+        let bound = self.sockets.datagram(id)?.local;
+        if bound.is_some_and(|local| !self.network.is_local(local)) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        let path = self.network.path(to, bound)?;
+        let length = data.len().saturating_add(header).saturating_add(HEADER_LENGTH);
+        if length > usize::from(path.mtu) { Err(SocketError::MessageTooLong) } else { Ok(path) }
+    }
+
+    fn header(
+        &mut self,
+        path: &Path,
+        destination: IpAddr,
+        protocol: IpProtocol,
+        ttl: u8,
+    ) -> Result<Outgoing, SocketError> {
+        let identification = self.network.next_identification(path.source, destination);
+        let (source, destination) = (ipv4(path.source)?, ipv4(destination)?);
+        Ok(Outgoing { source, destination, protocol, ttl, identification })
+    }
+}
+
+/// Why a datagram did not leave, and the way that was full if that is why.
+type Failed = (SocketError, Option<Path>);
+
+impl From<SocketError> for Failed {
+    fn from(error: SocketError) -> Failed {
+        (error, None)
+    }
+}
+
+fn ipv4(address: IpAddr) -> Result<Ipv4Addr, SocketError> {
+    match address {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(SocketError::FamilyNotSupported),
+    }
+}

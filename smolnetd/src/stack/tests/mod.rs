@@ -1,0 +1,10 @@
+//! The whole stack, tested as stories: two hosts on a cable (`wire`), or one host and whatever the wire may bring.
+
+mod dhcp;
+mod hostile;
+mod icmp;
+mod network;
+mod raw;
+mod tcp;
+mod udp;
+mod wire;

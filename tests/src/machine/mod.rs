@@ -1,0 +1,325 @@
+//! QEMU as the hardware, without a guest.
+//!
+//! Its one processor executes a halt; its devices are driven from here, through registers on a socket ([`Qtest`]),
+//! memory in a file that both map, and interrupts as eventfds. Ready in some 50 ms.
+
+mod address;
+mod interrupts;
+mod ivshmem;
+mod msix;
+mod pci;
+mod qmp;
+mod qtest;
+mod registers;
+mod spec;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redox_host::SharedRam;
+
+use crate::error::{Context, Error, Result};
+use crate::process::{Process, Program};
+use crate::run::RunDirectory;
+use crate::wait;
+
+pub use address::PciAddress;
+pub use interrupts::INTERRUPT_LINES;
+use ivshmem::{DOORBELL_OFFSET, IvshmemServer, OUR_PEER_ID};
+pub use msix::{MsiMessage, Msix, program_msix_entry};
+pub use pci::{Bar, COMMAND_ENABLE, COMMAND_INTX_DISABLE, Capability, PciBus, PciId};
+pub use qmp::Qmp;
+pub use qtest::{Qtest, Width};
+pub use registers::QtestRegisters;
+pub use spec::{Chipset, MachineSpec, NicSpec, netdev_name, nic_address, nic_name};
+
+const START: Duration = Duration::from_secs(15);
+/// The size of a ROM that ends at 4 GiB, with the processor's first instruction 16 bytes before its end.
+const FIRMWARE_SIZE: usize = 64 << 10;
+const RESET_VECTOR: usize = FIRMWARE_SIZE - 16;
+
+/// A machine that runs. Dropping it ends QEMU.
+#[derive(Debug)]
+pub struct Machine {
+    // Fields are dropped in this order: the socket first, so that nobody waits for a QEMU that is being killed.
+    qtest: Qtest,
+    qmp: Qmp,
+    qemu: Process,
+    bus: PciBus,
+    nics: Vec<PciFunction>,
+    doorbell: MsiDoorbell,
+    vectors: IvshmemServer,
+    ram: SharedRam,
+    chipset: Chipset,
+    run: Arc<RunDirectory>,
+}
+
+/// A PCI function that has been set up.
+#[derive(Clone, Copy, Debug)]
+pub struct PciFunction {
+    /// Where it sits.
+    pub address: PciAddress,
+    /// Its BARs, with the addresses that they have been given.
+    pub bars: [Bar; 6],
+}
+
+/// The register that signals an eventfd for every message written to it.
+#[derive(Clone, Copy, Debug)]
+pub struct MsiDoorbell(u64);
+
+impl MsiDoorbell {
+    /// The message that signals the eventfd of `vector`.
+    pub fn message(self, vector: u16) -> MsiMessage {
+        MsiMessage {
+            address: self.0,
+            data: u32::from(OUR_PEER_ID) << 16 | u32::from(vector),
+        }
+    }
+}
+
+impl Machine {
+    /// Starts QEMU and gives every BAR an address. An error says what QEMU said.
+    pub fn start(spec: &MachineSpec) -> Result<Self> {
+        let run = Arc::new(RunDirectory::create(spec.name())?);
+        // On a tmpfs, for the memory; everything in it is deleted again as soon as QEMU has opened it.
+        let folder = if Path::new("/dev/shm").is_dir() {
+            "/dev/shm".into()
+        } else {
+            std::env::temp_dir()
+        };
+        let files = tempfile::Builder::new()
+            .prefix("lab-")
+            .tempdir_in(folder)
+            .context("a folder for QEMU's files")?;
+        let at = |name: &str| files.path().join(name);
+        std::fs::write(at("firmware"), firmware()).context("the firmware")?;
+        let ram = SharedRam::create(&at("ram"), spec.ram_bytes()).context("guest RAM")?;
+        let [qtest, qmp, ivshmem] = [
+            listen(&at("qtest"))?,
+            listen(&at("qmp"))?,
+            listen(&at("ivshmem"))?,
+        ];
+
+        let arguments = spec.qemu_arguments(files.path(), run.path());
+        run.log(
+            "lab",
+            format!("qemu-system-x86_64 {}", arguments.join(" ")).as_bytes(),
+        );
+        let mut qemu = Program::new("qemu-system-x86_64", "qemu-system-x86")?
+            .args(arguments)
+            .inside(spec.namespace())
+            .start()?;
+
+        let deadline = Instant::now() + START;
+        let stream = accept(&ivshmem, &mut qemu, deadline)?;
+        let vectors = IvshmemServer::introduce(stream, spec.vectors())?;
+        let qtest = Qtest::new(accept(&qtest, &mut qemu, deadline)?)?;
+        let stream = accept(&qmp, &mut qemu, deadline)?;
+        let qmp = Qmp::new(stream).map_err(|error| start_error(&mut qemu, &error.to_string()))?;
+
+        let bus = PciBus::new(&qtest);
+        let chipset = spec.chipset_kind();
+        let mut machine = Self {
+            qtest,
+            qmp,
+            qemu,
+            bus,
+            nics: Vec::new(),
+            doorbell: MsiDoorbell(0),
+            vectors,
+            ram,
+            chipset,
+            run,
+        };
+        machine.set_up(spec.nic_count())?;
+        Ok(machine)
+    }
+
+    /// What firmware does: addresses for BARs, routes for interrupt lines.
+    fn set_up(&mut self, nics: usize) -> Result<()> {
+        interrupts::route_lines(&self.bus, self.chipset);
+        let doorbell = PciAddress::slot(spec::DOORBELL_SLOT);
+        let [registers, ..] = self.bus.assign_bars(doorbell)?;
+        let (address, _) = registers
+            .memory()
+            .context("the doorbell device has no registers")?;
+        self.doorbell = MsiDoorbell(address.saturating_add(DOORBELL_OFFSET));
+        self.bus.enable(doorbell);
+        for index in 0..nics {
+            let nic = self.set_up_function(nic_address(index))?;
+            self.nics.push(nic);
+        }
+        Ok(())
+    }
+
+    /// Gives the BARs of a function addresses, as at its start or after it was plugged in, and notes its interrupt line.
+    pub fn set_up_function(&self, address: PciAddress) -> Result<PciFunction> {
+        if !self.bus.is_present(address) {
+            return Err(Error::new(format!("no PCI function at {address}")));
+        }
+        let bars = self.bus.assign_bars(address)?;
+        self.bus.set_interrupt_line(
+            address,
+            interrupts::line_of(self.chipset, address, self.bus.interrupt_pin(address)),
+        );
+        Ok(PciFunction { address, bars })
+    }
+
+    /// Registers and ports.
+    pub fn qtest(&self) -> &Qtest {
+        &self.qtest
+    }
+
+    /// The monitor.
+    pub fn qmp(&self) -> &Qmp {
+        &self.qmp
+    }
+
+    /// Configuration space.
+    pub fn bus(&self) -> &PciBus {
+        &self.bus
+    }
+
+    /// Guest RAM: the device address of a byte is its offset. The first MiB is left alone.
+    pub fn ram(&self) -> &SharedRam {
+        &self.ram
+    }
+
+    /// Network card `index`, in the order of the specification.
+    pub fn nic(&self, index: usize) -> Result<PciFunction> {
+        self.nics
+            .get(index)
+            .copied()
+            .context(format_args!("there is no network card {index}"))
+    }
+
+    /// How many network cards the specification had.
+    pub fn nic_count(&self) -> usize {
+        self.nics.len()
+    }
+
+    /// The registers behind a memory BAR; None for the other kinds.
+    pub fn registers(&self, bar: Bar) -> Option<QtestRegisters> {
+        let (address, size) = bar.memory()?;
+        Some(QtestRegisters::new(
+            &self.qtest,
+            address,
+            usize::try_from(size).ok()?,
+        ))
+    }
+
+    /// Becomes readable when QEMU has ended.
+    pub fn qemu_pidfd(&self) -> impl AsFd + '_ {
+        self.qemu.pidfd()
+    }
+
+    /// QEMU's process id.
+    pub fn qemu_id(&self) -> u32 {
+        self.qemu.id()
+    }
+
+    /// The eventfds of the interrupt vectors, vector 0 first. They are signalled whether or not somebody reads.
+    pub fn msi_eventfds(&self) -> Result<Vec<OwnedFd>> {
+        self.vectors.eventfds()
+    }
+
+    /// Where messages go that signal those eventfds.
+    pub fn msi_doorbell(&self) -> MsiDoorbell {
+        self.doorbell
+    }
+
+    /// From now on `handler` hears which of [`INTERRUPT_LINES`] is raised or lowered. It runs on whatever thread reads
+    /// the qtest socket and must not use the machine. Once only.
+    pub fn on_interrupt_line(
+        &self,
+        handler: impl Fn(u8, bool) + Send + Sync + 'static,
+    ) -> Result<()> {
+        let chipset = self.chipset;
+        self.qtest.intercept_lines(move |input, raised| {
+            if let Some(line) = interrupts::line_of_input(chipset, input) {
+                handler(line, raised);
+            }
+        })
+    }
+
+    /// Ejects the device of a slot, as a guest does when it has let go of it. Only [`Chipset::Pc`] needs it.
+    pub fn eject(&self, address: PciAddress) {
+        // ACPI PCI hotplug (QEMU docs/specs/acpi_pci_hotplug.txt): select bus 0, then one bit per slot.
+        const ACPI_PCI_EJECT: u16 = 0xae08;
+        const ACPI_PCI_BUS_SELECT: u16 = 0xae10;
+        self.qtest.port_out(Width::Long, ACPI_PCI_BUS_SELECT, 0);
+        self.qtest
+            .port_out(Width::Long, ACPI_PCI_EJECT, 1 << (address.device & 0x1f));
+    }
+
+    /// Where the log and the packets of this run are.
+    pub fn run(&self) -> &Arc<RunDirectory> {
+        &self.run
+    }
+
+    /// The packets that card `index` sent and received.
+    pub fn pcap_path(&self, index: usize) -> std::path::PathBuf {
+        self.run.file(&format!("{}.pcap", nic_name(index)))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.qtest.close();
+        let said = self.qemu.errors();
+        for line in said
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            self.run.log("qemu", line);
+        }
+    }
+}
+
+/// A processor that does nothing: interrupts off, halt, and again if something wakes it.
+fn firmware() -> Vec<u8> {
+    const HLT: u8 = 0xf4;
+    const CLI_HLT_JMP: [u8; 4] = [0xfa, HLT, 0xeb, 0xfd];
+    let mut firmware = vec![HLT; FIRMWARE_SIZE];
+    firmware.splice(RESET_VECTOR..RESET_VECTOR + CLI_HLT_JMP.len(), CLI_HLT_JMP);
+    firmware
+}
+
+fn listen(path: &Path) -> Result<UnixListener> {
+    UnixListener::bind(path).context(path.display())
+}
+
+/// Waits for QEMU to connect, for its end, or for the deadline.
+fn accept(listener: &UnixListener, qemu: &mut Process, deadline: Instant) -> Result<UnixStream> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let ready = {
+        let pidfd = qemu.pidfd();
+        wait::readable(&[listener.as_fd(), pidfd.as_fd()], Some(left))?
+    };
+    match ready.as_slice() {
+        [true, _] => Ok(listener.accept().context("QEMU's connection")?.0),
+        [_, true] => Err(start_error(qemu, "it ended")),
+        _ => Err(start_error(
+            qemu,
+            &format!("it was not ready within {START:?}"),
+        )),
+    }
+}
+
+fn start_error(qemu: &mut Process, why: &str) -> Error {
+    // Its last words come with its end, and none come after a second without one.
+    let ended = qemu
+        .wait(Duration::from_secs(1))
+        .map_or_else(|_| String::new(), |status| format!(" ({status})"));
+    let said = qemu.errors();
+    Error::new(format!(
+        "QEMU did not start: {why}{ended}. It said: {}",
+        String::from_utf8_lossy(&said).trim()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

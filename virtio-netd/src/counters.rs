@@ -1,0 +1,132 @@
+//! What happened, counted: every drop and every violation under its own reason.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Counter {
+            /// All of them, in the order in which `stats` shows them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in `stats`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames handed up.
+    RxFrames => "rx_frames",
+    /// Their bytes, from the destination address on.
+    RxBytes => "rx_bytes",
+    /// Dropped: the device wrote fewer bytes than a header has.
+    RxShortOfHeader => "rx_drop_short_of_header",
+    /// Dropped: the frame is shorter than an Ethernet header.
+    RxRunt => "rx_drop_runt",
+    /// Dropped: its checksum is not computed, though that was not agreed on.
+    RxCsumNotNegotiated => "rx_drop_csum_not_negotiated",
+    /// Dropped: its checksum is not computed, and would lie outside the frame.
+    RxCsumOutOfRange => "rx_drop_csum_out_of_range",
+    /// Dropped: segments in one frame, though that was not agreed on.
+    RxGsoNotNegotiated => "rx_drop_gso_not_negotiated",
+    /// Dropped: segments of no size.
+    RxGsoSizeZero => "rx_drop_gso_size_zero",
+    /// Dropped: segments of a kind that the standard does not have.
+    RxGsoUnknown => "rx_drop_gso_unknown",
+    /// Tolerated: `num_buffers` is not 1, which says nothing without MRG_RXBUF.
+    RxNumBuffersOdd => "rx_num_buffers_odd",
+    /// Buffers that the queue did not take back. Each is gone until the next reset.
+    RxNotReposted => "rx_not_reposted",
+    /// Frames handed to the device.
+    TxFrames => "tx_frames",
+    /// Their bytes, from the destination address on.
+    TxBytes => "tx_bytes",
+    /// Times that there was no room for a frame.
+    TxFull => "tx_full",
+    /// Dropped: the queue did not take the frame.
+    TxNotPosted => "tx_drop_not_posted",
+    /// Frames that the device had when it was reset: sent or lost, nobody knows.
+    TxLostInReset => "tx_lost_in_reset",
+    /// Times that the driver was woken by the device.
+    Interrupts => "interrupts",
+    /// Of these, times that there was nothing to do.
+    Spurious => "interrupts_spurious",
+    /// Of these, times that the device announced a change of its configuration.
+    ConfigInterrupts => "interrupts_config",
+    /// Times that the link went up or down.
+    LinkChanges => "link_changes",
+    /// Times that the configuration did not settle while it was read.
+    ConfigUnsettled => "config_unsettled",
+    /// Violations: what the device did to a queue that no honest device does.
+    DeviceFaults => "device_faults",
+    /// Times that the device asked to be reset.
+    NeedsReset => "device_needs_reset",
+    /// Times that the device was reset and brought up again.
+    Resets => "resets",
+}
+
+/// A number for each [`Counter`], from the daemon's start on; a reset of the device does not touch them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// Counts once.
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Counts `number` times.
+    pub fn add(&mut self, counter: Counter, number: u64) {
+        if let Some(value) = self.0.get_mut(counter as usize) {
+            *value = value.wrapping_add(number);
+        }
+    }
+
+    /// How often it was counted.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_place_and_a_name_of_its_own() {
+        let mut counters = Counters::default();
+        for (number, &counter) in Counter::ALL.iter().enumerate() {
+            counters.add(counter, number as u64);
+            counters.count(counter);
+        }
+        let mut names = Vec::new();
+        for (number, &counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(
+                counters.get(counter),
+                number as u64 + 1,
+                "{}",
+                counter.name()
+            );
+            names.push(counter.name());
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Counter::ALL.len(), "two counters of one name");
+    }
+}
