@@ -314,6 +314,35 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_calls_wait_and_end_in_any_order() {
+        let mut parking = Parking::new(10_000);
+        for tag in 0..10_000_u32 {
+            assert!(!parking.is_full());
+            let deadline = (tag % 2 == 0).then_some((Instant::from_millis(tag.into()), EAGAIN));
+            parking.park(tag, 5, Lane::Read, tag, deadline);
+        }
+        assert!(parking.is_full());
+        for tag in (0..10_000).rev().step_by(4) {
+            assert_eq!(parking.remove_tag(tag), Some(tag));
+        }
+        let mut expired = 0;
+        while let Some((place, _)) = parking.expired(Instant::MAX) {
+            assert!(parking.try_run(place, |_| None));
+            expired += 1;
+        }
+        assert_eq!((expired, parking.len()), (5_000, 2_500));
+        let mut last = None;
+        while let Some(tag) = parking.remove_any(5) {
+            assert!(last < Some(tag), "{tag} after {last:?}");
+            last = Some(tag);
+        }
+        assert_eq!(
+            (parking.len(), parking.places.len(), parking.deadlines.len()),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
     fn receiving_and_sending_by_call_wait_with_read_and_write() {
         assert_eq!(CallKind::Call(5).lane(), Lane::Read);
         assert_eq!(CallKind::Call(4).lane(), Lane::Write);

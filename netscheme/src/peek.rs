@@ -70,11 +70,40 @@ pub(crate) fn judge(request: &impl Debug) -> Verdict {
     }
 }
 
+/// What `Debug` prints before the opcode.
+const PREFIX: &str = "Request { sqe: Sqe { opcode: ";
+
 fn opcode(request: &impl Debug) -> Option<u8> {
-    let mut text = Text::<48>::default();
-    // The formatting ends with an error as soon as the text is full: the opcode is in it by then.
-    let _ = write!(text, "{request:?}");
-    number(after(text.as_str(), "opcode: ")?)
+    let mut opcode = Digits {
+        matched: 0,
+        value: None,
+    };
+    // Ends with an error right after the opcode, so that the rest is never formatted.
+    let _ = write!(opcode, "{request:?}");
+    opcode.value
+}
+
+/// Takes the number after [`PREFIX`] and nothing else: every request passes here.
+struct Digits {
+    /// Bytes of the prefix seen so far.
+    matched: usize,
+    value: Option<u8>,
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match PREFIX.get(self.matched..) {
+            Some(rest) if !rest.is_empty() && rest.starts_with(text) => {
+                self.matched += text.len();
+                Ok(())
+            }
+            Some("") => {
+                self.value = text.parse().ok();
+                Err(fmt::Error)
+            }
+            _ => Err(fmt::Error),
+        }
+    }
 }
 
 fn raw(request: &impl Debug) -> Option<Raw> {
@@ -125,11 +154,17 @@ impl<const N: usize> Text<N> {
 
 impl<const N: usize> Write for Text<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            *self.bytes.get_mut(self.length).ok_or(fmt::Error)? = byte;
-            self.length += 1;
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        let length = room.len().min(text.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..length), text.as_bytes().get(..length)) {
+            to.copy_from_slice(from);
         }
-        Ok(())
+        self.length += length;
+        if length == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use crate::time::Instant;
 const RECORD: usize = 3 * size_of::<usize>();
 /// Records taken by one read of the queue.
 const BATCH: usize = 64;
+/// Further reads of one wake-up, when each before it filled the buffer.
+const DRAIN_LIMIT: usize = 64;
 
 /// Something became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct Event {
 /// The event queue of a daemon, its only place to block.
 pub struct Reactor {
     queue: Fd,
-    buffer: Box<[u8; RECORD * BATCH]>,
+    buffer: Vec<u8>,
     wakeups: u64,
 }
 
@@ -39,7 +41,7 @@ impl Reactor {
         let queue = Fd::open("/scheme/event", (O_RDWR | O_CLOEXEC) as i32, 0)?;
         Ok(Self {
             queue,
-            buffer: Box::new([0; RECORD * BATCH]),
+            buffer: vec![0; RECORD * BATCH],
             wakeups: 0,
         })
     }
@@ -56,32 +58,48 @@ impl Reactor {
         self.write(fd, EventFlags::empty(), token)
     }
 
-    /// Replaces the contents of `events` by what became ready, blocking until something does or
-    /// `deadline` has come. A deadline already past collects what is there and does not block.
+    /// Replaces the contents of `events` by what became ready, each token once, blocking until
+    /// something does or `deadline` has come. A deadline already past collects what is there and does
+    /// not block.
     ///
     /// Returns without events when the deadline came or a signal interrupted the sleep.
+    ///
+    /// # Errors
+    /// What the queue answered; it is of no more use then.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         events.clear();
-        if let Some(deadline) = deadline {
+        let timeout = deadline.map(|deadline| timeout_millis(deadline, clock::now()));
+        let mut length = self.read(timeout)?;
+        self.wakeups = self.wakeups.saturating_add(1);
+        merge(&self.buffer, length, events);
+        // A scheme's socket says once per request that it is readable: a burst fills the buffer, and
+        // what is left would each be a wake-up for nothing.
+        for _ in 0..DRAIN_LIMIT {
+            if length < self.buffer.len() {
+                break;
+            }
+            length = self.read(Some(0))?;
+            merge(&self.buffer, length, events);
+        }
+        Ok(())
+    }
+
+    /// Reads events into the buffer for `timeout` milliseconds at most; returns the bytes read, 0 when
+    /// there are none.
+    fn read(&mut self, timeout: Option<usize>) -> Result<usize, Error> {
+        if let Some(millis) = timeout {
             // One-shot: it holds for the read below and for no other.
-            let millis = timeout_millis(deadline, clock::now());
             self.write(EVENT_TIMEOUT_ID, EventFlags::EVENT_READ, millis)?;
         }
-        let result = libredox::call::read(self.queue.raw(), &mut self.buffer[..]);
-        self.wakeups = self.wakeups.saturating_add(1);
-        match result.map_err(Error::from) {
-            Ok(length) => {
-                events.extend(self.buffer.get(..length).into_iter().flat_map(parse));
-                Ok(())
-            }
+        match libredox::call::read(self.queue.raw(), &mut self.buffer[..]).map_err(Error::from) {
             Err(Error {
                 errno: EINTR | EAGAIN,
-            }) => Ok(()),
-            Err(error) => Err(error),
+            }) => Ok(0),
+            result => result,
         }
     }
 
@@ -109,6 +127,16 @@ impl Reactor {
 fn timeout_millis(deadline: Instant, now: Instant) -> usize {
     let nanos = deadline.nanos().saturating_sub(now.nanos());
     usize::try_from(nanos.div_ceil(1_000_000)).unwrap_or(usize::MAX)
+}
+
+/// Adds the events in the first `length` bytes of `buffer`, those of one token as one.
+fn merge(buffer: &[u8], length: usize, events: &mut Vec<Event>) {
+    for event in parse(buffer.get(..length).unwrap_or_default()) {
+        match events.iter_mut().find(|known| known.token == event.token) {
+            Some(known) => known.flags |= event.flags,
+            None => events.push(event),
+        }
+    }
 }
 
 /// The events in `bytes`, without the record that only says that the time is over.
@@ -148,6 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn many_events_of_one_file_are_one() {
+        let mut bytes = Vec::new();
+        for number in 0..BATCH {
+            let flags = [EventFlags::EVENT_READ, EventFlags::EVENT_WRITE][number % 2];
+            bytes.extend_from_slice(&syscall::Event {
+                id: 3,
+                flags,
+                data: number / 32,
+            });
+        }
+        let mut events = Vec::new();
+        merge(&bytes, bytes.len(), &mut events);
+        let flags = EventFlags::EVENT_READ | EventFlags::EVENT_WRITE;
+        assert_eq!(
+            events,
+            [Event { token: 0, flags }, Event { token: 1, flags }]
+        );
+    }
+
+    #[test]
     fn the_end_of_the_timeout_is_not_an_event() {
         let mut bytes = Vec::new();
         for (id, flags, data) in [
@@ -158,7 +206,9 @@ mod tests {
             bytes.extend_from_slice(&syscall::Event { id, flags, data });
         }
         bytes.push(1); // half a record, which no kernel sends
-        let events: Vec<Event> = parse(&bytes).collect();
+        bytes.extend_from_slice(b"beyond what was read");
+        let mut events = Vec::new();
+        merge(&bytes, 73, &mut events);
         assert_eq!(
             events,
             [

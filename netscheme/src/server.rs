@@ -112,10 +112,8 @@ impl Server {
     /// # Errors
     /// [`StartError`], which says in words what is wrong.
     pub fn create(name: &str, root_handle: usize) -> Result<Self, StartError> {
-        let socket = start::open_socket(name)?;
-        start::register(&socket, name, root_handle)?;
         Ok(Self {
-            socket,
+            socket: start::start(name, root_handle)?,
             requests: Vec::with_capacity(BATCH),
             responses: VecDeque::with_capacity(BATCH),
             refusals: VecDeque::new(),

@@ -1,5 +1,11 @@
 //! The reactor, and what a scheme tells it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
+
 mod support;
 
 use std::sync::mpsc;
@@ -242,4 +248,54 @@ fn an_idle_daemon_is_not_woken() {
         (wakeups, syscalls)
     );
     client.kill();
+}
+
+#[test]
+fn a_burst_of_requests_is_one_wake_up_and_several_turns() {
+    const CLIENTS: usize = 600;
+    let host = host();
+    let (looked, go) = mpsc::channel();
+    let (sent, resume) = mpsc::channel();
+    let provider = host.spawn(ProcessSpec::new("lines"), move || {
+        let mut scheme = Lines::new(Options::default());
+        let mut server = Server::create("lines", scheme.root).unwrap();
+        let mut reactor = Reactor::new().unwrap();
+        reactor.watch(server.fd(), 3, READ).unwrap();
+        looked.send(()).unwrap();
+        resume.recv().unwrap();
+        assert_eq!(
+            wait(&mut reactor, soon()),
+            [Event {
+                token: 3,
+                flags: READ
+            }]
+        );
+        let first = server.serve(&mut scheme, clock::now()).unwrap();
+        assert!(first.more && first.requests < CLIENTS, "{first:?}");
+        let second = server.serve(&mut scheme, clock::now()).unwrap();
+        assert_eq!(
+            (first.requests + second.requests, second.more),
+            (CLIENTS, false)
+        );
+        assert!(server.flush().unwrap());
+        assert_eq!(
+            wait(&mut reactor, Instant::ZERO),
+            [],
+            "nothing stale is left to wake it again"
+        );
+        0
+    });
+    go.recv().unwrap();
+    let call = || errno(try_open("lines/.none", O_RDWR));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| host.spawn(ProcessSpec::new("client"), call))
+        .collect();
+    assert!(clients.iter().all(|client| client.wait_parked(PATIENCE)));
+    sent.send(()).unwrap();
+    assert!(
+        clients
+            .iter()
+            .all(|client| status(client) == syscall::error::ENOENT)
+    );
+    assert_eq!(status(&provider), 0);
 }

@@ -1,5 +1,11 @@
 //! How a scheme gets its name, and how a second instance fares.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
+
 mod support;
 
 use netscheme::Server;

@@ -1,5 +1,11 @@
 //! Calls that wait: how they end, and who goes first.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
+
 mod support;
 
 use std::time::Duration;

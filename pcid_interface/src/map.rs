@@ -4,8 +4,8 @@
 use core::fmt;
 use core::ptr::{self, NonNull};
 
+use libredox::flag::{MAP_SHARED, PROT_READ, PROT_WRITE};
 use libredox::call::{self, MmapArgs};
-use syscall::flag::MapFlags;
 
 use crate::error::Error;
 use crate::function::Function;
@@ -58,8 +58,9 @@ impl Function {
         let arguments = MmapArgs {
             addr: ptr::null_mut(),
             length,
-            prot: (MapFlags::PROT_READ | MapFlags::PROT_WRITE).bits() as u32,
-            flags: MapFlags::MAP_SHARED.bits() as u32,
+            // The C library's numbers, which are not the kernel's `MapFlags`.
+            prot: PROT_READ | PROT_WRITE,
+            flags: MAP_SHARED,
             fd: self.channel().raw(),
             offset: mmap_offset(bar, memory_type),
         };

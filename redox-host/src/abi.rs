@@ -16,7 +16,7 @@ use crate::sys;
 /// A call of the current process.
 fn with(work: impl FnOnce(&Arc<Context>) -> Result<usize>) -> usize {
     let result = match current() {
-        Some(cx) => cx.begin_call().and_then(|()| work(&cx)),
+        Some(cx) => cx.call(work),
         None => Err(Error::new(ESRCH)),
     };
     Error::mux(result)

@@ -115,7 +115,7 @@ impl Payload {
     /// Address in the provider.
     pub(crate) fn address(&self) -> u64 {
         match &self.bounce {
-            Some(bounce) => (bounce.memory.as_ptr().addr() + self.offset) as u64,
+            Some(bounce) => (bounce.memory.as_ptr().expose_provenance() + self.offset) as u64,
             None => DANGLING as u64,
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Context {
     threads: Mutex<Vec<Arc<Waiter>>>,
     wakeups: AtomicU64,
     syscalls: AtomicU64,
+    /// Calls under way.
+    calls: AtomicUsize,
     parked: Parked,
 }
 
@@ -85,6 +87,7 @@ impl Context {
             threads: Mutex::default(),
             wakeups: AtomicU64::new(0),
             syscalls: AtomicU64::new(0),
+            calls: AtomicUsize::new(0),
             parked: Parked::default(),
         }
     }
@@ -160,14 +163,29 @@ impl Context {
         self.namespace.swap(fd, Ordering::Relaxed)
     }
 
-    /// The start of a system call: ESRCH for the dead.
-    pub(crate) fn begin_call(&self) -> Result<()> {
+    /// A system call: ESRCH for the dead.
+    pub(crate) fn call<T>(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) -> Result<T>) -> Result<T> {
         self.syscalls.fetch_add(1, Ordering::Relaxed);
-        if self.is_dead() { Err(Error::new(ESRCH)) } else { Ok(()) }
+        // Either this call is seen by whoever ends the process and then waits for it, or it sees that the process has ended.
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let result = if self.is_dead() { Err(Error::new(ESRCH)) } else { work(self) };
+        if self.calls.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_dead() {
+            drop(lock(&self.parked.count));
+            self.parked.changed.notify_all();
+        }
+        result
+    }
+
+    /// Waits until the calls that were under way when the process was ended have returned: then every file they held is closed.
+    /// Gives up after `timeout`, for a sink of the log may itself wait for the caller.
+    pub(crate) fn wait_for_calls(&self, timeout: Duration) {
+        let guard = lock(&self.parked.count);
+        let busy = |_: &mut usize| self.calls.load(Ordering::SeqCst) > 0;
+        drop(self.parked.changed.wait_timeout_while(guard, timeout, busy));
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.dead.load(Ordering::SeqCst)
     }
 
     /// Keeps payloads that its threads may still use.
@@ -224,7 +242,7 @@ impl Context {
     /// SIGKILL, or the end of an exit: closes every descriptor at once; no call has an effect any more; who sleeps wakes.
     /// Mappings and payloads stay until the last thread is detached, for Linux cannot stop a thread.
     pub(crate) fn end(self: &Arc<Self>) {
-        if self.dead.swap(true, Ordering::AcqRel) {
+        if self.dead.swap(true, Ordering::SeqCst) {
             return;
         }
         lock(&self.threads).iter().for_each(|thread| thread.kill());

@@ -18,6 +18,9 @@ use crate::machine::Machine;
 use crate::ram::SharedRam;
 use crate::wait::lock;
 
+/// How long `kill` waits for calls that are under way. They end at once unless the sink of the log holds them.
+const CALLS_END: Duration = Duration::from_secs(1);
+
 /// What a machine is made of.
 #[derive(Clone, Debug, Default)]
 pub struct HostConfig {
@@ -330,6 +333,7 @@ macro_rules! context_api {
             /// SIGKILL: its descriptors are closed when this returns, its calls fail with ESRCH, blocked ones return. No Cancel is sent.
             pub fn kill(&self) {
                 self.context().end();
+                self.context().wait_for_calls(CALLS_END);
             }
             /// A signal: the call in which it is blocked is cancelled and gives EINTR. False, and no effect, when it is not blocked.
             pub fn interrupt(&self) -> bool {

@@ -1,5 +1,9 @@
 //! The one route table, of both families: longest prefix, then lowest metric, then first come.
 
+mod prefix;
+mod sync;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use core::hash::BuildHasherDefault;
@@ -8,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use siphasher::sip::SipHasher13;
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
+use smoltcp::wire::IpCidr;
 
-pub use text::{RouteParseError, RouteSpec, RouteText};
+pub(crate) use self::prefix::is_host;
+use self::prefix::{masked, network};
+pub use self::text::{RouteParseError, RouteSpec, RouteText};
 
-use crate::link::Lease;
 use crate::ports::LinkId;
 
 /// Where a route comes from. It is part of a route's identity: a lease that ends takes away only what it brought.
@@ -268,69 +273,6 @@ impl RouteTable {
             })
     }
 
-    /// Makes the connected routes of `link` agree with its addresses, to be called whenever these changed: one per
-    /// network, speaking from the first address in it. Routes that speak from an address that is no longer there go.
-    /// Returns whether the table changed.
-    pub fn sync_addresses(
-        &mut self,
-        link: LinkId,
-        addresses: impl Iterator<Item = IpCidr>,
-    ) -> bool {
-        let addresses: Vec<IpCidr> = addresses.collect();
-        let mut wanted: BTreeMap<IpCidr, IpAddr> = BTreeMap::new();
-        // A prefix of full length says that the link has no network: nothing but ourselves would be reached.
-        for cidr in addresses
-            .iter()
-            .filter(|cidr| cidr.prefix_len() < full_length(cidr))
-        {
-            wanted
-                .entry(network(*cidr))
-                .or_insert(cidr.address().into());
-        }
-        let has = |source: IpAddr| {
-            addresses
-                .iter()
-                .any(|cidr| IpAddr::from(cidr.address()) == source)
-        };
-        let removed = self.retain(|route| {
-            route.link != link
-                || match route.origin {
-                    Origin::Connected => wanted.get(&route.destination).copied() == route.source,
-                    _ => route.source.is_none_or(has),
-                }
-        });
-        let mut changed = removed > 0;
-        for (destination, source) in wanted {
-            let route = Route {
-                destination,
-                gateway: None,
-                link,
-                source: Some(source),
-                metric: 0,
-                origin: Origin::Connected,
-                expires: None,
-            };
-            changed |= self.add(route).unwrap_or(false);
-        }
-        changed
-    }
-
-    /// Makes the routes that `link` owes to DHCP those of `lease`, or none. A lease's routes end with the lease, not
-    /// with a time of their own. Returns whether the table changed.
-    pub fn sync_lease(&mut self, link: LinkId, lease: Option<&Lease>) -> bool {
-        let wanted = lease
-            .map(|lease| lease_routes(link, lease))
-            .unwrap_or_default();
-        let removed = self.retain(|route| {
-            route.link != link
-                || route.origin != Origin::Dhcp
-                || wanted.iter().any(|other| other == route)
-        });
-        wanted.into_iter().fold(removed > 0, |changed, route| {
-            self.add(route).unwrap_or(false) || changed
-        })
-    }
-
     fn candidates(&self, destination: IpCidr) -> Option<&Candidates> {
         let address = IpAddr::from(destination.address());
         let lengths = if address.is_ipv4() {
@@ -373,90 +315,8 @@ impl RouteTable {
     }
 
     fn find_earliest_expiry(&mut self) {
-        self.earliest_expiry = self.iter().filter_map(|route| route.expires).min();
+        let networks = self.v4.values().chain(self.v6.values());
+        let routes = networks.flat_map(HashMap::values).flatten();
+        self.earliest_expiry = routes.filter_map(|route| route.expires).min();
     }
 }
-
-/// The default routes of a lease, the first router preferred. A router outside the leased network (as some clouds
-/// have it, with a prefix of 32) gets a route of its own to the link.
-fn lease_routes(link: LinkId, lease: &Lease) -> Vec<Route> {
-    let source = Some(IpAddr::from(lease.address.address()));
-    let route = |destination, gateway, metric| Route {
-        destination,
-        gateway,
-        link,
-        source,
-        metric,
-        origin: Origin::Dhcp,
-        expires: None,
-    };
-    let mut routes = Vec::new();
-    for (metric, &router) in (0..).zip(&lease.routers) {
-        if !lease.address.contains_addr(&router.into()) {
-            routes.push(route(host(router), None, 0));
-        }
-        routes.push(route(default_network(router), Some(router), metric));
-    }
-    routes
-}
-
-/// Can `address` be that of one host?
-pub(crate) fn is_host(address: IpAddr) -> bool {
-    let limited_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
-    !(address.is_unspecified() || address.is_multicast() || limited_broadcast)
-}
-
-/// `cidr` without host bits.
-pub(crate) fn network(cidr: IpCidr) -> IpCidr {
-    match cidr {
-        IpCidr::Ipv4(cidr) => IpCidr::Ipv4(cidr.network()),
-        IpCidr::Ipv6(cidr) => {
-            let address = cidr.address().to_bits() & ipv6_mask(cidr.prefix_len());
-            IpCidr::Ipv6(Ipv6Cidr::new(address.into(), cidr.prefix_len()))
-        }
-    }
-}
-
-/// The first `length` bits of `address`.
-fn masked(address: IpAddr, length: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX
-                .checked_shl(32_u32.saturating_sub(length.into()))
-                .unwrap_or(0);
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & ipv6_mask(length)).into()),
-    }
-}
-
-fn ipv6_mask(length: u8) -> u128 {
-    u128::MAX
-        .checked_shl(128_u32.saturating_sub(length.into()))
-        .unwrap_or(0)
-}
-
-/// The prefix length of a single host.
-fn full_length(cidr: &IpCidr) -> u8 {
-    match cidr {
-        IpCidr::Ipv4(_) => 32,
-        IpCidr::Ipv6(_) => 128,
-    }
-}
-
-fn host(address: IpAddr) -> IpCidr {
-    match IpAddress::from(address) {
-        IpAddress::Ipv4(address) => IpCidr::Ipv4(Ipv4Cidr::new(address, 32)),
-        IpAddress::Ipv6(address) => IpCidr::Ipv6(Ipv6Cidr::new(address, 128)),
-    }
-}
-
-fn default_network(family_of: IpAddr) -> IpCidr {
-    match family_of {
-        IpAddr::V4(_) => IpCidr::Ipv4(Ipv4Cidr::new(0.into(), 0)),
-        IpAddr::V6(_) => IpCidr::Ipv6(Ipv6Cidr::new(0.into(), 0)),
-    }
-}
-
-#[cfg(test)]
-mod tests;

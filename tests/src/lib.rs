@@ -10,6 +10,7 @@ pub mod peers;
 mod platform;
 mod process;
 mod run;
+mod scratch;
 mod skip;
 mod stack;
 mod wait;
@@ -18,7 +19,7 @@ pub use error::{Context, Error, Result};
 pub use platform::LabPlatform;
 pub use process::{Process, Program};
 pub use run::{RUNS_FOLDER, RunDirectory};
-pub use skip::{ALLOW_NO_TAP, SKIPPED_FILE, requires_tap};
+pub use skip::{ALLOW_NO_TAP, SKIPPED_FILE, requires_namespace, requires_tap};
 pub use stack::{CommandOutput, Stack, StackSpec, StaticAddress};
 pub use wait::Stop;
 

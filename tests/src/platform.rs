@@ -26,7 +26,12 @@ pub struct LabPlatform {
 impl LabPlatform {
     /// A driver of `host` on the machine behind `qtest`. Without `messages` there are interrupt lines only.
     pub fn new(qtest: &Qtest, doorbell: MsiDoorbell, host: &Arc<Host>, messages: bool) -> Self {
-        Self { qtest: qtest.clone(), doorbell, host: Arc::downgrade(host), messages }
+        Self {
+            qtest: qtest.clone(),
+            doorbell,
+            host: Arc::downgrade(host),
+            messages,
+        }
     }
 }
 
@@ -48,8 +53,14 @@ impl Platform for LabPlatform {
             return Ok(None);
         }
         let mut vector = msix::allocate_vector()?;
-        let host = self.host.upgrade().ok_or_else(|| failed("reach the host, which has ended", EIO))?;
-        let source = host.irq().source_of(vector.number).and_then(|source| u16::try_from(source).ok());
+        let host = self
+            .host
+            .upgrade()
+            .ok_or_else(|| failed("reach the host, which has ended", EIO))?;
+        let source = host
+            .irq()
+            .source_of(vector.number)
+            .and_then(|source| u16::try_from(source).ok());
         let source = source.ok_or_else(|| failed("find the eventfd of the interrupt", EINVAL))?;
         let message = self.doorbell.message(source);
         vector.message.address = message.address;
@@ -59,5 +70,8 @@ impl Platform for LabPlatform {
 }
 
 fn failed(asked: &'static str, errno: i32) -> Error {
-    Error::System { asked, error: syscall::error::Error::new(errno) }
+    Error::System {
+        asked,
+        error: syscall::error::Error::new(errno),
+    }
 }

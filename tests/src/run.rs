@@ -57,7 +57,10 @@ impl RunDirectory {
         let log = String::from_utf8_lossy(&log);
         let name = format!(" {who}: ");
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(&name)).collect();
-        lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+        lines
+            .get(lines.len().saturating_sub(count)..)
+            .unwrap_or_default()
+            .join("\n")
     }
 
     /// Adds a line to the log: seconds since the start, who, what. A full disk loses the line, not the run.

@@ -17,19 +17,29 @@ pub const SKIPPED_FILE: &str = "LAB_SKIPPED_FILE";
 /// # Panics
 /// When there can be no TAP and nothing allows to skip the test: that is how a test fails.
 #[must_use = "return from the test when this is false"]
-#[track_caller]
-#[expect(clippy::panic, reason = "a test that cannot run has failed")]
 pub fn requires_tap() -> bool {
-    let Err(reason) = network::tap_available() else {
-        return true;
-    };
+    requires("a TAP", network::tap_available())
+}
+
+/// The same for tests that need a namespace and no TAP: root of a user namespace (`unshare -Ur`) can have one.
+///
+/// # Panics
+/// As [`requires_tap`].
+#[must_use = "return from the test when this is false"]
+pub fn requires_namespace() -> bool {
+    requires("a network namespace", network::namespace_available())
+}
+
+#[expect(clippy::panic, reason = "a test that cannot run has failed")]
+fn requires(what: &str, available: Result<(), String>) -> bool {
+    let Err(reason) = available else { return true };
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     if std::env::var(ALLOW_NO_TAP).is_ok_and(|value| value == "1") {
         count(&format!("skipped: {name}: {reason}\n"));
         return false;
     }
     panic!(
-        "{name} needs a TAP: {reason}. Run as root, or set {ALLOW_NO_TAP}=1 to skip the tests that need one."
+        "{name} needs {what}: {reason}. Run as root, or set {ALLOW_NO_TAP}=1 to skip the tests that need one."
     );
 }
 

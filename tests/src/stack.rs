@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use commands::Terminal;
 use libredox::Fd;
+use libredox::protocol::O_CLOEXEC;
 use log::LevelFilter;
 use netscheme::reactor::Reactor;
 use netscheme::{clock, logging};
 use redox_host::{Entered, Host, HostConfig, Process, ProcessSpec};
-use libredox::protocol::O_CLOEXEC;
 use syscall::flag::{EventFlags, O_RDONLY};
 
 use crate::error::{Context, Error, Result};
@@ -52,7 +52,13 @@ pub struct StackSpec {
 impl StackSpec {
     /// The daemons on that machine, with a driver for each of its network cards.
     pub fn new(machine: MachineSpec) -> Self {
-        Self { machine, address: None, line: LegacyLine::Number, messages: true, level: LevelFilter::Debug }
+        Self {
+            machine,
+            address: None,
+            line: LegacyLine::Number,
+            messages: true,
+            level: LevelFilter::Debug,
+        }
     }
 
     /// A configuration by hand in /etc/net.
@@ -122,14 +128,26 @@ impl Stack {
         let machine = Machine::start(&spec.machine)?;
         let root = machine.run().file("root");
         write_configuration(&root, spec.address.as_ref()).context(root.display())?;
-        let config = HostConfig { root: Some(root), ram: Some(machine.ram().clone()) };
+        let config = HostConfig {
+            root: Some(root),
+            ram: Some(machine.ram().clone()),
+        };
         let host = Arc::new(Host::new(config).context("the host")?);
         let run = machine.run().clone();
         host.set_log(move |_pid, name, line| run.log(name, line));
         connect_interrupts(&machine, &host, spec.line)?;
-        let functions = (0..machine.nic_count()).map(|index| machine.nic(index)).collect::<Result<Vec<_>>>()?;
+        let functions = (0..machine.nic_count())
+            .map(|index| machine.nic(index))
+            .collect::<Result<Vec<_>>>()?;
         let pcid = Pcid::spawn(&host, machine.bus(), functions, spec.line)?;
-        Ok(Self { spec, drivers: Vec::new(), smolnetd: None, pcid, host, machine })
+        Ok(Self {
+            spec,
+            drivers: Vec::new(),
+            smolnetd: None,
+            pcid,
+            host,
+            machine,
+        })
     }
 
     /// Starts virtio-netd for card `index`, as pcid-spawner does.
@@ -140,8 +158,12 @@ impl Stack {
 
     /// Starts virtio-netd for the card at `address`.
     pub fn start_driver_at(&mut self, address: PciAddress) -> Result<Process> {
-        let mut platform =
-            LabPlatform::new(self.machine.qtest(), self.machine.msi_doorbell(), &self.host, self.spec.messages);
+        let mut platform = LabPlatform::new(
+            self.machine.qtest(),
+            self.machine.msi_doorbell(),
+            &self.host,
+            self.spec.messages,
+        );
         let level = self.spec.level;
         let inherit = move |spec: ProcessSpec, init: &Entered| {
             let path = format!("/scheme/pci/{address}/channel");
@@ -151,11 +173,14 @@ impl Stack {
         };
         let main = move || {
             logging::init("virtio-netd", level);
-            let Some(channel) = redox_host::env(CHANNEL_VARIABLE).and_then(|fd| fd.parse().ok()) else {
+            let Some(channel) = redox_host::env(CHANNEL_VARIABLE).and_then(|fd| fd.parse().ok())
+            else {
                 log::error!("{CHANNEL_VARIABLE} names no channel");
                 return 1;
             };
-            let options = virtio_netd::Options { init_notify: redox_host::env(NOTIFY_VARIABLE) };
+            let options = virtio_netd::Options {
+                init_notify: redox_host::env(NOTIFY_VARIABLE),
+            };
             let Err(error) = virtio_netd::run(&options, &mut platform, Fd::new(channel));
             log::error!("{error}");
             1
@@ -195,7 +220,9 @@ impl Stack {
         let init = self.enter("init");
         let reader = open("/scheme/pipe", O_RDONLY | O_CLOEXEC)?;
         let writer = Fd::new(reader.dup(b"write").context("a pipe")?);
-        let spec = ProcessSpec::new(name).fd(NOTIFY_FD, &init, writer.raw()).context("a pipe")?;
+        let spec = ProcessSpec::new(name)
+            .fd(NOTIFY_FD, &init, writer.raw())
+            .context("a pipe")?;
         let spec = inherit(spec.env(NOTIFY_VARIABLE, NOTIFY_FD.to_string()), &init)?;
         let process = self.host.spawn(spec, main);
         // The daemon's is the only writing end now: its end without a byte is an end of file.
@@ -204,9 +231,13 @@ impl Stack {
             Ok(()) => Ok(process),
             Err(why) => {
                 process.kill();
-                let ended = process.wait(DAEMON).map_or("it does not end".into(), |status| format!("{status:?}"));
+                let ended = process
+                    .wait(DAEMON)
+                    .map_or("it does not end".into(), |status| format!("{status:?}"));
                 let log = self.machine.run().last_lines(name, 5);
-                Err(Error::new(format!("{name} did not start: {why} ({ended})\n{log}")))
+                Err(Error::new(format!(
+                    "{name} did not start: {why} ({ended})\n{log}"
+                )))
             }
         }
     }
@@ -248,7 +279,12 @@ impl Stack {
         let arguments: Vec<String> = words.collect();
         let _process = self.enter(&name);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut terminal = Terminal { out: &mut out, err: &mut err, input: 0, seed: crate::seed() };
+        let mut terminal = Terminal {
+            out: &mut out,
+            err: &mut err,
+            input: 0,
+            seed: crate::seed(),
+        };
         let result = commands::run(&name, &arguments, &mut terminal);
         CommandOutput { result, out, err }
     }
@@ -260,11 +296,18 @@ impl Stack {
     }
 
     /// Waits until a file of netcfg satisfies `wanted`, reading it whenever it says that it changed; its content.
-    pub fn wait_for(&self, path: &str, timeout: Duration, wanted: impl Fn(&str) -> bool) -> Result<String> {
+    pub fn wait_for(
+        &self,
+        path: &str,
+        timeout: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String> {
         let _process = self.enter("watcher");
         let file = commands::OpenedFile::open(path, O_RDONLY).context(path)?;
         let mut reactor = Reactor::new().context("an event queue")?;
-        reactor.watch(file.raw(), 0, EventFlags::EVENT_READ).context(path)?;
+        reactor
+            .watch(file.raw(), 0, EventFlags::EVENT_READ)
+            .context(path)?;
         let deadline = clock::now().saturating_add(timeout);
         let mut events = Vec::new();
         loop {
@@ -273,7 +316,9 @@ impl Stack {
                 return Ok(content);
             }
             if clock::now() >= deadline {
-                return Err(Error::new(format!("{path} still says {content:?} after {timeout:?}")));
+                return Err(Error::new(format!(
+                    "{path} still says {content:?} after {timeout:?}"
+                )));
             }
             reactor.wait(Some(deadline), &mut events).context(path)?;
         }
@@ -283,7 +328,9 @@ impl Stack {
     pub fn save_counters(&self) -> Result<String> {
         let mut text = String::new();
         for path in self.counter_paths() {
-            let content = self.read(&path).unwrap_or_else(|error| format!("{error}\n"));
+            let content = self
+                .read(&path)
+                .unwrap_or_else(|error| format!("{error}\n"));
             text.push_str(&format!("# {path}\n{content}"));
         }
         let file = self.machine.run().file("counters");
@@ -294,8 +341,12 @@ impl Stack {
     fn counter_paths(&self) -> Vec<String> {
         let listing = self.command("ls /scheme/netcfg/ifaces").out;
         let listing = String::from_utf8_lossy(&listing).into_owned();
-        let adapters = listing.lines().map(|name| format!("/scheme/netcfg/ifaces/{}/stats", name.trim_end_matches('/')));
-        std::iter::once("/scheme/netcfg/stats".to_owned()).chain(adapters).collect()
+        let adapters = listing
+            .lines()
+            .map(|name| format!("/scheme/netcfg/ifaces/{}/stats", name.trim_end_matches('/')));
+        std::iter::once("/scheme/netcfg/stats".to_owned())
+            .chain(adapters)
+            .collect()
     }
 }
 
@@ -305,7 +356,11 @@ impl Drop for Stack {
             // What cannot be saved any more is in the log.
             let _ = self.save_counters();
         }
-        let daemons = self.smolnetd.iter().chain(&self.drivers).chain([self.pcid.process()]);
+        let daemons = self
+            .smolnetd
+            .iter()
+            .chain(&self.drivers)
+            .chain([self.pcid.process()]);
         for process in daemons.clone() {
             process.kill();
         }
@@ -320,10 +375,25 @@ impl Drop for Stack {
 fn write_configuration(root: &Path, address: Option<&StaticAddress>) -> std::io::Result<()> {
     let folder = root.join("etc/net");
     std::fs::create_dir_all(&folder)?;
-    let Some(StaticAddress { address, prefix_length, gateway, name_server }) = address else { return Ok(()) };
-    let bits = u32::MAX.checked_shl(32 - u32::from(*prefix_length).min(32)).unwrap_or(0);
+    let Some(StaticAddress {
+        address,
+        prefix_length,
+        gateway,
+        name_server,
+    }) = address
+    else {
+        return Ok(());
+    };
+    let bits = u32::MAX
+        .checked_shl(32 - u32::from(*prefix_length).min(32))
+        .unwrap_or(0);
     let mask = std::net::Ipv4Addr::from_bits(bits).to_string();
-    let files = [("ip", Some(address)), ("ip_subnet", Some(&mask)), ("ip_router", gateway.as_ref()), ("dns", name_server.as_ref())];
+    let files = [
+        ("ip", Some(address)),
+        ("ip_subnet", Some(&mask)),
+        ("ip_router", gateway.as_ref()),
+        ("dns", name_server.as_ref()),
+    ];
     for (name, content) in files {
         if let Some(content) = content {
             std::fs::write(folder.join(name), format!("{content}\n"))?;
@@ -337,14 +407,19 @@ fn connect_interrupts(machine: &Machine, host: &Arc<Host>, line: LegacyLine) -> 
     for number in INTERRUPT_LINES {
         host.irq().connect_line(number, |_masked| {});
         if let LegacyLine::Phandle { controller } = line {
-            host.irq().connect_phandle(controller, &LegacyLine::cells(number), number);
+            host.irq()
+                .connect_phandle(controller, &LegacyLine::cells(number), number);
         }
     }
     // Weak, for the host ends the machine's users and not the other way round.
     let weak = Arc::downgrade(host);
     machine.on_interrupt_line(move |number, raised| {
         let Some(host) = weak.upgrade() else { return };
-        if raised { host.irq().raise_line(number) } else { host.irq().lower_line(number) }
+        if raised {
+            host.irq().raise_line(number)
+        } else {
+            host.irq().lower_line(number)
+        }
     })
 }
 
@@ -355,9 +430,13 @@ fn open(path: &str, flags: usize) -> Result<Fd> {
 
 fn wait_for_byte(reader: &Fd, timeout: Duration) -> Result<()> {
     let mut reactor = Reactor::new().context("an event queue")?;
-    reactor.watch(reader.raw(), 0, EventFlags::EVENT_READ).context("a pipe")?;
+    reactor
+        .watch(reader.raw(), 0, EventFlags::EVENT_READ)
+        .context("a pipe")?;
     let mut events = Vec::new();
-    reactor.wait(Some(clock::now().saturating_add(timeout)), &mut events).context("a pipe")?;
+    reactor
+        .wait(Some(clock::now().saturating_add(timeout)), &mut events)
+        .context("a pipe")?;
     if events.is_empty() {
         return Err(Error::new(format!("not ready within {timeout:?}")));
     }
@@ -366,3 +445,6 @@ fn wait_for_byte(reader: &Fd, timeout: Duration) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

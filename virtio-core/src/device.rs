@@ -8,7 +8,7 @@
 //! A step that fails sets FAILED, and so does dropping a device on the way. Dropping a running device resets it.
 //! Doorbells come from a running device only, so that none can ring before DRIVER_OK:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! use virtio_core::{Device, SplitQueue, device::FeaturesOk};
 //! fn too_early(device: &Device<FeaturesOk>, queue: &SplitQueue) {
 //!     device.doorbell(queue);
@@ -17,16 +17,19 @@
 
 use alloc::sync::Arc;
 
-use crate::dma::RegionKind;
 use crate::epoch::Epoch;
-use crate::error::{DeviceError, QueueError};
+use crate::error::DeviceError;
 use crate::features::{Agreed, Features, Wishes};
+use crate::notify::Doorbell;
+pub use crate::notify::{InterruptStatus, Interrupted};
 use crate::pci::Transport;
-use crate::queue::{QueueParts, SplitQueue};
-use crate::registers::{Registers, Window};
-use crate::ring::{Barriers, Layout};
-use crate::space::DmaSpace;
+use crate::queue::SplitQueue;
+use crate::registers::Registers;
 use crate::status::Status;
+
+mod setup;
+
+pub use setup::QueueOptions;
 
 /// Offsets in the common configuration (virtio 4.1.4.3).
 mod common {
@@ -48,10 +51,6 @@ mod common {
     pub(super) const QUEUE_DEVICE: usize = 48;
 }
 
-/// No MSI-X vector, or the device's answer that it has none left (virtio 4.1.4.3).
-const NO_VECTOR: u16 = 0xffff;
-/// The largest split queue (virtio 2.7).
-const LARGEST_QUEUE: u16 = 32768;
 /// How often a configuration that changes while it is read is read again.
 pub(crate) const CONFIG_TRIES: usize = 100;
 
@@ -70,20 +69,6 @@ pub struct FeaturesOk(Agreed);
 /// A device after DRIVER_OK.
 #[derive(Debug)]
 pub struct Running(Agreed);
-
-/// What a queue shall be like.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueOptions {
-    /// The number of the queue in the device.
-    pub index: u16,
-    /// Descriptors wanted; the queue gets the largest power of two that neither this nor the device exceeds.
-    pub size: u16,
-    /// The MSI-X vector that rings when a buffer was used; `None` for INTx or for none at all.
-    pub vector: Option<u16>,
-    /// The longest chain that is laid into an indirect table, if the device can do that; 0 for no tables. Each
-    /// descriptor gets a table of this many entries of 16 bytes.
-    pub indirect: u16,
-}
 
 /// A device in the state `S`.
 #[derive(Debug)]
@@ -253,143 +238,6 @@ impl Device<Known> {
     }
 }
 
-impl Device<FeaturesOk> {
-    /// What was agreed on.
-    pub fn agreed(&self) -> Agreed {
-        self.state.0
-    }
-
-    /// How many queues the device has, with these features.
-    pub fn queue_count(&self) -> u16 {
-        self.core.transport.common.read_u16(common::NUM_QUEUES)
-    }
-
-    /// Sets the MSI-X vector that rings when the configuration changes; `None` for none (virtio 4.1.5.1.2).
-    ///
-    /// # Errors
-    /// The device has no vector left.
-    pub fn set_config_vector(&mut self, vector: Option<u16>) -> Result<(), DeviceError> {
-        let vector = vector.unwrap_or(NO_VECTOR);
-        self.set_vector(common::CONFIG_MSIX_VECTOR, vector)
-            .map_err(|()| DeviceError::VectorRefused { vector })
-    }
-
-    /// Writes a vector and reads it back: the device answers NO_VECTOR when it could not map it.
-    fn set_vector(&self, register: usize, vector: u16) -> Result<(), ()> {
-        let common = &self.core.transport.common;
-        common.write_u16(register, vector);
-        if common.read_u16(register) == vector {
-            Ok(())
-        } else {
-            Err(())
-        }
-    }
-
-    /// Makes a queue and enables it (virtio 4.1.5.1.3). Chains may be posted and published before `driver_ok`; the
-    /// doorbell rings afterwards.
-    ///
-    /// # Errors
-    /// The device has no such queue, breaks a rule, or there is no memory.
-    pub fn queue(
-        &mut self,
-        options: QueueOptions,
-        dma: &mut DmaSpace,
-    ) -> Result<SplitQueue, QueueError> {
-        let QueueOptions {
-            index,
-            size,
-            vector,
-            indirect,
-        } = options;
-        let common = &self.core.transport.common;
-        common.write_u16(common::QUEUE_SELECT, index);
-        let size = self.choose_size(index, size)?;
-        let notify_offset = self.doorbell_offset()?;
-        if let Some(vector) = vector {
-            self.set_vector(common::QUEUE_MSIX_VECTOR, vector)
-                .map_err(|()| QueueError::VectorRefused { vector })?;
-        }
-        let accepted = self.state.0.accepted;
-        // virtio 2.7.5.3.1: a table must not be longer than the queue; tables of one entry would be of no use.
-        let table_entries = if accepted.contains(Features::INDIRECT_DESC) {
-            indirect.min(size)
-        } else {
-            0
-        };
-        let layout = Layout::new(size, if table_entries > 1 { table_entries } else { 0 });
-        let region = dma.allocate(RegionKind::Queue, layout.length)?;
-        let start = region.address().0;
-        for (register, part) in [
-            (common::QUEUE_DESC, layout.descriptors),
-            (common::QUEUE_DRIVER, layout.available),
-            (common::QUEUE_DEVICE, layout.used),
-        ] {
-            common.write_u64(register, start.saturating_add(part as u64));
-        }
-        let queue = SplitQueue::new(QueueParts {
-            region,
-            layout,
-            event_index: accepted.contains(Features::EVENT_IDX),
-            barriers: if accepted.contains(Features::ORDER_PLATFORM) {
-                Barriers::Platform
-            } else {
-                Barriers::Cpu
-            },
-            index,
-            notify_offset,
-            space: dma.id(),
-            epoch: self.core.epoch.clone(),
-        });
-        common.write_u16(common::QUEUE_ENABLE, 1);
-        Ok(queue)
-    }
-
-    /// The largest power of two that neither the wish nor the device exceeds.
-    fn choose_size(&self, index: u16, wish: u16) -> Result<u16, QueueError> {
-        let common = &self.core.transport.common;
-        let largest = common.read_u16(common::QUEUE_SIZE);
-        // virtio 4.1.5.1.3: size 0 means that there is no such queue.
-        if largest == 0 || wish == 0 {
-            return Err(QueueError::Unavailable { index });
-        }
-        if common.read_u16(common::QUEUE_ENABLE) != 0 {
-            return Err(QueueError::AlreadyEnabled { index });
-        }
-        // virtio 2.7: the size is a power of two. A device that offers another gets the next smaller one.
-        let written = 1 << largest.min(wish).min(LARGEST_QUEUE).ilog2();
-        common.write_u16(common::QUEUE_SIZE, written);
-        match common.read_u16(common::QUEUE_SIZE) {
-            read if read == written => Ok(written),
-            read => Err(QueueError::SizeNotKept { written, read }),
-        }
-    }
-
-    /// Where the doorbell of the selected queue lies (virtio 4.1.4.4). A multiplier of 0 means one doorbell for all.
-    fn doorbell_offset(&self) -> Result<usize, QueueError> {
-        let transport = &self.core.transport;
-        let number = usize::from(transport.common.read_u16(common::QUEUE_NOTIFY_OFF));
-        let offset = number.checked_mul(transport.notify_multiplier as usize);
-        match offset {
-            Some(offset) if offset.saturating_add(2) <= transport.notify.length() => Ok(offset),
-            offset => Err(QueueError::DoorbellOutside { offset }),
-        }
-    }
-
-    /// Makes the device live (virtio 3.1.1, step 8).
-    ///
-    /// # Errors
-    /// The device is gone or does not keep its status.
-    pub fn driver_ok(mut self) -> Result<Device<Running>, DeviceError> {
-        // First the note, then the deed: from the write on the device may use its queues.
-        self.core.epoch.start();
-        self.core.advance(Status::DRIVER_OK)?;
-        Ok(Device {
-            core: self.core,
-            state: Running(self.state.0),
-        })
-    }
-}
-
 impl Device<Running> {
     /// What was agreed on.
     pub fn agreed(&self) -> Agreed {
@@ -408,6 +256,7 @@ impl Device<Running> {
             registers: self.core.transport.notify.clone(),
             offset: queue.notify_offset(),
             queue: queue.index(),
+            barriers: queue.barriers(),
             epoch: self.core.epoch.clone(),
         })
     }
@@ -441,7 +290,7 @@ impl<S> Device<S> {
     /// them meanwhile (virtio 2.5.1, 4.1.4.3.1). A device without any reads as all ones.
     ///
     /// # Errors
-    /// It changed every time.
+    /// It changed every time, or the device is gone.
     pub fn config<T>(&self, mut read: impl FnMut(&dyn Registers) -> T) -> Result<T, DeviceError> {
         let transport = &self.core.transport;
         let mut before = transport.common.read_u8(common::CONFIG_GENERATION);
@@ -449,7 +298,13 @@ impl<S> Device<S> {
             let value = read(&transport.config);
             let after = transport.common.read_u8(common::CONFIG_GENERATION);
             if before == after {
-                return Ok(value);
+                // A device that is gone reads as ones all over, and would seem to have settled.
+                let gone = after == u8::MAX && self.status().is_gone();
+                return if gone {
+                    Err(DeviceError::Gone)
+                } else {
+                    Ok(value)
+                };
             }
             before = after;
         }
@@ -459,62 +314,5 @@ impl<S> Device<S> {
     /// Bytes of device-specific configuration.
     pub fn config_length(&self) -> usize {
         self.core.transport.config.length()
-    }
-}
-
-/// The doorbell of one queue (virtio 4.1.5.2).
-#[derive(Clone, Debug)]
-pub struct Doorbell {
-    registers: Window,
-    offset: usize,
-    queue: u16,
-    epoch: Arc<Epoch>,
-}
-
-impl Doorbell {
-    /// Tells the device to look at the queue. Does nothing once the device was reset.
-    pub fn ring(&self) {
-        if self.epoch.is_running() {
-            self.registers.write_u16(self.offset, self.queue);
-        }
-    }
-
-    /// Publishes what was posted and rings if the device wants it; true if it did. Nothing happens to a queue that is
-    /// not the doorbell's own.
-    pub fn publish(&self, queue: &mut SplitQueue) -> bool {
-        if queue.index() != self.queue || !Arc::ptr_eq(queue.epoch(), &self.epoch) {
-            return false;
-        }
-        queue.publish();
-        let wanted = queue.notify_needed();
-        if wanted {
-            self.ring();
-        }
-        wanted
-    }
-}
-
-/// The interrupt status register (virtio 4.1.4.5).
-#[derive(Clone, Debug)]
-pub struct InterruptStatus(Window);
-
-/// Why the device has interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted {
-    /// It has used a buffer of some queue.
-    pub queue: bool,
-    /// Its configuration or status has changed.
-    pub config: bool,
-}
-
-impl InterruptStatus {
-    /// Reads why the device has interrupted, and thereby lowers its INTx line. Both are false when it was another
-    /// device on the same line.
-    pub fn read(&self) -> Interrupted {
-        let bits = self.0.read_u8(0);
-        Interrupted {
-            queue: bits & 1 != 0,
-            config: bits & 2 != 0,
-        }
     }
 }

@@ -379,192 +379,96 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// Memory of a machine that exists only in tests, from which `DmaMemory` is carved.
+/// Pages for tests, on the heap or in a guest: the driver's end holds one handle to them, the device's end another,
+/// and neither makes a reference to the bytes but as `Region` and `Buffer` do.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) mod arena {
-    use super::*;
-    use core::any::Any;
-    use core::sync::atomic::AtomicUsize;
+#[derive(Clone)]
+pub(crate) struct SharedPages {
+    base: NonNull<u8>,
+    address: DeviceAddress,
+    length: usize,
+    _keep: Arc<dyn core::any::Any + Send + Sync>,
+    /// What the driver's handle alone holds, so that it can be seen when it is gone.
+    pub(crate) lease: Option<Arc<()>>,
+}
 
-    /// All of the memory, for the device's end.
-    pub(crate) struct Arena {
-        pub(crate) whole: Region,
-        next: AtomicUsize,
+// SAFETY: the memory belongs to no thread, and `_keep` is `Send`.
+#[cfg(any(test, feature = "testing"))]
+unsafe impl Send for SharedPages {}
+
+// SAFETY: `_keep` keeps the memory; it was zeroed when it was made; the device's end uses it as a device does. The
+// address is what the device's end knows it by, or one that the audit refuses.
+#[cfg(any(test, feature = "testing"))]
+unsafe impl DmaMemory for SharedPages {
+    fn pointer(&self) -> NonNull<u8> {
+        self.base
     }
-
-    #[repr(align(4096))]
-    struct Page {
-        _bytes: [u8; 4096],
+    fn device_address(&self) -> DeviceAddress {
+        self.address
     }
-
-    /// Memory from a boxed slice of pages, or from whatever else `_keep` keeps valid.
-    struct Whole {
-        base: NonNull<u8>,
-        address: DeviceAddress,
-        length: usize,
-        pages: Option<NonNull<[Page]>>,
-        _keep: Box<dyn Any + Send>,
+    fn length(&self) -> usize {
+        self.length
     }
+}
 
-    // SAFETY: the memory belongs to no thread and `_keep` is `Send`.
-    unsafe impl Send for Whole {}
-
-    // SAFETY: the memory is valid until `drop`; only the arena accesses it: atomically, and through the pieces that it
-    // carves, which do not overlap.
-    unsafe impl DmaMemory for Whole {
-        fn pointer(&self) -> NonNull<u8> {
-            self.base
+#[cfg(any(test, feature = "testing"))]
+impl SharedPages {
+    /// `length` zeroed bytes on the heap, on a page boundary, which the device knows by `address`.
+    pub(crate) fn heap(address: u64, length: usize) -> Self {
+        #[repr(align(4096))]
+        struct Page {
+            _words: [AtomicU64; 512],
         }
-        fn device_address(&self) -> DeviceAddress {
-            self.address
-        }
-        fn length(&self) -> usize {
-            self.length
-        }
-    }
-
-    impl Drop for Whole {
-        fn drop(&mut self) {
-            if let Some(pages) = self.pages {
-                // SAFETY: `Arena::heap` made it from a box, and nobody has freed it since.
-                drop(unsafe { Box::from_raw(pages.as_ptr()) });
-            }
-        }
-    }
-
-    impl Arena {
-        /// Zeroed memory of `pages` pages on the heap, which the device finds at `address`.
-        pub(crate) fn heap(address: u64, pages: usize) -> Arc<Self> {
-            let pages: Box<[Page]> = (0..pages).map(|_| Page { _bytes: [0; 4096] }).collect();
-            let length = size_of_val(&*pages);
-            let pages = NonNull::from(Box::leak(pages));
-            let (base, address) = (pages.cast(), DeviceAddress(address));
-            Self::of(Whole {
-                base,
-                address,
-                length,
-                pages: Some(pages),
-                _keep: Box::new(()),
-            })
-        }
-
-        /// The memory of a rust-vmm guest that has one region.
-        #[cfg(all(test, target_arch = "x86_64"))]
-        pub(crate) fn guest(memory: &vm_memory::GuestMemoryMmap) -> Arc<Self> {
-            use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
-            let region = memory.iter().next().expect("a region");
-            let base = memory
-                .get_host_address(region.start_addr())
-                .expect("mapped");
-            Self::of(Whole {
-                base: NonNull::new(base).expect("mapped"),
-                address: DeviceAddress(region.start_addr().0),
-                length: region.len() as usize,
-                pages: None,
-                _keep: Box::new(memory.clone()),
-            })
-        }
-
-        fn of(whole: Whole) -> Arc<Self> {
-            Arc::new(Self {
-                whole: Region::new(Box::new(whole)),
-                next: AtomicUsize::new(0),
-            })
-        }
-
-        /// `length` bytes, rounded up to pages, that were not handed out before; `None` if there are no more. `on_drop`
-        /// runs when they are freed.
-        pub(crate) fn carve(
-            self: &Arc<Self>,
-            length: usize,
-            on_drop: impl FnOnce(u64) + Send + 'static,
-        ) -> Option<Box<dyn DmaMemory>> {
-            let rounded = length.checked_next_multiple_of(size_of::<Page>())?;
-            let start = self.next.fetch_add(rounded, Ordering::Relaxed);
-            if start.checked_add(rounded)? > self.whole.length {
-                return None;
-            }
-            let base = NonNull::new(self.whole.base.as_ptr().wrapping_add(start))?;
-            let address = DeviceAddress(self.whole.address.0.checked_add(start as u64)?);
-            Some(Box::new(Piece {
-                base,
-                address,
-                length,
-                arena: self.clone(),
-                on_drop: Some(Box::new(on_drop)),
-            }))
+        let page = || Page {
+            _words: [const { AtomicU64::new(0) }; 512],
+        };
+        let pages: Arc<[Page]> = (0..length.div_ceil(4096)).map(|_| page()).collect();
+        Self {
+            // The words are atomic: what the pointer is used for is allowed through a shared reference.
+            base: NonNull::from(&*pages).cast(),
+            address: DeviceAddress(address),
+            length,
+            _keep: Arc::new(pages),
+            lease: None,
         }
     }
 
-    /// Memory that says of itself what is not so, for the audit to refuse.
+    /// The same pages that say of themselves what is not so, for the audit to refuse.
     #[cfg(test)]
-    pub(crate) struct Lying {
-        pub(crate) real: Box<dyn DmaMemory>,
-        pub(crate) address: DeviceAddress,
-        pub(crate) shorter_by: usize,
+    pub(crate) fn claiming(mut self, address: u64, shorter_by: usize) -> Self {
+        self.address = DeviceAddress(address);
+        self.length = self.length.saturating_sub(shorter_by);
+        self
     }
 
-    // SAFETY: for the CPU it is `real` or a part of it. The address is wrong, but no device is given it.
-    #[cfg(test)]
-    unsafe impl DmaMemory for Lying {
-        fn pointer(&self) -> NonNull<u8> {
-            self.real.pointer()
-        }
-        fn device_address(&self) -> DeviceAddress {
-            self.address
-        }
-        fn length(&self) -> usize {
-            self.real.length().saturating_sub(self.shorter_by)
-        }
-    }
-
-    struct Piece {
-        base: NonNull<u8>,
-        address: DeviceAddress,
+    /// `length` bytes of a rust-vmm guest, which are at the same address for the device.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(crate) fn guest(
+        memory: &vm_memory::GuestMemoryMmap,
+        address: u64,
         length: usize,
-        arena: Arc<Arena>,
-        on_drop: Option<Box<dyn FnOnce(u64) + Send>>,
+    ) -> Option<Self> {
+        use vm_memory::{GuestAddress, GuestMemoryBackend};
+        let slice = memory.get_slice(GuestAddress(address), length).ok()?;
+        Some(Self {
+            base: NonNull::new(slice.ptr_guard_mut().as_ptr())?,
+            address: DeviceAddress(address),
+            length,
+            _keep: Arc::new(memory.clone()),
+            lease: None,
+        })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Region {
+    pub(crate) fn load_u8(&self, offset: usize) -> u8 {
+        // SAFETY: as in `load_u16`.
+        unsafe { AtomicU8::from_ptr(self.cell(offset)) }.load(Ordering::Relaxed)
     }
 
-    // SAFETY: as for `Whole`.
-    unsafe impl Send for Piece {}
-
-    // SAFETY: `carve` never hands a byte out twice and `arena` keeps the memory; it was zeroed when the arena was made,
-    // and a device end writes where it was told to or is the hostile one of a test.
-    unsafe impl DmaMemory for Piece {
-        fn pointer(&self) -> NonNull<u8> {
-            self.base
-        }
-        fn device_address(&self) -> DeviceAddress {
-            self.address
-        }
-        fn length(&self) -> usize {
-            self.length
-        }
-    }
-
-    impl Drop for Piece {
-        fn drop(&mut self) {
-            // What uses freed memory reads this.
-            let start = (self.address.0 - self.arena.whole.address.0) as usize;
-            (start..start + self.length)
-                .step_by(8)
-                .for_each(|at| self.arena.whole.store_u64(at, 0xdddd_dddd_dddd_dddd));
-            if let Some(on_drop) = self.on_drop.take() {
-                on_drop(self.address.0);
-            }
-        }
-    }
-
-    impl Region {
-        pub(crate) fn load_u8(&self, offset: usize) -> u8 {
-            // SAFETY: as in `load_u16`.
-            unsafe { AtomicU8::from_ptr(self.cell(offset)) }.load(Ordering::Relaxed)
-        }
-
-        pub(crate) fn store_u8(&self, offset: usize, value: u8) {
-            // SAFETY: as in `load_u16`.
-            unsafe { AtomicU8::from_ptr(self.cell(offset)) }.store(value, Ordering::Relaxed);
-        }
+    pub(crate) fn store_u8(&self, offset: usize, value: u8) {
+        // SAFETY: as in `load_u16`.
+        unsafe { AtomicU8::from_ptr(self.cell(offset)) }.store(value, Ordering::Relaxed);
     }
 }

@@ -33,10 +33,12 @@ pub mod error;
 pub mod fault;
 pub mod features;
 pub mod msix;
+pub mod notify;
 pub mod pci;
 pub mod queue;
 pub mod registers;
 mod ring;
+mod shadow;
 pub mod space;
 pub mod status;
 #[cfg(any(test, feature = "testing"))]
@@ -45,11 +47,12 @@ pub mod testing;
 mod tests;
 
 pub use chain::{Chain, Part, PostError, Refused, Used};
-pub use device::{Device, Doorbell, InterruptStatus, QueueOptions};
+pub use device::{Device, QueueOptions};
 pub use dma::{Buffer, DeviceAddress, DmaAllocator, DmaError, DmaMemory, Pool};
 pub use error::{DeviceError, QueueError};
 pub use fault::DeviceFault;
 pub use features::{Features, Wishes};
+pub use notify::{Doorbell, InterruptStatus, Interrupted};
 pub use queue::{QueueStats, SplitQueue};
 pub use registers::{MappedRegisters, Registers, Window};
 pub use space::DmaSpace;

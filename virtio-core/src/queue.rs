@@ -9,6 +9,7 @@ use crate::dma::Region;
 use crate::epoch::Epoch;
 use crate::fault::DeviceFault;
 use crate::ring::{Barriers, Descriptor, INDIRECT, Layout, NEXT, Ring, WRITE};
+use crate::shadow::Shadow;
 use crate::space::SpaceId;
 
 /// What has happened on a queue since it was made.
@@ -28,15 +29,6 @@ pub struct QueueStats {
     pub lengths_ignored: u64,
 }
 
-/// The driver's own memory of a chain; the descriptor table is never read.
-struct Posted {
-    chain: Chain,
-    descriptors: u16,
-    room: u32,
-    /// How many chains were posted before this one.
-    number: u64,
-}
-
 /// A split virtqueue (virtio 2.7). It owns the buffers that the device has.
 ///
 /// The driver's loop, which loses no wake-up: take until there is nothing, post and publish, [`arm`](Self::arm), and
@@ -50,12 +42,7 @@ pub struct SplitQueue {
     notify_offset: usize,
     space: SpaceId,
     epoch: Arc<Epoch>,
-    /// Descriptors that are free, last in first out.
-    free: Vec<u16>,
-    /// Which descriptor follows in a chain; the driver's own.
-    links: Vec<u16>,
-    /// The chains that are posted, by the id of their first descriptor.
-    chains: Vec<Option<Posted>>,
+    shadow: Shadow,
     /// Descriptors of chains that are posted and not yet published.
     unpublished: u16,
     /// Next entry of the available ring.
@@ -108,9 +95,7 @@ impl SplitQueue {
             notify_offset,
             space,
             epoch,
-            free: (0..layout.size).rev().collect(),
-            links: (0..layout.size).map(|_| 0).collect(),
-            chains: (0..layout.size).map(|_| None).collect(),
+            shadow: Shadow::new(layout.size),
             unpublished: 0,
             available: 0,
             visible: 0,
@@ -129,12 +114,12 @@ impl SplitQueue {
 
     /// Descriptors in all: `free() + posted() + in_flight()`.
     pub fn size(&self) -> u16 {
-        self.ring.layout().size
+        self.shadow.size()
     }
 
     /// Descriptors that are free.
     pub fn free(&self) -> u16 {
-        self.free.len() as u16
+        self.shadow.free()
     }
 
     /// Descriptors of chains that are posted and not yet published.
@@ -161,6 +146,10 @@ impl SplitQueue {
         &self.epoch
     }
 
+    pub(crate) fn barriers(&self) -> Barriers {
+        self.ring.barriers()
+    }
+
     pub(crate) fn notify_offset(&self) -> usize {
         self.notify_offset
     }
@@ -171,86 +160,45 @@ impl SplitQueue {
     /// Gives the chain back with the reason.
     pub fn post(&mut self, chain: Chain) -> Result<(), Refused> {
         match self.admit(&chain) {
-            Ok(room) => {
-                self.enter(chain, room);
+            Ok(Admitted { count, room, head }) => {
+                self.shadow.enter(chain, count, room);
+                self.ring.write_available(self.available, head);
+                self.available = self.available.wrapping_add(1);
+                self.unpublished = self.unpublished.saturating_add(count);
+                self.stats.posted = self.shadow.posted();
                 Ok(())
             }
             Err(error) => Err(Refused { chain, error }),
         }
     }
 
-    /// Descriptors that the chain needs, and whether it is laid into an indirect table.
-    fn needs(&self, chain: &Chain) -> (usize, bool) {
-        let parts = chain.length();
-        let indirect = parts > 1 && parts <= usize::from(self.ring.layout().table_entries);
-        (if indirect { 1 } else { parts }, indirect)
-    }
-
-    /// Checks everything, and marks the buffers as posted.
-    fn admit(&self, chain: &Chain) -> Result<u32, PostError> {
+    /// Checks everything, marks the buffers as posted and writes the descriptors.
+    fn admit(&self, chain: &Chain) -> Result<Admitted, PostError> {
         if self.fault.is_some() || self.epoch.is_over() {
             return Err(PostError::Broken);
         }
         let room = chain.check(self.space)?;
-        let (needed, _) = self.needs(chain);
-        if needed > usize::from(self.size()) {
+        let parts = u16::try_from(chain.length()).map_err(|_| PostError::TooLong)?;
+        let indirect = parts > 1 && parts <= self.ring.layout().table_entries;
+        let count = if indirect { 1 } else { parts };
+        if count > self.size() {
             return Err(PostError::TooLong);
         }
-        if needed > self.free.len() {
-            return Err(PostError::Full);
-        }
-        for (before, part) in chain.parts().enumerate() {
-            if !part.buffer.mark_posted() {
-                chain
-                    .parts()
-                    .take(before)
-                    .for_each(|part| _ = part.buffer.mark_taken());
-                return Err(PostError::PostedTwice);
-            }
-        }
-        Ok(room)
-    }
-
-    /// Writes an admitted chain into the ring.
-    fn enter(&mut self, chain: Chain, room: u32) {
-        let (needed, indirect) = self.needs(&chain);
-        let from = self.free.len().saturating_sub(needed);
-        let ids = self.free.get(from..).unwrap_or_default();
-        let head = ids.first().copied().unwrap_or_default();
+        let (head, ids) = self.shadow.next(count).ok_or(PostError::Full)?;
+        mark(chain)?;
         if indirect {
-            self.write_table(head, &chain);
+            self.write_table(head, parts, chain);
         } else {
             let following = ids.iter().skip(1).copied().map(Some).chain([None]);
             for ((part, id), next) in chain.parts().zip(ids).zip(following) {
                 self.ring.write_descriptor(*id, descriptor(part, next));
             }
-            for pair in ids.windows(2) {
-                if let [id, next] = pair
-                    && let Some(link) = self.links.get_mut(usize::from(*id))
-                {
-                    *link = *next;
-                }
-            }
         }
-        self.free.truncate(from);
-        let posted = Posted {
-            chain,
-            descriptors: needed as u16,
-            room,
-            number: self.stats.posted,
-        };
-        if let Some(place) = self.chains.get_mut(usize::from(head)) {
-            *place = Some(posted);
-        }
-        self.ring.write_available(self.available, head);
-        self.available = self.available.wrapping_add(1);
-        self.unpublished = self.unpublished.saturating_add(needed as u16);
-        self.stats.posted += 1;
+        Ok(Admitted { count, room, head })
     }
 
     /// virtio 2.7.5.3: the table's entries are chained by their numbers, and its descriptor has no NEXT.
-    fn write_table(&self, head: u16, chain: &Chain) {
-        let parts = chain.length() as u16;
+    fn write_table(&self, head: u16, parts: u16, chain: &Chain) {
         for (part, entry) in chain.parts().zip(0..parts) {
             let next = (entry + 1 < parts).then_some(entry + 1);
             self.ring
@@ -335,9 +283,12 @@ impl SplitQueue {
         }
         let (id, length) = self.ring.used_element(self.used);
         let (id, written) = self.check_used_element(id, length)?;
-        let used = self.release(id, written);
+        let chain = self.shadow.release(id);
+        let chain = chain.ok_or(DeviceFault::UsedIdNotOutstanding { id })?;
+        unmark(&chain);
         self.used = self.used.wrapping_add(1);
-        Ok(used)
+        self.stats.taken = self.stats.taken.saturating_add(1);
+        Ok(Some(Used { chain, written }))
     }
 
     /// virtio 2.7.8: the index only grows, by one for each chain used.
@@ -368,51 +319,20 @@ impl SplitQueue {
 
     /// The id of an outstanding chain, and the bytes written into it.
     fn check_used_element(&mut self, id: u32, length: u32) -> Result<(u16, u32), DeviceFault> {
-        let size = self.size();
-        let number = u16::try_from(id).ok().filter(|id| *id < size);
-        let id = number.ok_or(DeviceFault::UsedIdOutOfRange { id, size })?;
-        let posted = self.chains.get(usize::from(id)).and_then(Option::as_ref);
-        let posted = posted.filter(|posted| posted.number < self.stats.published);
-        let posted = posted.ok_or(DeviceFault::UsedIdNotOutstanding { id })?;
-        if !posted
-            .chain
-            .parts()
-            .all(|part| part.buffer.canaries_are_whole())
-        {
+        let (id, posted) = self.shadow.find(id, self.stats.published)?;
+        let (room, mut parts) = (posted.room, posted.chain.parts());
+        if !parts.all(|part| part.buffer.canaries_are_whole()) {
             return Err(DeviceFault::CanaryBroken { id });
         }
-        if length <= posted.room {
+        if length <= room {
             return Ok((id, length));
         }
-        if posted.room > 0 {
-            return Err(DeviceFault::UsedLengthTooLong {
-                id,
-                length,
-                room: posted.room,
-            });
+        if room > 0 {
+            return Err(DeviceFault::UsedLengthTooLong { id, length, room });
         }
         // Devices are known that say here how much they read. Nobody reads the chain, so that hurts nobody.
-        self.stats.lengths_ignored += 1;
+        self.stats.lengths_ignored = self.stats.lengths_ignored.saturating_add(1);
         Ok((id, 0))
-    }
-
-    /// Gives the chain's descriptors free and its buffers out.
-    fn release(&mut self, id: u16, written: u32) -> Option<Used> {
-        let Posted {
-            chain, descriptors, ..
-        } = self.chains.get_mut(usize::from(id))?.take()?;
-        let mut next = id;
-        for _ in 0..descriptors {
-            self.free.push(next);
-            next = self
-                .links
-                .get(usize::from(next))
-                .copied()
-                .unwrap_or_default();
-        }
-        unmark(&chain);
-        self.stats.taken += 1;
-        Some(Used { chain, written })
     }
 
     /// Asks for an interrupt when the device uses the next chain, and looks again: true if there is something to take
@@ -454,11 +374,10 @@ impl SplitQueue {
         if !self.epoch.is_over() {
             return None;
         }
-        let chains = mem::take(&mut self.chains)
-            .into_iter()
-            .flatten()
-            .map(|posted| posted.chain);
-        Some(chains.inspect(unmark).collect())
+        let chains = self.shadow.clear();
+        chains.iter().for_each(unmark);
+        self.unpublished = 0;
+        Some(chains)
     }
 }
 
@@ -467,7 +386,7 @@ impl Drop for SplitQueue {
         if self.reclaim().is_none() {
             // The device may still write: neither the ring nor the buffers may be used for anything else, ever.
             mem::forget(self.ring.memory().clone());
-            mem::forget(mem::take(&mut self.chains));
+            mem::forget(self.shadow.clear());
         }
     }
 }
@@ -490,6 +409,15 @@ impl core::fmt::Debug for SplitQueue {
     }
 }
 
+/// What `post` needs to know of a chain that nothing speaks against.
+struct Admitted {
+    /// Descriptors.
+    count: u16,
+    /// Bytes that the device may write.
+    room: u32,
+    head: u16,
+}
+
 fn descriptor(part: &Part, next: Option<u16>) -> Descriptor {
     let address = part
         .buffer
@@ -504,6 +432,18 @@ fn descriptor(part: &Part, next: Option<u16>) -> Descriptor {
         flags,
         next: next.unwrap_or_default(),
     }
+}
+
+/// The buffers of the chain are posted; all of them or none.
+fn mark(chain: &Chain) -> Result<(), PostError> {
+    for (before, part) in chain.parts().enumerate() {
+        if !part.buffer.mark_posted() {
+            let marked = chain.parts().take(before);
+            marked.for_each(|part| _ = part.buffer.mark_taken());
+            return Err(PostError::PostedTwice);
+        }
+    }
+    Ok(())
 }
 
 /// The buffers of the chain are no longer posted.

@@ -22,6 +22,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 
 use crate::dma::{CANARY_LENGTH, LINE, Region};
+use crate::features::Features;
 
 /// Descriptor flag: the chain goes on (virtio 2.7.5).
 pub(crate) const NEXT: u16 = 1;
@@ -43,6 +44,34 @@ pub(crate) enum Barriers {
     Cpu,
     /// Those between CPUs and hardware (ORDER_PLATFORM).
     Platform,
+}
+
+impl Barriers {
+    /// What the features ask for (virtio 6.1).
+    pub(crate) fn agreed(accepted: Features) -> Self {
+        if accepted.contains(Features::ORDER_PLATFORM) {
+            Self::Platform
+        } else {
+            Self::Cpu
+        }
+    }
+
+    /// Orders all that was read and written before against all that follows.
+    pub(crate) fn full(self) {
+        match self {
+            Self::Cpu => fence(Ordering::SeqCst),
+            Self::Platform => platform_barrier(),
+        }
+    }
+}
+
+impl core::fmt::Display for Barriers {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU",
+            Self::Platform => "platform",
+        })
+    }
 }
 
 /// The words of a ring: little endian in memory, values in the CPU's order. Accesses without an `Ordering` are Relaxed.
@@ -75,10 +104,10 @@ impl Memory for Arc<Region> {
         Region::store_u64(self, offset, value);
     }
     fn full_fence(&self) {
-        fence(Ordering::SeqCst);
+        Barriers::Cpu.full();
     }
     fn platform_barrier(&self) {
-        platform_barrier();
+        Barriers::Platform.full();
     }
 }
 
@@ -191,12 +220,8 @@ impl<M: Memory> Ring<M> {
         &self.layout
     }
 
-    /// Which barriers the ring uses, for messages.
-    pub(crate) fn barriers(&self) -> &'static str {
-        match self.barriers {
-            Barriers::Cpu => "CPU",
-            Barriers::Platform => "platform",
-        }
+    pub(crate) fn barriers(&self) -> Barriers {
+        self.barriers
     }
 
     pub(crate) fn memory(&self) -> &M {

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use libredox::Fd;
+use netscheme::network::announce::Announcer;
 use netscheme::network::server::NetworkServer;
 use netscheme::reactor::{Event, Reactor};
 use netscheme::{Instant, clock, daemon, random};
@@ -42,7 +43,9 @@ pub fn run(
     let (hardware, interrupts) = Hardware::find(&mut function, platform)?;
     let nic = Adapter::start(hardware, random_bytes)?;
     let reactor = Reactor::new().map_err(Error::system("open an event queue"))?;
+    let announcer = Announcer::open();
     let server = NetworkServer::create(&adapter, nic)?;
+    announcer.announce();
     daemon::enter_null_namespace().map_err(Error::system("enter the null namespace"))?;
     if let Err(why) = daemon::ready(options.init_notify.as_deref()) {
         log::debug!("{why}");

@@ -4,11 +4,12 @@
 use core::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use libredox::flag::{MAP_PRIVATE, PROT_READ, PROT_WRITE};
 use libredox::Fd;
 use libredox::call::{self, MmapArgs};
 use pcid_interface::msix::{self, Vector};
 use pcid_interface::{Function, MappedBar, MemoryType};
-use syscall::flag::{CallFlags, MapFlags, O_RDWR};
+use syscall::flag::{CallFlags, O_RDWR};
 use virtio_core::{DeviceAddress, DmaAllocator, DmaError, DmaMemory, Registers};
 
 use crate::error::Error;
@@ -179,9 +180,10 @@ impl Mapping {
         let arguments = MmapArgs {
             addr: ptr::null_mut(),
             length,
-            prot: (MapFlags::PROT_READ | MapFlags::PROT_WRITE).bits() as u32,
+            // The C library's numbers, which are not the kernel's `MapFlags`.
+            prot: PROT_READ | PROT_WRITE,
             // Private is how the kernel wants contiguous memory to be asked for; it is shared with nobody but the device.
-            flags: MapFlags::MAP_PRIVATE.bits() as u32,
+            flags: MAP_PRIVATE,
             fd: file.raw(),
             offset: 0,
         };

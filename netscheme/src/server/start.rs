@@ -10,7 +10,7 @@ use core::fmt;
 use libredox::protocol::O_CLOEXEC;
 use redox_scheme::Socket;
 use syscall::StdFsCallMeta;
-use syscall::error::{EEXIST, ENODEV, Error};
+use syscall::error::{EEXIST, ENODEV, EOPNOTSUPP, Error};
 use syscall::flag::{CallFlags, O_DIRECTORY, O_RDONLY, StdFsCallKind};
 
 /// A path that no scheme serves: only whether anybody answers matters.
@@ -53,49 +53,39 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-pub(super) fn open_socket(name: &str) -> Result<Socket, StartError> {
-    Socket::nonblock().map_err(failed(name, "cannot create a scheme"))
-}
-
-pub(super) fn register(socket: &Socket, name: &str, root_handle: usize) -> Result<(), StartError> {
-    let namespace = libredox::call::getns()
-        .map_err(Error::from)
-        .map_err(failed(name, "cannot find the namespace"))?;
-    match try_register(socket, namespace, name, root_handle) {
-        Err(Error { errno: EEXIST }) if is_dead(namespace, name) => {
-            remove(namespace, name)
-                .map_err(failed(name, "cannot remove the name of a dead scheme"))?;
+/// A socket whose scheme is registered as `name`.
+pub(super) fn start(name: &str, root_handle: usize) -> Result<Socket, StartError> {
+    let namespace = libredox::call::getns().map_err(Error::from);
+    let namespace = namespace.map_err(failed(name, "cannot find the namespace"))?;
+    match try_start(namespace, name, root_handle) {
+        Err(StartError::NameHeld { .. }) if is_dead(namespace, name) => {
+            let removed = remove(namespace, name);
+            removed.map_err(failed(name, "cannot remove the name of a dead scheme"))?;
             log::info!("/scheme/{name}: taking over the name of a scheme that has ended");
-            try_register(socket, namespace, name, root_handle)
+            try_start(namespace, name, root_handle)
         }
         result => result,
     }
-    .map_err(|error| match error.errno {
-        EEXIST => StartError::NameHeld {
+}
+
+/// One attempt. Each has a socket of its own: a registration that is refused closes the root it was
+/// to register, and a later one on the same socket would be told of that as if it were its own.
+fn try_start(namespace: usize, name: &str, root_handle: usize) -> Result<Socket, StartError> {
+    let socket = Socket::nonblock().map_err(failed(name, "cannot create a scheme"))?;
+    let root = socket.create_this_scheme_fd(0, root_handle, 0, 0);
+    let root = root.map_err(failed(name, "cannot make its root"))?;
+    match libredox::call::register_scheme_to_ns(namespace, name, root).map_err(Error::from) {
+        Ok(()) => Ok(socket),
+        Err(Error { errno: EEXIST }) => Err(StartError::NameHeld {
             name: name.to_owned(),
-        },
-        _ => failed(name, "cannot register")(error),
-    })
+        }),
+        Err(error) => Err(failed(name, "cannot register")(error)),
+    }
 }
 
 fn failed(name: &str, step: &'static str) -> impl FnOnce(Error) -> StartError {
     let name = name.to_owned();
     move |error| StartError::System { name, step, error }
-}
-
-fn try_register(
-    socket: &Socket,
-    namespace: usize,
-    name: &str,
-    root_handle: usize,
-) -> Result<(), Error> {
-    let root = socket.create_this_scheme_fd(0, root_handle, 0, 0)?;
-    libredox::call::register_scheme_to_ns(namespace, name, root).map_err(|error| {
-        // Whether a refused registration took the descriptor along is not defined; this thread opened
-        // nothing since, so closing it twice hurts nobody.
-        let _ = libredox::call::close(root);
-        Error::from(error)
-    })
 }
 
 fn is_dead(namespace: usize, name: &str) -> bool {
@@ -107,9 +97,16 @@ fn is_dead(namespace: usize, name: &str) -> bool {
     probe().is_err_and(|error| error.errno() == ENODEV)
 }
 
+/// Takes `name` out of the namespace.
 fn remove(namespace: usize, name: &str) -> Result<(), Error> {
     let path = format!("/scheme/{name}");
     let call = StdFsCallMeta::new(StdFsCallKind::Unlinkat, 0, 0);
-    libredox::call::call_wo(namespace, path.as_bytes(), CallFlags::STD_FS, &call)?;
-    Ok(())
+    match libredox::call::call_wo(namespace, path.as_bytes(), CallFlags::STD_FS, &call) {
+        // A namespace manager from before redox_scheme 0.12 knows only the system call, which neither
+        // `libredox` nor the C library offers on a namespace. It is no system call of Linux.
+        Err(error) if error.errno() == EOPNOTSUPP => {
+            syscall::unlinkat(namespace, &path, 0).map(|_| ())
+        }
+        result => result.map(|_| ()).map_err(Error::from),
+    }
 }

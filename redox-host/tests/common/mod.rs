@@ -1,5 +1,5 @@
 //! What the tests share: a machine, a provider that is told by the test what to answer, and short names for calls.
-#![allow(dead_code, missing_docs, reason = "each test file uses a part")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -207,4 +207,11 @@ pub fn read_requests(socket: &Socket) -> Vec<Request> {
     let mut requests = Vec::with_capacity(16);
     socket.read_requests(&mut requests, SignalBehavior::Restart).unwrap();
     requests
+}
+
+/// The payload of a request, as its provider sees it.
+#[allow(unsafe_code)]
+pub fn payload(sqe: &Sqe) -> &'static mut [u8] {
+    // SAFETY: the kernel lends the memory until the request is answered; tests use it only before.
+    unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(sqe.args[1] as usize), sqe.args[2] as usize) }
 }

@@ -6,9 +6,9 @@ use core::net::SocketAddr;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpVersion, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket};
+use smoltcp::wire::TcpControl;
 
-use super::segment::{Control, Segment};
+use super::segment::{Control, Segment, tcp_in};
 use super::sequence::Seq;
 use super::{FlowKey, HalfOpen};
 use crate::counters::count;
@@ -606,11 +606,7 @@ impl Connection {
 /// A copy of `packet` with what `repair` says. Its checksum is not renewed: it has been verified before.
 fn repaired(packet: &[u8], repair: Repair) -> Option<Vec<u8>> {
     let mut copy = packet.to_vec();
-    let header = match IpVersion::of_packet(packet).ok()? {
-        IpVersion::Ipv4 => Ipv4Packet::new_checked(packet).ok()?.header_len().into(),
-        IpVersion::Ipv6 => Ipv6Packet::new_checked(packet).ok()?.header_len(),
-    };
-    let mut tcp = TcpPacket::new_checked(copy.get_mut(header..)?).ok()?;
+    let mut tcp = tcp_in(&mut copy)?;
     if repair.clear_fin {
         tcp.set_fin(false);
     }

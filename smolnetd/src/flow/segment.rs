@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{
-    IpAddress, IpProtocol, IpRepr, IpVersion, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket, TcpRepr,
+    IpAddress, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket, TcpRepr,
 };
 
 use super::FlowKey;
@@ -51,17 +51,18 @@ impl Segment {
     /// Why it must be dropped.
     pub fn parse(packet: &[u8]) -> Result<Segment, SegmentError> {
         let malformed = |_| SegmentError::Malformed;
-        match IpVersion::of_packet(packet).map_err(malformed)? {
-            IpVersion::Ipv4 => {
+        match packet.first().map(|first| first >> 4) {
+            Some(4) => {
                 let ip = Ipv4Packet::new_checked(packet).map_err(malformed)?;
                 let (source, destination) = (IpAddr::V4(ip.src_addr()), IpAddr::V4(ip.dst_addr()));
                 Segment::parse_tcp(ip.next_header(), source, destination, ip.payload())
             }
-            IpVersion::Ipv6 => {
+            Some(6) => {
                 let ip = Ipv6Packet::new_checked(packet).map_err(malformed)?;
                 let (source, destination) = (IpAddr::V6(ip.src_addr()), IpAddr::V6(ip.dst_addr()));
                 Segment::parse_tcp(ip.next_header(), source, destination, ip.payload())
             }
+            _ => Err(SegmentError::Malformed),
         }
     }
 
@@ -111,6 +112,16 @@ impl Segment {
     pub fn end(&self) -> Seq {
         self.seq.plus(self.length())
     }
+}
+
+/// The TCP segment in an IP packet, for changes in place. None if there is none.
+pub fn tcp_in(packet: &mut [u8]) -> Option<TcpPacket<&mut [u8]>> {
+    let header = match packet.first()? >> 4 {
+        4 => Ipv4Packet::new_checked(&*packet).ok()?.header_len().into(),
+        6 => Ipv6Packet::new_checked(&*packet).ok()?.header_len(),
+        _ => return None,
+    };
+    TcpPacket::new_checked(packet.get_mut(header..)?).ok()
 }
 
 /// A segment without data, of our own making.

@@ -22,7 +22,9 @@ pub struct TimeWait {
     pub window: u16,
     /// When it is over.
     pub until: Instant,
-    /// No acknowledgement leaves before.
+    /// An acknowledgement is to leave: at first, that of the peer's FIN.
+    pub owes_ack: bool,
+    /// No other acknowledgement is owed before.
     pub quiet_until: Option<Instant>,
 }
 
@@ -60,11 +62,12 @@ impl TimeWait {
         Control::ack(key, self.snd_nxt, self.rcv_nxt, self.window)
     }
 
-    /// May an acknowledgement leave now? Counts as if it did.
-    pub fn may_acknowledge(&mut self, now: Instant) -> bool {
+    /// Owes an acknowledgement, but not too often; false if it is too early for another.
+    pub fn owe_ack(&mut self, now: Instant) -> bool {
         let allowed = self.quiet_until.is_none_or(|until| now >= until);
         if allowed {
             self.quiet_until = Some(now + CHALLENGE_INTERVAL);
+            self.owes_ack = true;
         }
         allowed
     }

@@ -1,9 +1,9 @@
 //! What an adapter does by itself: ARP, the DHCP client's wishes, and the packets that waited.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use smoltcp::time::Instant;
-use smoltcp::wire::EthernetProtocol;
+use smoltcp::wire::{EthernetProtocol, IpCidr};
 
 use super::address::Conflict;
 use super::arp::{self, Arp, Operation};
@@ -71,7 +71,7 @@ impl Link {
         {
             Learned::Nothing => {}
             Learned::Resolved => {
-                self.push_event(LinkEvent::NeighbourResolved(sender));
+                self.push_event(now, LinkEvent::NeighbourResolved(sender));
                 if !self.unsent.contains(&sender) {
                     self.unsent.push_back(sender);
                 }
@@ -86,26 +86,28 @@ impl Link {
         count(&mut self.counters.arp_conflicts);
         let conflict = self.addresses.conflict(now, address);
         if conflict != Some(Conflict::Bear) {
-            self.push_event(LinkEvent::AddressConflict { address, mac });
+            self.push_event(now, LinkEvent::AddressConflict { address, mac });
         }
         match (conflict, address) {
             (Some(Conflict::Defend), IpAddr::V4(address)) => {
-                if self.send_arp(
-                    BROADCAST,
-                    Arp::request(self.config.mac, address, address),
-                    ports,
-                ) {
-                    count(&mut self.counters.arp_tx_announcements);
-                }
+                self.announce(address, address, ports);
             }
             (Some(Conflict::Withdraw), _) if self.is_leased(address) => {
                 if let Some(lease) = self.dhcp.decline(now) {
                     count(&mut self.counters.dhcp_leases_lost);
-                    self.lease_lost(&lease);
+                    self.lease_lost(now, &lease);
                 }
                 self.poll_dhcp(now, ports);
             }
             _ => {}
+        }
+    }
+
+    /// Tells all that `target` is ours, or, from `sender` 0.0.0.0, asks whether it is anybody's.
+    pub(super) fn announce(&mut self, sender: Ipv4Addr, target: Ipv4Addr, ports: &mut impl Ports) {
+        let arp = Arp::request(self.config.mac, sender, target);
+        if self.send_arp(BROADCAST, arp, ports) {
+            count(&mut self.counters.arp_tx_announcements);
         }
     }
 
@@ -156,7 +158,7 @@ impl Link {
                 });
             }
             Action::Bound { lease, before } => self.lease_began(now, lease, before),
-            Action::Lost(lease) => self.lease_lost(&lease),
+            Action::Lost(lease) => self.lease_lost(now, &lease),
         }
     }
 
@@ -178,15 +180,23 @@ impl Link {
             } == lease
         });
         if !same {
-            self.events.push_back(LinkEvent::Lease(lease));
+            self.push_event(now, LinkEvent::Lease(lease));
         }
     }
 
-    fn lease_lost(&mut self, lease: &Lease) {
+    fn lease_lost(&mut self, now: Instant, lease: &Lease) {
         self.remove_leased(lease);
-        self.events.push_back(LinkEvent::LeaseLost {
-            address: lease.address,
-        });
+        let address = lease.address;
+        self.push_event(now, LinkEvent::LeaseLost { address });
+    }
+
+    /// The lease of this address, if there is one, ends: the address is somebody else's business now.
+    pub(super) fn forget_lease_of(&mut self, now: Instant, cidr: IpCidr) {
+        let leased = self.lease().map(|lease| lease.address);
+        if let Some(address) = leased.filter(|leased| leased.address() == cidr.address()) {
+            self.dhcp.forget(now);
+            self.push_event(now, LinkEvent::LeaseLost { address });
+        }
     }
 
     fn remove_leased(&mut self, lease: &Lease) {
@@ -365,10 +375,14 @@ impl Link {
             .is_some_and(|address| address.is_multicast() || self.is_broadcast(address))
     }
 
-    pub(super) fn push_event(&mut self, event: LinkEvent) {
-        if self.events.len() >= MAX_EVENTS {
+    pub(super) fn push_event(&mut self, now: Instant, event: LinkEvent) {
+        let of_lease = matches!(event, LinkEvent::Lease(_) | LinkEvent::LeaseLost { .. });
+        if self.events.len() >= MAX_EVENTS && !of_lease {
             count(&mut self.counters.events_lost);
             return;
+        }
+        if self.events.is_empty() {
+            self.events_since = now;
         }
         self.events.push_back(event);
     }

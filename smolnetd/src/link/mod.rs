@@ -29,7 +29,6 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetProtocol, IpCidr};
 
 use self::address::{Addresses, Announcement};
-use self::arp::Arp;
 use self::dhcp::Client;
 use self::loopback::Loopback;
 use self::neighbour::{Due, Neighbours};
@@ -62,6 +61,8 @@ pub struct Link {
     dhcp: Client,
     loopback: Loopback,
     events: VecDeque<LinkEvent>,
+    /// When the oldest of these happened.
+    events_since: Instant,
 }
 
 impl Link {
@@ -77,6 +78,7 @@ impl Link {
             dhcp: Client::new(config.mac, config.mtu, config.up, Random::new(seed, 1), now),
             loopback: Loopback::default(),
             events: VecDeque::new(),
+            events_since: now,
             config,
         }
     }
@@ -278,16 +280,11 @@ impl Link {
         self.flush_unsent(ports);
         self.poll_dhcp(now, ports);
         while let Some(announcement) = self.addresses.poll(now) {
-            let (sender, target) = match announcement {
-                Announcement::Probe(address) => (Ipv4Addr::UNSPECIFIED, address),
-                Announcement::Announce(address) => (address, address),
-            };
-            if self.send_arp(
-                BROADCAST,
-                Arp::request(self.config.mac, sender, target),
-                ports,
-            ) {
-                count(&mut self.counters.arp_tx_announcements);
+            match announcement {
+                Announcement::Probe(address) => {
+                    self.announce(Ipv4Addr::UNSPECIFIED, address, ports);
+                }
+                Announcement::Announce(address) => self.announce(address, address, ports),
             }
         }
         while let Some(due) = self.neighbours.poll(now, &mut self.counters) {
@@ -297,18 +294,20 @@ impl Link {
                     let lost = packets.len() as u64;
                     self.counters.pending_unreachable =
                         self.counters.pending_unreachable.wrapping_add(lost);
-                    self.push_event(LinkEvent::NeighbourUnreachable { address, packets });
+                    self.push_event(now, LinkEvent::NeighbourUnreachable { address, packets });
                 }
             }
         }
     }
 
-    /// When [`Link::poll`] is wanted next; `None` while there is nothing to wait for.
+    /// When [`Link::poll`] is wanted next; `None` while there is nothing to wait for. Events that nobody has taken
+    /// are due, so that none lies there until something else happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.neighbours.next_deadline(),
             self.addresses.next_deadline(),
             self.dhcp.next_deadline(),
+            self.events.front().map(|_| self.events_since),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -333,41 +332,35 @@ impl Link {
     }
 
     /// Adds an address, or gives one that is there another prefix and origin. It may be used at once; the next
-    /// [`Link::poll`], due at once, begins to probe and announce it (RFC 5227).
+    /// [`Link::poll`], due at once, begins to probe and announce it (RFC 5227). The leased address, configured by
+    /// hand, ends the lease.
     ///
     /// # Errors
     /// See [`AddressError`]; nothing changes then.
     pub fn add_address(
         &mut self,
         now: Instant,
-        address: IpCidr,
+        cidr: IpCidr,
         origin: AddressOrigin,
     ) -> Result<(), AddressError> {
         let loopback = self.config.kind == LinkKind::Loopback;
-        if IpAddr::from(address.address()).is_loopback() != loopback {
+        if IpAddr::from(cidr.address()).is_loopback() != loopback {
             return Err(AddressError::Invalid);
         }
         let announce = self.config.up && !loopback;
-        self.addresses.add(
-            now,
-            LinkAddress {
-                cidr: address,
-                origin,
-            },
-            announce,
-        )
+        self.addresses
+            .add(now, LinkAddress { cidr, origin }, announce)?;
+        if origin == AddressOrigin::Static {
+            self.forget_lease_of(now, cidr);
+        }
+        Ok(())
     }
 
-    /// Takes an address away, whatever its prefix. False when it was not there. The leased one ends the lease,
-    /// without an event.
-    pub fn remove_address(&mut self, now: Instant, address: IpCidr) -> bool {
-        let removed = self.addresses.remove(address.address().into()).is_some();
-        if removed
-            && self
-                .lease()
-                .is_some_and(|lease| lease.address.address() == address.address())
-        {
-            self.dhcp.forget(now);
+    /// Takes an address away, whatever its prefix. False when it was not there. The leased one ends the lease.
+    pub fn remove_address(&mut self, now: Instant, cidr: IpCidr) -> bool {
+        let removed = self.addresses.remove(cidr.address().into()).is_some();
+        if removed {
+            self.forget_lease_of(now, cidr);
         }
         removed
     }

@@ -3,6 +3,7 @@
 use smoltcp::time::Duration;
 
 use super::*;
+use crate::link::Lease;
 
 const ETH0: LinkId = LinkId(1);
 const ETH1: LinkId = LinkId(2);
@@ -22,7 +23,9 @@ impl core::str::FromStr for RouteSpecDestination {
     type Err = RouteParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(RouteSpecDestination(RouteSpec::parse_removal(text)?.destination))
+        Ok(RouteSpecDestination(
+            RouteSpec::parse_removal(text)?.destination,
+        ))
     }
 }
 
@@ -33,7 +36,11 @@ fn route(text: &str, link: LinkId, origin: Origin) -> Route {
 fn table(routes: &[(&str, LinkId)]) -> RouteTable {
     let mut table = RouteTable::new();
     for (text, link) in routes {
-        assert_eq!(table.add(route(text, *link, Origin::Static)), Ok(true), "{text}");
+        assert_eq!(
+            table.add(route(text, *link, Origin::Static)),
+            Ok(true),
+            "{text}"
+        );
     }
     table
 }
@@ -43,13 +50,20 @@ fn name(link: LinkId) -> &'static str {
 }
 
 fn list(table: &RouteTable) -> Vec<String> {
-    table.iter().map(|route| route.text(name(route.link)).to_string()).collect()
+    table
+        .iter()
+        .map(|route| route.text(name(route.link)).to_string())
+        .collect()
 }
 
 fn way(table: &RouteTable, destination: &str) -> Option<String> {
     let destination = address(destination);
     let route = table.lookup(destination)?;
-    Some(format!("{} {}", route.next_hop(destination), name(route.link)))
+    Some(format!(
+        "{} {}",
+        route.next_hop(destination),
+        name(route.link)
+    ))
 }
 
 fn lease(text: &str, routers: &[&str]) -> Lease {
@@ -78,9 +92,15 @@ fn the_two_route_tables() {
         "10.0.2.0/24 dev eth0 src 10.0.2.15 metric 0 connected",
     ];
     assert_eq!(list(&table), expected);
-    assert_eq!(way(&table, "93.184.216.34").as_deref(), Some("10.0.2.2 eth0"));
+    assert_eq!(
+        way(&table, "93.184.216.34").as_deref(),
+        Some("10.0.2.2 eth0")
+    );
     assert_eq!(way(&table, "10.0.2.7").as_deref(), Some("10.0.2.7 eth0"));
-    assert!(!table.sync_addresses(ETH0, [granted.address].into_iter()), "nothing changed");
+    assert!(
+        !table.sync_addresses(ETH0, [granted.address].into_iter()),
+        "nothing changed"
+    );
     assert!(!table.sync_lease(ETH0, Some(&granted)), "nothing changed");
     assert!(table.sync_lease(ETH0, None));
     assert!(table.sync_addresses(ETH0, [].into_iter()));
@@ -104,7 +124,11 @@ fn the_longest_prefix_wins_then_the_lowest_metric_then_the_first() {
     assert_eq!(way(&table, "11.0.0.0").as_deref(), Some("10.0.0.1 eth0"));
     assert_eq!(way(&table, "fd00::1"), None, "the families do not mix");
     let on = table.lookup_on(address("10.1.2.3"), ETH0).unwrap();
-    assert_eq!(on.gateway, Some(address("10.0.0.16")), "the best over this adapter");
+    assert_eq!(
+        on.gateway,
+        Some(address("10.0.0.16")),
+        "the best over this adapter"
+    );
 }
 
 #[test]
@@ -130,7 +154,10 @@ fn ipv6_routes_go_by_the_same_rules() {
 
 #[test]
 fn an_adapter_that_is_down_is_passed_by_and_comes_back() {
-    let mut table = table(&[("default via 10.0.0.1", ETH0), ("default via 10.1.0.1 metric 10", ETH1)]);
+    let mut table = table(&[
+        ("default via 10.0.0.1", ETH0),
+        ("default via 10.1.0.1 metric 10", ETH1),
+    ]);
     table.set_link_usable(ETH0, false);
     assert_eq!(way(&table, "1.1.1.1").as_deref(), Some("10.1.0.1 eth1"));
     assert_eq!(table.len(), 2);
@@ -142,24 +169,52 @@ fn an_adapter_that_is_down_is_passed_by_and_comes_back() {
 
 #[test]
 fn a_route_added_again_is_replaced_and_one_of_another_origin_is_not() {
-    let mut table = table(&[("default via 10.0.0.1 metric 5", ETH0), ("default via 10.0.0.2 metric 4", ETH0)]);
-    assert_eq!(table.add(route("default via 10.0.0.1 metric 5", ETH0, Origin::Static)), Ok(false));
-    assert_eq!(table.add(route("default via 10.0.0.1 metric 3 src 10.0.0.9", ETH0, Origin::Static)), Ok(true));
+    let mut table = table(&[
+        ("default via 10.0.0.1 metric 5", ETH0),
+        ("default via 10.0.0.2 metric 4", ETH0),
+    ]);
+    assert_eq!(
+        table.add(route("default via 10.0.0.1 metric 5", ETH0, Origin::Static)),
+        Ok(false)
+    );
+    assert_eq!(
+        table.add(route(
+            "default via 10.0.0.1 metric 3 src 10.0.0.9",
+            ETH0,
+            Origin::Static
+        )),
+        Ok(true)
+    );
     assert_eq!(table.len(), 2);
-    assert_eq!(way(&table, "1.1.1.1").as_deref(), Some("10.0.0.1 eth0"), "the new metric counts");
-    assert_eq!(table.add(route("default via 10.0.0.1", ETH0, Origin::Dhcp)), Ok(true));
+    assert_eq!(
+        way(&table, "1.1.1.1").as_deref(),
+        Some("10.0.0.1 eth0"),
+        "the new metric counts"
+    );
+    assert_eq!(
+        table.add(route("default via 10.0.0.1", ETH0, Origin::Dhcp)),
+        Ok(true)
+    );
     assert_eq!(table.len(), 3);
-    let selector = Selector { origin: Some(Origin::Dhcp), ..Selector::default() };
+    let selector = Selector {
+        origin: Some(Origin::Dhcp),
+        ..Selector::default()
+    };
     assert_eq!(table.remove(&selector), 1);
-    let expected =
-        ["default via 10.0.0.1 dev eth0 src 10.0.0.9 metric 3 static", "default via 10.0.0.2 dev eth0 metric 4 static"];
+    let expected = [
+        "default via 10.0.0.1 dev eth0 src 10.0.0.9 metric 3 static",
+        "default via 10.0.0.2 dev eth0 metric 4 static",
+    ];
     assert_eq!(list(&table), expected);
 }
 
 #[test]
 fn host_bits_of_a_destination_do_not_matter() {
     let mut table = table(&[("10.1.2.3/16 via 10.0.0.1", ETH0)]);
-    assert_eq!(table.add(route("10.1.0.0/16 via 10.0.0.1", ETH0, Origin::Static)), Ok(false));
+    assert_eq!(
+        table.add(route("10.1.0.0/16 via 10.0.0.1", ETH0, Origin::Static)),
+        Ok(false)
+    );
     let spec = RouteSpec::parse_removal("10.1.9.9/16").unwrap();
     assert_eq!(table.remove(&spec.selector(None)), 1);
     assert!(table.is_empty());
@@ -178,9 +233,15 @@ fn removal_names_what_it_means_and_spares_the_rest() {
         table.remove(&spec.selector(link))
     };
     assert_eq!(remove(&mut table, "default via 10.0.0.3", None), 0);
-    assert_eq!(remove(&mut table, "default via 10.0.0.2 dev eth1", Some(ETH1)), 1);
+    assert_eq!(
+        remove(&mut table, "default via 10.0.0.2 dev eth1", Some(ETH1)),
+        1
+    );
     assert_eq!(remove(&mut table, "default", None), 2);
-    assert_eq!(list(&table), ["10.1.0.0/16 via 10.0.0.1 dev eth0 metric 0 static"]);
+    assert_eq!(
+        list(&table),
+        ["10.1.0.0/16 via 10.0.0.1 dev eth0 metric 0 static"]
+    );
 }
 
 #[test]
@@ -188,9 +249,17 @@ fn routes_with_an_end_end_then_and_not_before() {
     let start = Instant::from_secs(100);
     let mut table = table(&[("default via 10.0.0.1", ETH0)]);
     assert_eq!(table.next_deadline(), None);
-    for (text, seconds) in [("10.1.0.0/16 via 10.0.0.1", 30), ("10.2.0.0/16 via 10.0.0.1", 20)] {
+    for (text, seconds) in [
+        ("10.1.0.0/16 via 10.0.0.1", 30),
+        ("10.2.0.0/16 via 10.0.0.1", 20),
+    ] {
         let expires = Some(start + Duration::from_secs(seconds));
-        table.add(Route { expires, ..route(text, ETH0, Origin::Static) }).unwrap();
+        table
+            .add(Route {
+                expires,
+                ..route(text, ETH0, Origin::Static)
+            })
+            .unwrap();
     }
     assert_eq!(table.next_deadline(), Some(start + Duration::from_secs(20)));
     assert_eq!(table.expire(start + Duration::from_millis(19_999)), 0);
@@ -207,16 +276,34 @@ fn of_two_addresses_in_one_network_either_may_go_and_the_network_stays() {
     let mut table = RouteTable::new();
     let (first, second) = (cidr("10.0.2.15/24"), cidr("10.0.2.16/24"));
     table.sync_addresses(ETH0, [first, second].into_iter());
-    table.add(route("default via 10.0.2.2 src 10.0.2.15", ETH0, Origin::Static)).unwrap();
-    table.add(route("10.9.0.0/16 via 10.0.2.2", ETH0, Origin::Static)).unwrap();
-    table.add(route("10.8.0.0/16 via 10.0.9.2 src 10.0.9.9", ETH1, Origin::Static)).unwrap();
+    table
+        .add(route(
+            "default via 10.0.2.2 src 10.0.2.15",
+            ETH0,
+            Origin::Static,
+        ))
+        .unwrap();
+    table
+        .add(route("10.9.0.0/16 via 10.0.2.2", ETH0, Origin::Static))
+        .unwrap();
+    table
+        .add(route(
+            "10.8.0.0/16 via 10.0.9.2 src 10.0.9.9",
+            ETH1,
+            Origin::Static,
+        ))
+        .unwrap();
     assert!(table.sync_addresses(ETH0, [second].into_iter()));
     let expected = [
         "10.8.0.0/16 via 10.0.9.2 dev eth1 src 10.0.9.9 metric 0 static",
         "10.9.0.0/16 via 10.0.2.2 dev eth0 metric 0 static",
         "10.0.2.0/24 dev eth0 src 10.0.2.16 metric 0 connected",
     ];
-    assert_eq!(list(&table), expected, "what spoke from the address that has gone has gone with it");
+    assert_eq!(
+        list(&table),
+        expected,
+        "what spoke from the address that has gone has gone with it"
+    );
 }
 
 #[test]
@@ -246,8 +333,14 @@ fn a_route_without_a_device_finds_it_by_its_gateway() {
     table.sync_addresses(ETH1, [cidr("10.0.2.15/24")].into_iter());
     assert_eq!(table.link_to(address("10.0.2.2")), Some(ETH1));
     assert_eq!(table.link_to(address("10.0.3.2")), None);
-    table.add(route("default via 10.0.2.2", ETH1, Origin::Static)).unwrap();
-    assert_eq!(table.link_to(address("10.0.3.2")), None, "a gateway behind a gateway is none");
+    table
+        .add(route("default via 10.0.2.2", ETH1, Origin::Static))
+        .unwrap();
+    assert_eq!(
+        table.link_to(address("10.0.3.2")),
+        None,
+        "a gateway behind a gateway is none"
+    );
 }
 
 #[test]
@@ -261,7 +354,11 @@ fn gateways_and_sources_that_are_not_hosts_are_refused() {
         "default via 10.0.0.1 src 0.0.0.0",
         "default via 10.0.0.1 src 239.1.1.1",
     ] {
-        assert_eq!(table.add(route(text, ETH0, Origin::Static)), Err(RouteError::Invalid), "{text}");
+        assert_eq!(
+            table.add(route(text, ETH0, Origin::Static)),
+            Err(RouteError::Invalid),
+            "{text}"
+        );
     }
     assert!(table.is_empty());
 }
@@ -273,9 +370,22 @@ fn the_table_has_its_bound_and_replacing_still_works_there() {
         let text = format!("10.{}.{}.0/24 via 10.0.0.1", number / 256, number % 256);
         table.add(route(&text, ETH0, Origin::Static)).unwrap();
     }
-    assert_eq!(table.add(route("11.0.0.0/8 via 10.0.0.1", ETH0, Origin::Static)), Err(RouteError::TooMany));
-    assert_eq!(table.add(route("10.0.7.0/24 via 10.0.0.1 metric 7", ETH0, Origin::Static)), Ok(true));
-    assert_eq!((table.len(), table.iter().count()), (MAX_ROUTES, MAX_ROUTES));
+    assert_eq!(
+        table.add(route("11.0.0.0/8 via 10.0.0.1", ETH0, Origin::Static)),
+        Err(RouteError::TooMany)
+    );
+    assert_eq!(
+        table.add(route(
+            "10.0.7.0/24 via 10.0.0.1 metric 7",
+            ETH0,
+            Origin::Static
+        )),
+        Ok(true)
+    );
+    assert_eq!(
+        (table.len(), table.iter().count()),
+        (MAX_ROUTES, MAX_ROUTES)
+    );
     assert_eq!(table.remove_link(ETH0), MAX_ROUTES);
 }
 
@@ -324,7 +434,10 @@ fn text_that_is_no_route_says_what_is_wrong() {
     ] {
         assert_eq!(text.parse::<RouteSpec>(), Err(error), "{text:?}");
     }
-    assert!("default via 10.0.2.2\n".parse::<RouteSpec>().is_ok(), "a line feed is no fault");
+    assert!(
+        "default via 10.0.2.2\n".parse::<RouteSpec>().is_ok(),
+        "a line feed is no fault"
+    );
 }
 
 #[test]
@@ -341,10 +454,19 @@ fn a_thousand_routes_answer_as_a_plain_search_would() {
         let length = next() % 33;
         let destination = IpAddr::V4((next() % 64 * 0x0400_0000 + next() % 0x1_0000).into());
         let link = LinkId(next() % 3);
-        let text = format!("{destination}/{length} via 10.0.0.{} metric {}", 1 + next() % 4, next() % 3);
-        let new = Route { ..route(&text, link, Origin::Static) };
+        let text = format!(
+            "{destination}/{length} via 10.0.0.{} metric {}",
+            1 + next() % 4,
+            next() % 3
+        );
+        let new = Route {
+            ..route(&text, link, Origin::Static)
+        };
         table.add(new.clone()).unwrap();
-        let new = Route { destination: network(new.destination), ..new };
+        let new = Route {
+            destination: network(new.destination),
+            ..new
+        };
         match plain.iter_mut().find(|other| other.same_identity(&new)) {
             Some(other) if other.metric == new.metric => *other = new,
             _ => {

@@ -6,7 +6,8 @@ use core::str::FromStr;
 
 use smoltcp::wire::{IpCidr, Ipv4Cidr, Ipv6Cidr};
 
-use super::{Origin, Route, Selector, default_network, host};
+use super::prefix::{default_network, host};
+use super::{Origin, Route, Selector};
 use crate::ports::LinkId;
 
 /// A route with its adapter's name, to be displayed:

@@ -210,6 +210,11 @@ impl Stack {
         matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.is_listening(*tcp))
     }
 
+    /// Is a TCP connection attempt under way?
+    pub fn is_connecting(&self, id: SocketId) -> bool {
+        matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.is_connecting(*tcp))
+    }
+
     /// Which calls would not block. A socket that does not exist blocks nobody.
     pub fn readiness(&self, id: SocketId) -> Readiness {
         match self.sockets.get(id) {

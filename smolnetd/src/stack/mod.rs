@@ -209,6 +209,7 @@ impl Stack {
             ("ip", self.network.counters.iter().collect::<Vec<_>>()),
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
+            ("tcp", self.tcp.counters().iter().collect()),
         ];
         let links = self.links().map(|link| (link.name(), link.counters().iter().collect()));
         own.into_iter()

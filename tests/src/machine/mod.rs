@@ -24,7 +24,7 @@ use redox_host::SharedRam;
 use crate::error::{Context, Error, Result};
 use crate::process::{Process, Program};
 use crate::run::RunDirectory;
-use crate::wait;
+use crate::{scratch, wait};
 
 pub use address::PciAddress;
 pub use interrupts::INTERRUPT_LINES;
@@ -84,16 +84,8 @@ impl Machine {
     /// Starts QEMU and gives every BAR an address. An error says what QEMU said.
     pub fn start(spec: &MachineSpec) -> Result<Self> {
         let run = Arc::new(RunDirectory::create(spec.name())?);
-        // On a tmpfs, for the memory; everything in it is deleted again as soon as QEMU has opened it.
-        let folder = if Path::new("/dev/shm").is_dir() {
-            "/dev/shm".into()
-        } else {
-            std::env::temp_dir()
-        };
-        let files = tempfile::Builder::new()
-            .prefix("lab-")
-            .tempdir_in(folder)
-            .context("a folder for QEMU's files")?;
+        // Everything in it is deleted again as soon as QEMU has opened it.
+        let files = scratch::folder()?;
         let at = |name: &str| files.path().join(name);
         std::fs::write(at("firmware"), firmware()).context("the firmware")?;
         let ram = SharedRam::create(&at("ram"), spec.ram_bytes()).context("guest RAM")?;

@@ -12,6 +12,8 @@ pub use slirp::Slirp;
 pub use tap::{Tap, TapSpec};
 pub use wire::Wire;
 
+use std::sync::OnceLock;
+
 use crate::error::Result;
 
 /// What a network card is plugged into.
@@ -50,10 +52,21 @@ impl Netdev {
 
 /// Whether this machine can give tests a TAP. Asked once.
 pub(crate) fn tap_available() -> Result<(), String> {
-    static ANSWER: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
     ANSWER
         .get_or_init(|| namespace::check_tap().map_err(|error| error.to_string()))
         .clone()
+}
+
+/// Whether this machine can give tests a namespace. Asked once.
+pub(crate) fn namespace_available() -> Result<(), String> {
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+    let check = || {
+        Namespace::new()
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    ANSWER.get_or_init(check).clone()
 }
 
 #[cfg(test)]

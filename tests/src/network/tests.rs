@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::machine::{Machine, MachineSpec};
 use crate::peers::{DnsAnswer, DnsServer};
-use crate::{Program, pcap, requires_tap};
+use crate::{Program, pcap, requires_namespace, requires_tap};
 
 const SOON: Duration = Duration::from_secs(5);
 const OUR_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 9];
@@ -110,7 +110,7 @@ fn the_user_network_answers_for_its_gateway() {
 
 #[test]
 fn the_name_server_of_a_sealed_network_is_the_labs_own() {
-    if !requires_tap() {
+    if !requires_namespace() {
         return;
     }
     let before = fs::read_to_string("/etc/resolv.conf").unwrap();
@@ -213,7 +213,7 @@ fn dnsmasq_leases_addresses_on_a_tap() {
 
 #[test]
 fn a_namespace_has_a_loopback_of_its_own_and_goes_with_its_last_user() {
-    if !requires_tap() {
+    if !requires_namespace() {
         return;
     }
     let namespace = Namespace::new().unwrap();

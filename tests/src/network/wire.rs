@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::error::{Context, Result};
-use crate::wait;
+use crate::{scratch, wait};
 
 /// Longer than any frame, also one that segmentation offload leaves whole.
 const LONGEST_FRAME: usize = 128 << 10;
@@ -26,10 +26,7 @@ struct Inner {
 impl Wire {
     /// A new cable.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("lab-wire-")
-            .tempdir()
-            .context("a folder for a wire")?;
+        let folder = scratch::folder()?;
         let socket = UnixDatagram::bind(folder.path().join("test")).context("a wire")?;
         Ok(Self(Arc::new(Inner { socket, folder })))
     }

@@ -1,52 +1,71 @@
 //! The audit of device addresses: what the driver asserts about itself.
 
 use super::*;
-use crate::dma::arena::Lying;
+use crate::dma::SharedPages;
 use crate::error::RegionKind;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec;
 use core::ops::Range;
 use std::sync::Mutex;
 
-/// An allocator whose next piece is what the test makes of a good one.
+/// An allocator that says of its memory what the test tells it to: the device address, and by how much it is shorter.
+#[derive(Clone)]
 struct Crooked {
-    memory: TestMemory,
-    bend: Arc<Mutex<Bend>>,
+    lie: fn(&SharedPages) -> (u64, usize),
+    leases: Arc<Mutex<Vec<Weak<()>>>>,
 }
 
-type Bend = fn(&mut Lying);
+impl Crooked {
+    fn new(lie: fn(&SharedPages) -> (u64, usize)) -> Self {
+        Self {
+            lie,
+            leases: Arc::default(),
+        }
+    }
+
+    /// Every piece has the same address.
+    fn always_the_same() -> Self {
+        Self::new(|_| (MEMORY_AT, 0))
+    }
+}
 
 impl DmaAllocator for Crooked {
-    fn allocate(&self, length: usize, alignment: usize) -> Result<Box<dyn DmaMemory>, DmaError> {
-        let real = self.memory.allocate(length, alignment)?;
-        let mut lying = Lying {
-            address: real.device_address(),
-            real,
-            shorter_by: 0,
-        };
-        (self.bend.lock().expect("no panic"))(&mut lying);
-        Ok(Box::new(lying))
+    fn allocate(&self, length: usize, _: usize) -> Result<Box<dyn DmaMemory>, DmaError> {
+        let pages = SharedPages::heap(MEMORY_AT, length);
+        let (address, shorter_by) = (self.lie)(&pages);
+        let lease = Arc::new(());
+        self.leases
+            .lock()
+            .expect("no panic")
+            .push(Arc::downgrade(&lease));
+        let mut pages = pages.claiming(address, shorter_by);
+        pages.lease = Some(lease);
+        Ok(Box::new(pages))
     }
 }
 
 /// A pool of two buffers, or what the audit says to it.
-fn pool(registers: Vec<Range<u64>>, bend: Bend) -> Result<Pool, DmaError> {
-    let memory = TestMemory::new(MEMORY_AT, 64);
-    let crooked = Crooked {
-        memory: memory.clone(),
-        bend: Arc::new(Mutex::new(bend)),
-    };
-    let made = DmaSpace::new(Box::new(crooked), registers).pool(2, 100);
-    if made.is_err() {
-        assert!(memory.allocated().is_empty(), "what was refused is freed");
-    }
+fn pool(
+    registers: Vec<Range<u64>>,
+    lie: fn(&SharedPages) -> (u64, usize),
+) -> Result<Pool, DmaError> {
+    let crooked = Crooked::new(lie);
+    let made = DmaSpace::new(Box::new(crooked.clone()), registers).pool(2, 100);
+    let leases = crooked.leases.lock().expect("no panic");
+    assert!(
+        made.is_ok() || leases.iter().all(|lease| lease.strong_count() == 0),
+        "what was refused is freed"
+    );
+    drop(leases);
     made
 }
 
 #[test]
 fn honest_memory_passes() {
-    let pool = pool(vec![0..MEMORY_AT, MEMORY_AT + 0x1000..u64::MAX], |_| ())
-        .expect("right between the windows");
+    let pool = pool(vec![0..MEMORY_AT, MEMORY_AT + 0x1000..u64::MAX], |_| {
+        (MEMORY_AT, 0)
+    })
+    .expect("right between the windows");
     assert_eq!(
         (pool.count(), pool.free(), pool.buffer_length()),
         (2, 2, 100)
@@ -55,7 +74,7 @@ fn honest_memory_passes() {
 
 #[test]
 fn memory_shorter_than_asked_is_refused() {
-    let error = pool(vec![], |memory| memory.shorter_by = 1).expect_err("short");
+    let error = pool(vec![], |_| (MEMORY_AT, 1)).expect_err("short");
     assert!(
         matches!(error, DmaError::TooShort { asked, given } if given == asked - 1),
         "{error}"
@@ -64,7 +83,7 @@ fn memory_shorter_than_asked_is_refused() {
 
 #[test]
 fn an_address_that_is_not_aligned_is_refused() {
-    let error = pool(vec![], |memory| memory.address.0 += 16).expect_err("crooked");
+    let error = pool(vec![], |_| (MEMORY_AT + 16, 0)).expect_err("crooked");
     assert_eq!(
         error,
         DmaError::Misaligned {
@@ -76,38 +95,26 @@ fn an_address_that_is_not_aligned_is_refused() {
 
 #[test]
 fn a_virtual_address_that_nobody_translated_is_refused() {
-    let error = pool(vec![], |memory| {
-        memory.address.0 = memory.real.pointer().as_ptr() as u64
-    })
-    .expect_err("virtual");
+    let error = pool(vec![], |pages| (pages.pointer().as_ptr() as u64, 0)).expect_err("virtual");
     assert!(matches!(error, DmaError::NotTranslated { .. }), "{error}");
 }
 
 #[test]
 fn memory_beyond_the_last_address_is_refused() {
-    let error = pool(vec![], |memory| {
-        memory.address.0 = 0u64.wrapping_sub(0x1000) & !0xfff
-    })
-    .map(|_| ());
-    let error = error
-        .and_then(|()| pool(vec![], |memory| memory.address.0 = u64::MAX & !0xfff).map(|_| ()));
-    assert_eq!(
-        error,
-        Ok(()),
-        "the last page ends before 2^64, and is not beyond it"
+    const LAST_PAGE: u64 = !0xfff;
+    assert!(
+        pool(vec![], |_| (LAST_PAGE, 0)).is_ok(),
+        "the last page ends before 2^64, not beyond it"
     );
-    let big = Crooked {
-        memory: TestMemory::new(MEMORY_AT, 64),
-        bend: Arc::new(Mutex::new(|memory| memory.address.0 = u64::MAX & !0xfff)),
-    };
-    let error = DmaSpace::new(Box::new(big), vec![])
+    let crooked = Crooked::new(|_| (LAST_PAGE, 0));
+    let error = DmaSpace::new(Box::new(crooked), vec![])
         .pool(2, 8192)
-        .expect_err("two pages do not fit there");
+        .map(|_| ());
     assert_eq!(
         error,
-        DmaError::BeyondLastAddress {
-            address: DeviceAddress(u64::MAX & !0xfff)
-        }
+        Err(DmaError::BeyondLastAddress {
+            address: DeviceAddress(LAST_PAGE)
+        })
     );
 }
 
@@ -118,7 +125,7 @@ fn memory_in_a_register_window_is_refused() {
         MEMORY_AT + 100..MEMORY_AT + 101,
         0..u64::MAX,
     ] {
-        let error = pool(vec![0..1, window], |_| ()).expect_err("registers");
+        let error = pool(vec![0..1, window], |_| (MEMORY_AT, 0)).expect_err("registers");
         let expected = DmaError::Overlap {
             new: RegionKind::Pool,
             old: RegionKind::Registers,
@@ -130,12 +137,7 @@ fn memory_in_a_register_window_is_refused() {
 
 #[test]
 fn memory_that_was_handed_out_already_is_refused_until_it_is_freed() {
-    let memory = TestMemory::new(MEMORY_AT, 64);
-    let crooked = Crooked {
-        memory,
-        bend: Arc::new(Mutex::new(|memory| memory.address.0 = MEMORY_AT)),
-    };
-    let mut space = DmaSpace::new(Box::new(crooked), vec![]);
+    let mut space = DmaSpace::new(Box::new(Crooked::always_the_same()), vec![]);
     let first = space.pool(1, 64).expect("the first");
     let expected = DmaError::Overlap {
         new: RegionKind::Pool,
@@ -157,11 +159,7 @@ fn memory_that_was_handed_out_already_is_refused_until_it_is_freed() {
 #[test]
 fn a_pool_over_queue_memory_and_a_queue_over_a_pool_are_refused() {
     let bench = Bench::new(FLAGS, &[4, 4]);
-    let crooked = Crooked {
-        memory: bench.memory.clone(),
-        bend: Arc::new(Mutex::new(|memory| memory.address.0 = MEMORY_AT)),
-    };
-    let mut space = DmaSpace::new(Box::new(crooked), vec![]);
+    let mut space = DmaSpace::new(Box::new(Crooked::always_the_same()), vec![]);
     let mut device = bench.negotiate();
     let options = |index| QueueOptions {
         index,

@@ -1,5 +1,6 @@
 //! The crate as a whole against devices: scripted and hostile ones of its own, and rust-vmm's honest one.
 
+mod any_registers;
 mod audit;
 mod bring_up;
 mod hostile_device;

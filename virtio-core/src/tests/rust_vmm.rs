@@ -1,7 +1,6 @@
 //! Against a device end by other hands: rust-vmm's `virtio-queue` over `vm-memory`.
 
 use super::*;
-use crate::dma::arena::Arena;
 use std::io::{Read, Write};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
@@ -17,7 +16,7 @@ impl Pair {
     fn new(offered: Features, size: u16) -> Self {
         let guest: GuestMemoryMmap =
             GuestMemoryMmap::from_ranges(&[(GuestAddress(MEMORY_AT), 4 << 20)]).expect("memory");
-        let memory = TestMemory::of(Arena::guest(&guest));
+        let memory = TestMemory::guest(&guest, MEMORY_AT, 1024);
         let fake = FakeDevice::new(&memory, offered, &[size]);
         let space = DmaSpace::new(Box::new(memory.clone()), Vec::new());
         let mut bench = Bench {

@@ -11,6 +11,8 @@
 //! The lease is held apart from the state: it stays in force, and is ended in time, whatever the client is doing.
 
 mod lease;
+mod receive;
+mod send;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,26 +22,16 @@ use core::net::{IpAddr, Ipv4Addr};
 use smoltcp::time::{Duration, Instant};
 
 use self::lease::Grant;
-use self::wire::{Reply, ReplyKind, Request, RequestKind};
 use super::LinkCounters;
 use super::random::Random;
 use crate::counters::count;
 
 pub use lease::Lease;
 
-/// RFC 2131 section 4.1: four seconds before the first retransmission, doubled up to 64, each give or take a second.
-const FIRST_BACKOFF: Duration = Duration::from_secs(4);
-const MAX_DOUBLINGS: u32 = 4;
-const JITTER: Duration = Duration::from_secs(1);
 /// Requests for an offered address before the client begins again.
 const MAX_REQUESTS: u32 = 4;
 /// Requests for the former address (INIT-REBOOT) before the client looks for a new one.
 const MAX_REBOOT_REQUESTS: u32 = 2;
-/// Messages after which the reply is asked for by broadcast, now and then: there are relays and bridges that cannot
-/// deliver to an address that does not answer ARP yet.
-const UNICAST_ATTEMPTS: u32 = 2;
-/// RFC 2131 section 4.4.5: at least a minute between requests in RENEWING and REBINDING.
-const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
 /// RFC 2131 section 3.1, step 5: the wait after a DECLINE.
 const DECLINE_WAIT: Duration = Duration::from_secs(10);
 /// Of T1 and T2, the part by which they come early at random (RFC 2131 section 4.4.5), as a divisor.
@@ -214,13 +206,7 @@ impl Client {
     /// One thing that is to be done at `now`; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant, counters: &mut LinkCounters) -> Option<Action> {
         if let Some((address, server)) = self.decline.take() {
-            return Some(self.send(
-                now,
-                RequestKind::Decline,
-                Some(address),
-                Some(server),
-                false,
-            ));
+            return Some(self.refuse(now, address, server));
         }
         if self.expiry().is_some_and(|expiry| expiry <= now) {
             let lease = self.held.take().map(|held| held.grant.lease);
@@ -233,306 +219,41 @@ impl Client {
             count(&mut counters.dhcp_leases_lost);
             return lease.map(Action::Lost);
         }
-        // Each turn either returns or moves on to a state that acts later, or that returns.
+        // Each turn either returns, or moves on to a state that returns.
         loop {
             match self.state {
                 State::Init { at } if at <= now => {
-                    self.begin(now, State::Selecting { sent: 0, at: now })
+                    self.begin(now, State::Selecting { sent: 0, at: now });
                 }
                 State::Selecting { sent, at } if at <= now => {
                     return Some(self.discover(now, sent));
                 }
-                State::Requesting {
-                    at,
-                    sent: MAX_REQUESTS..,
-                    ..
-                } if at <= now => self.state = State::Init { at: now },
+                State::Requesting { sent, at, .. } if at <= now && sent >= MAX_REQUESTS => {
+                    self.state = State::Init { at: now };
+                }
                 State::Requesting {
                     address,
                     server,
                     sent,
                     at,
                 } if at <= now => {
-                    let at = self.backoff(now, sent);
-                    self.state = State::Requesting {
-                        address,
-                        server,
-                        sent: sent.saturating_add(1),
-                        at,
-                    };
-                    let broadcast = wants_broadcast(sent);
-                    return Some(self.send(
-                        now,
-                        RequestKind::Request,
-                        Some(address),
-                        Some(server),
-                        broadcast,
-                    ));
+                    return Some(self.request_offered(now, address, server, sent));
                 }
-                State::Rebooting {
-                    at,
-                    sent: MAX_REBOOT_REQUESTS..,
-                } if at <= now => {
-                    self.state = State::Init { at: now };
-                }
-                State::Rebooting { sent, at } if at <= now => {
-                    let Some(address) = self.held.as_ref().map(|held| held.grant.address) else {
-                        self.state = State::Init { at: now };
-                        continue;
-                    };
-                    let at = self.backoff(now, sent);
-                    self.state = State::Rebooting {
-                        sent: sent.saturating_add(1),
-                        at,
-                    };
-                    // RFC 2131 section 4.3.2: no server identifier, ciaddr zero.
-                    let broadcast = wants_broadcast(sent);
-                    return Some(self.send(
-                        now,
-                        RequestKind::Request,
-                        Some(address),
-                        None,
-                        broadcast,
-                    ));
-                }
+                State::Rebooting { sent, at } if at <= now => match &self.held {
+                    Some(held) if sent < MAX_REBOOT_REQUESTS => {
+                        let address = held.grant.address;
+                        return Some(self.request_former(now, address, sent));
+                    }
+                    _ => self.state = State::Init { at: now },
+                },
                 State::Bound { at: Some(at) } if at <= now => {
-                    self.begin(now, State::Renewing { at: now })
+                    self.begin(now, State::Renewing { at: now });
                 }
                 State::Renewing { at } | State::Rebinding { at } if at <= now => {
                     return self.renew(now);
                 }
                 _ => return None,
             }
-        }
-    }
-
-    /// The message in `packet`, when it is one for a DHCP client and the client is on; such a packet is for nobody
-    /// else.
-    pub(super) fn intercept<'p>(
-        &self,
-        packet: &'p [u8],
-        counters: &mut LinkCounters,
-    ) -> Option<Option<&'p [u8]>> {
-        if !self.enabled {
-            return None;
-        }
-        let message = wire::message_to_client(packet)?;
-        count(&mut counters.dhcp_rx);
-        if message.is_err() {
-            count(&mut counters.dhcp_rx_malformed);
-        }
-        Some(message.ok())
-    }
-
-    /// A message from a server. What is to be done follows here and from [`Client::poll`], due at once.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        message: &[u8],
-        counters: &mut LinkCounters,
-    ) -> Option<Action> {
-        let Ok(reply) = Reply::parse(message) else {
-            count(&mut counters.dhcp_rx_malformed);
-            return None;
-        };
-        // RFC 2131 section 4.4.1: the transaction identifier, and that it is ours.
-        let ours = reply.xid == self.xid && reply.chaddr == self.mac;
-        match (&self.state, reply.kind()) {
-            (State::Selecting { .. }, Some(ReplyKind::Offer)) if ours => {
-                self.receive_offer(now, &reply, counters)
-            }
-            (State::Requesting { .. }, Some(ReplyKind::Ack)) if ours => {
-                self.receive_ack(&reply, counters)
-            }
-            (
-                State::Rebooting { .. } | State::Renewing { .. } | State::Rebinding { .. },
-                Some(ReplyKind::Ack),
-            ) if ours => self.receive_ack(&reply, counters),
-            (_, Some(ReplyKind::Nak)) if ours && self.expects_nak(&reply) => {
-                self.receive_nak(now, counters)
-            }
-            _ => {
-                count(&mut counters.dhcp_rx_unexpected);
-                None
-            }
-        }
-    }
-
-    /// RFC 2131 section 4.4.1 leaves the choice among offers to us: the first that can be used.
-    fn receive_offer(
-        &mut self,
-        now: Instant,
-        reply: &Reply<'_>,
-        counters: &mut LinkCounters,
-    ) -> Option<Action> {
-        match Grant::read(reply, self.mtu) {
-            Some(Grant {
-                address, server, ..
-            }) => {
-                self.state = State::Requesting {
-                    address,
-                    server,
-                    sent: 0,
-                    at: now,
-                };
-            }
-            None => count(&mut counters.dhcp_rx_unusable),
-        }
-        None
-    }
-
-    fn receive_ack(&mut self, reply: &Reply<'_>, counters: &mut LinkCounters) -> Option<Action> {
-        let expected = match self.state {
-            State::Requesting { server, .. } => Some(server),
-            _ => None,
-        };
-        let usable = |grant: &Grant| expected.is_none_or(|server| grant.server == server);
-        let Some(grant) = Grant::read(reply, self.mtu).filter(usable) else {
-            count(&mut counters.dhcp_rx_unusable);
-            return None;
-        };
-        count(if self.held.is_some() {
-            &mut counters.dhcp_renewals
-        } else {
-            &mut counters.dhcp_leases
-        });
-        self.refusals = 0;
-        let until = self.until(&grant);
-        self.state = State::Bound {
-            at: until.map(|until| until.renew),
-        };
-        let lease = grant.lease.clone();
-        let before = self
-            .held
-            .replace(Held { grant, until })
-            .map(|held| held.grant.lease);
-        Some(Action::Bound { lease, before })
-    }
-
-    /// Is a NAK from this server one to obey? While a server of our choice is spoken to, only from that one.
-    fn expects_nak(&self, reply: &Reply<'_>) -> bool {
-        let server = reply.address(wire::option::SERVER_IDENTIFIER);
-        let held = self.held.as_ref().map(|held| held.grant.server);
-        match self.state {
-            State::Requesting { server: chosen, .. } => {
-                server.is_none_or(|server| server == chosen)
-            }
-            State::Renewing { .. } => server.is_none() || server == held,
-            State::Rebooting { .. } | State::Rebinding { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// RFC 2131 section 3.1, step 4 and section 4.4.5: begin again; but at once only the first time.
-    fn receive_nak(&mut self, now: Instant, counters: &mut LinkCounters) -> Option<Action> {
-        count(&mut counters.dhcp_naks);
-        let at = match self.refusals {
-            0 => now,
-            refusals => self.backoff(now, refusals),
-        };
-        self.refusals = self.refusals.saturating_add(1);
-        self.state = State::Init { at };
-        let held = self.held.take()?;
-        count(&mut counters.dhcp_leases_lost);
-        Some(Action::Lost(held.grant.lease))
-    }
-
-    fn discover(&mut self, now: Instant, sent: u32) -> Action {
-        let at = self.backoff(now, sent);
-        self.state = State::Selecting {
-            sent: sent.saturating_add(1),
-            at,
-        };
-        self.send(
-            now,
-            RequestKind::Discover,
-            None,
-            None,
-            wants_broadcast(sent),
-        )
-    }
-
-    /// RFC 2131 section 4.4.5: to the server that granted the lease until T2, to all after it.
-    fn renew(&mut self, now: Instant) -> Option<Action> {
-        let Some(Held {
-            grant,
-            until: Some(until),
-        }) = self.held.clone()
-        else {
-            self.state = State::Init { at: now };
-            return None;
-        };
-        let rebinding = now >= until.rebind;
-        let end = if rebinding {
-            until.expire
-        } else {
-            until.rebind
-        };
-        let left = Duration::from_micros(
-            u64::try_from(end.total_micros() - now.total_micros()).unwrap_or(0),
-        );
-        let at = (now + MIN_RENEWAL_INTERVAL.max(left / 2)).min(end);
-        self.state = if rebinding {
-            State::Rebinding { at }
-        } else {
-            State::Renewing { at }
-        };
-        self.requested = now;
-        let destination = if rebinding {
-            Ipv4Addr::BROADCAST
-        } else {
-            grant.server
-        };
-        let request = Request {
-            ciaddr: grant.address,
-            destination,
-            ..self.request(now, RequestKind::Request)
-        };
-        let packet = request.packet();
-        Some(if rebinding {
-            Action::Broadcast(packet)
-        } else {
-            Action::Unicast {
-                next_hop: next_hop(&grant.lease),
-                packet,
-            }
-        })
-    }
-
-    fn send(
-        &mut self,
-        now: Instant,
-        kind: RequestKind,
-        requested: Option<Ipv4Addr>,
-        server: Option<Ipv4Addr>,
-        broadcast: bool,
-    ) -> Action {
-        self.requested = now;
-        Action::Broadcast(
-            Request {
-                requested,
-                server,
-                broadcast,
-                ..self.request(now, kind)
-            }
-            .packet(),
-        )
-    }
-
-    fn request(&self, now: Instant, kind: RequestKind) -> Request<'_> {
-        let seconds = now.secs().saturating_sub(self.began.secs());
-        Request {
-            kind,
-            xid: self.xid,
-            secs: u16::try_from(seconds.max(0)).unwrap_or(u16::MAX),
-            broadcast: false,
-            ciaddr: Ipv4Addr::UNSPECIFIED,
-            chaddr: self.mac,
-            requested: None,
-            server: None,
-            host_name: self.host_name.as_deref(),
-            max_size: self.mtu.max(576),
-            destination: Ipv4Addr::BROADCAST,
         }
     }
 
@@ -556,34 +277,5 @@ impl Client {
 
     fn expiry(&self) -> Option<Instant> {
         self.held.as_ref()?.until.map(|until| until.expire)
-    }
-
-    fn until(&mut self, grant: &Grant) -> Option<Until> {
-        let (duration, (t1, t2)) = grant.lease.duration.zip(grant.times)?;
-        let early = self.random.between(Duration::ZERO, t1 / FUZZ);
-        Some(Until {
-            renew: self.requested + (t1 - early),
-            rebind: self.requested + (t2 - early),
-            expire: self.requested + duration,
-        })
-    }
-
-    /// When to send again after `sent` messages before this one.
-    fn backoff(&mut self, now: Instant, sent: u32) -> Instant {
-        let wait = FIRST_BACKOFF * (1 << sent.min(MAX_DOUBLINGS));
-        now + self.random.between(wait - JITTER, wait + JITTER)
-    }
-}
-
-/// Every other message after the first few.
-fn wants_broadcast(sent: u32) -> bool {
-    sent >= UNICAST_ATTEMPTS && sent % 2 == 0
-}
-
-/// The way to the server that granted the lease: it is on the link, or behind the first router.
-fn next_hop(lease: &Lease) -> IpAddr {
-    match lease.routers.first() {
-        Some(router) if !lease.address.contains_addr(&lease.server.into()) => *router,
-        _ => lease.server,
     }
 }

@@ -2,32 +2,70 @@
 
 use super::*;
 
-const BROADCAST_ASK: Sent = Sent::Ask { to: BROADCAST, sender: OURS, target: PEER };
-const PROBE: Sent = Sent::Ask { to: PEER_MAC, sender: OURS, target: PEER };
+const BROADCAST_ASK: Sent = Sent::Ask {
+    to: BROADCAST,
+    sender: OURS,
+    target: PEER,
+};
+const PROBE: Sent = Sent::Ask {
+    to: PEER_MAC,
+    sender: OURS,
+    target: PEER,
+};
 
 #[test]
 fn the_hosts_arp_request_that_nobody_answered() {
     let mut bench = Bench::new();
     bench.request_from(PEER, PEER_MAC, OURS);
-    assert_eq!(bench.sent(), [Sent::Reply { to: PEER_MAC, sender: OURS, target: PEER }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Reply {
+            to: PEER_MAC,
+            sender: OURS,
+            target: PEER
+        }]
+    );
     // Who asks is about to speak: it is known already when the answer to its packet goes out.
-    assert_eq!(bench.state_of(PEER), Some((Some(PEER_MAC), NeighbourState::Stale)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(PEER_MAC), NeighbourState::Stale))
+    );
     bench.transmit(PEER, b"pong").unwrap();
-    assert_eq!(bench.sent(), [Sent::Ip { to: PEER_MAC, packet: b"pong".to_vec() }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: PEER_MAC,
+            packet: b"pong".to_vec()
+        }]
+    );
 }
 
 #[test]
 fn a_unicast_request_is_answered_too() {
     let mut bench = Bench::new();
     bench.receive_arp(Arp::request(PEER_MAC, PEER, OURS), MAC);
-    assert_eq!(bench.sent(), [Sent::Reply { to: PEER_MAC, sender: OURS, target: PEER }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Reply {
+            to: PEER_MAC,
+            sender: OURS,
+            target: PEER
+        }]
+    );
 }
 
 #[test]
 fn a_probe_for_an_address_that_is_long_ours_is_answered_and_teaches_nothing() {
     let mut bench = Bench::new();
     bench.request_from(Ipv4Addr::UNSPECIFIED, PEER_MAC, OURS);
-    assert_eq!(bench.sent(), [Sent::Reply { to: PEER_MAC, sender: OURS, target: Ipv4Addr::UNSPECIFIED }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Reply {
+            to: PEER_MAC,
+            sender: OURS,
+            target: Ipv4Addr::UNSPECIFIED
+        }]
+    );
     assert_eq!(bench.link.neighbours(bench.now).count(), 0);
 }
 
@@ -45,13 +83,27 @@ fn the_first_packet_asks_and_waits_and_leaves_with_the_reply() {
     let mut bench = Bench::new();
     bench.transmit(PEER, b"one").unwrap();
     bench.transmit(PEER, b"two").unwrap();
-    assert_eq!(bench.sent(), [BROADCAST_ASK], "one question, however many wait");
-    assert_eq!(bench.state_of(PEER), Some((None, NeighbourState::Incomplete)));
+    assert_eq!(
+        bench.sent(),
+        [BROADCAST_ASK],
+        "one question, however many wait"
+    );
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((None, NeighbourState::Incomplete))
+    );
     bench.reply_from(PEER, PEER_MAC);
-    let expected = [b"one", b"two"].map(|packet| Sent::Ip { to: PEER_MAC, packet: packet.to_vec() });
+    let expected = [b"one", b"two"].map(|packet| Sent::Ip {
+        to: PEER_MAC,
+        packet: packet.to_vec(),
+    });
     assert_eq!(bench.sent(), expected);
     assert_eq!(bench.events(), [LinkEvent::NeighbourResolved(PEER.into())]);
-    assert_eq!(bench.link.next_deadline(), None, "a reachable neighbour needs no timer");
+    assert_eq!(
+        bench.link.next_deadline(),
+        None,
+        "a reachable neighbour needs no timer"
+    );
 }
 
 #[test]
@@ -66,10 +118,34 @@ fn a_next_hop_that_does_not_answer_is_asked_three_times_a_second_apart_and_given
     }
     let expected = [(0, BROADCAST_ASK), (10, BROADCAST_ASK), (20, BROADCAST_ASK)];
     assert_eq!(asked, expected);
-    let packets = [b"one", b"two"].map(|packet| packet.to_vec().into_boxed_slice()).into();
-    assert_eq!(bench.events(), [LinkEvent::NeighbourUnreachable { address: PEER.into(), packets }]);
+    let packets = [b"one", b"two"]
+        .map(|packet| packet.to_vec().into_boxed_slice())
+        .into();
+    assert_eq!(
+        bench.events(),
+        [LinkEvent::NeighbourUnreachable {
+            address: PEER.into(),
+            packets
+        }]
+    );
     assert_eq!(bench.state_of(PEER), None);
     assert_eq!(bench.link.counters().pending_unreachable, 2);
+    assert_eq!(bench.link.next_deadline(), None);
+}
+
+#[test]
+fn an_event_that_nobody_took_is_due_until_somebody_does() {
+    let mut bench = Bench::new();
+    bench.transmit(PEER, b"data").unwrap();
+    bench.run(Duration::from_secs(1));
+    bench.reply_from(PEER, PEER_MAC);
+    let since = bench.now;
+    assert_eq!(bench.link.next_deadline(), Some(since));
+    bench
+        .link
+        .poll(since + Duration::from_secs(9), &mut bench.ring);
+    assert_eq!(bench.link.next_deadline(), Some(since));
+    assert_eq!(bench.events(), [LinkEvent::NeighbourResolved(PEER.into())]);
     assert_eq!(bench.link.next_deadline(), None);
 }
 
@@ -81,7 +157,12 @@ fn too_many_packets_for_one_next_hop_and_the_newest_are_kept() {
     }
     bench.sent();
     bench.reply_from(PEER, PEER_MAC);
-    let expected: Vec<_> = (4..20).map(|number| Sent::Ip { to: PEER_MAC, packet: vec![number] }).collect();
+    let expected: Vec<_> = (4..20)
+        .map(|number| Sent::Ip {
+            to: PEER_MAC,
+            packet: vec![number],
+        })
+        .collect();
     assert_eq!(bench.sent(), expected);
     assert_eq!(bench.link.counters().pending_overflow, 4);
 }
@@ -89,7 +170,14 @@ fn too_many_packets_for_one_next_hop_and_the_newest_are_kept() {
 #[test]
 fn packets_for_a_thousand_silent_hosts_do_not_fill_the_memory() {
     let mut bench = Bench::bare();
-    bench.link.add_address(bench.now, cidr(Ipv4Addr::new(10, 0, 2, 15), 16), AddressOrigin::Static).unwrap();
+    bench
+        .link
+        .add_address(
+            bench.now,
+            cidr(Ipv4Addr::new(10, 0, 2, 15), 16),
+            AddressOrigin::Static,
+        )
+        .unwrap();
     bench.run(Duration::from_secs(10));
     let mut refused = 0;
     for number in 0..1000_u16 {
@@ -105,7 +193,12 @@ fn packets_for_a_thousand_silent_hosts_do_not_fill_the_memory() {
     bench.run(Duration::from_secs(10));
     assert_eq!(bench.link.neighbours(bench.now).count(), 0);
     let lost = bench.link.counters().pending_unreachable;
-    assert_eq!(refused + flushed + lost, 1000, "every packet is accounted for: {:?}", bench.link.counters());
+    assert_eq!(
+        refused + flushed + lost,
+        1000,
+        "every packet is accounted for: {:?}",
+        bench.link.counters()
+    );
 }
 
 #[test]
@@ -113,16 +206,29 @@ fn a_stale_neighbour_is_used_and_verified_by_unicast_after_five_seconds() {
     let mut bench = Bench::new();
     bench.make_reachable(PEER, PEER_MAC);
     bench.run(Duration::from_secs(46));
-    assert_eq!(bench.state_of(PEER), Some((Some(PEER_MAC), NeighbourState::Stale)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(PEER_MAC), NeighbourState::Stale))
+    );
     assert_eq!(bench.sent(), [], "nobody is asked while nobody speaks");
     bench.transmit(PEER, b"data").unwrap();
-    assert_eq!(bench.sent(), [Sent::Ip { to: PEER_MAC, packet: b"data".to_vec() }], "and no packet waits");
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: PEER_MAC,
+            packet: b"data".to_vec()
+        }],
+        "and no packet waits"
+    );
     bench.run(Duration::from_millis(4900));
     assert_eq!(bench.sent(), []);
     bench.run(Duration::from_millis(200));
     assert_eq!(bench.sent(), [PROBE]);
     bench.reply_from(PEER, PEER_MAC);
-    assert_eq!(bench.state_of(PEER), Some((Some(PEER_MAC), NeighbourState::Reachable)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(PEER_MAC), NeighbourState::Reachable))
+    );
     assert_eq!(bench.link.next_deadline(), None);
 }
 
@@ -135,7 +241,11 @@ fn tcp_progress_confirms_the_neighbour_so_that_nobody_asks() {
         bench.transmit(PEER, b"data").unwrap();
         bench.link.confirm(bench.now, PEER.into());
     }
-    let asked = bench.sent().iter().filter(|sent| !matches!(sent, Sent::Ip { .. })).count();
+    let asked = bench
+        .sent()
+        .iter()
+        .filter(|sent| !matches!(sent, Sent::Ip { .. }))
+        .count();
     assert_eq!(asked, 0);
 }
 
@@ -152,7 +262,13 @@ fn a_neighbour_that_went_away_is_probed_then_forgotten_then_looked_for_by_broadc
     bench.transmit(PEER, b"found").unwrap();
     assert_eq!(bench.sent(), [BROADCAST_ASK]);
     bench.reply_from(PEER, OTHER_MAC);
-    assert_eq!(bench.sent(), [Sent::Ip { to: OTHER_MAC, packet: b"found".to_vec() }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: OTHER_MAC,
+            packet: b"found".to_vec()
+        }]
+    );
 }
 
 #[test]
@@ -160,14 +276,27 @@ fn a_forged_claim_on_a_gateway_that_is_there_is_not_believed() {
     let mut bench = Bench::new();
     bench.make_reachable(PEER, PEER_MAC);
     bench.reply_from(PEER, OTHER_MAC);
-    assert_eq!(bench.sent(), [PROBE], "the gateway that we know is asked whether it is still there");
+    assert_eq!(
+        bench.sent(),
+        [PROBE],
+        "the gateway that we know is asked whether it is still there"
+    );
     bench.reply_from(PEER, OTHER_MAC);
     bench.request_from(PEER, OTHER_MAC, OURS);
     bench.transmit(PEER, b"secret").unwrap();
     let sent = bench.sent();
-    assert!(sent.contains(&Sent::Ip { to: PEER_MAC, packet: b"secret".to_vec() }), "{sent:?}");
+    assert!(
+        sent.contains(&Sent::Ip {
+            to: PEER_MAC,
+            packet: b"secret".to_vec()
+        }),
+        "{sent:?}"
+    );
     bench.reply_from(PEER, PEER_MAC);
-    assert_eq!(bench.state_of(PEER), Some((Some(PEER_MAC), NeighbourState::Reachable)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(PEER_MAC), NeighbourState::Reachable))
+    );
     assert_eq!(bench.link.counters().arp_rx_contradictions, 3);
 }
 
@@ -177,10 +306,23 @@ fn a_neighbour_with_a_new_adapter_is_found_within_seconds() {
     bench.make_reachable(PEER, PEER_MAC);
     bench.request_from(PEER, OTHER_MAC, PEER);
     bench.run(Duration::from_secs(4));
-    assert_eq!(bench.sent(), [PROBE, PROBE, PROBE], "the old adapter is silent");
+    assert_eq!(
+        bench.sent(),
+        [PROBE, PROBE, PROBE],
+        "the old adapter is silent"
+    );
     bench.transmit(PEER, b"data").unwrap();
     bench.reply_from(PEER, OTHER_MAC);
-    assert_eq!(bench.sent(), [BROADCAST_ASK, Sent::Ip { to: OTHER_MAC, packet: b"data".to_vec() }]);
+    assert_eq!(
+        bench.sent(),
+        [
+            BROADCAST_ASK,
+            Sent::Ip {
+                to: OTHER_MAC,
+                packet: b"data".to_vec()
+            }
+        ]
+    );
 }
 
 #[test]
@@ -191,13 +333,19 @@ fn an_announcement_updates_what_was_stale_and_creates_nothing() {
     bench.make_reachable(PEER, PEER_MAC);
     bench.run(Duration::from_secs(46));
     bench.request_from(PEER, OTHER_MAC, PEER);
-    assert_eq!(bench.state_of(PEER), Some((Some(OTHER_MAC), NeighbourState::Stale)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(OTHER_MAC), NeighbourState::Stale))
+    );
 }
 
 #[test]
 fn ten_thousand_strangers_who_ask_for_us_do_not_displace_the_gateway() {
     let mut bench = Bench::bare();
-    bench.link.add_address(bench.now, cidr(OURS, 16), AddressOrigin::Static).unwrap();
+    bench
+        .link
+        .add_address(bench.now, cidr(OURS, 16), AddressOrigin::Static)
+        .unwrap();
     bench.run(Duration::from_secs(10));
     bench.make_reachable(PEER, PEER_MAC);
     for number in 0..10_000_u16 {
@@ -205,7 +353,10 @@ fn ten_thousand_strangers_who_ask_for_us_do_not_displace_the_gateway() {
         bench.ring.room = 1;
         bench.request_from(Ipv4Addr::new(10, 0, 128 | a, b), [2, 0, 0, 0, a, b], OURS);
     }
-    assert_eq!(bench.state_of(PEER), Some((Some(PEER_MAC), NeighbourState::Reachable)));
+    assert_eq!(
+        bench.state_of(PEER),
+        Some((Some(PEER_MAC), NeighbourState::Reachable))
+    );
     assert_eq!(bench.link.neighbours(bench.now).count(), 1 + 128);
     assert_eq!(bench.link.counters().neighbour_evicted, 10_000 - 128);
     assert_eq!(bench.link.counters().arp_tx_replies, 10_000);

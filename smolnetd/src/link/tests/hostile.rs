@@ -9,13 +9,28 @@ use super::*;
 fn arp_with_addresses_that_are_not_the_senders_to_give() {
     let request = |sender_mac, sender| Arp::request(sender_mac, sender, OURS);
     let cases = [
-        ("a broadcast sender", request(OTHER_MAC, Ipv4Addr::BROADCAST)),
-        ("our network's broadcast address", request(OTHER_MAC, Ipv4Addr::new(10, 0, 2, 255))),
-        ("a multicast sender", request(OTHER_MAC, Ipv4Addr::new(224, 0, 0, 1))),
+        (
+            "a broadcast sender",
+            request(OTHER_MAC, Ipv4Addr::BROADCAST),
+        ),
+        (
+            "our network's broadcast address",
+            request(OTHER_MAC, Ipv4Addr::new(10, 0, 2, 255)),
+        ),
+        (
+            "a multicast sender",
+            request(OTHER_MAC, Ipv4Addr::new(224, 0, 0, 1)),
+        ),
         ("a loopback sender", request(OTHER_MAC, Ipv4Addr::LOCALHOST)),
-        ("a sender that is not on this link", request(OTHER_MAC, Ipv4Addr::new(8, 8, 8, 8))),
+        (
+            "a sender that is not on this link",
+            request(OTHER_MAC, Ipv4Addr::new(8, 8, 8, 8)),
+        ),
         ("a group hardware address", request(BROADCAST, PEER)),
-        ("a multicast hardware address", request([1, 0, 0x5e, 0, 0, 1], PEER)),
+        (
+            "a multicast hardware address",
+            request([1, 0, 0x5e, 0, 0, 1], PEER),
+        ),
         ("no hardware address", request([0; 6], PEER)),
         ("our hardware address", request(MAC, PEER)),
     ];
@@ -24,10 +39,20 @@ fn arp_with_addresses_that_are_not_the_senders_to_give() {
         let mut payload = [0; 28];
         arp.emit(&mut payload);
         // The frame itself is in order: only the packet lies.
-        bench.receive(&frame(BROADCAST, OTHER_MAC, EthernetProtocol::Arp, &payload));
+        bench.receive(&frame(
+            BROADCAST,
+            OTHER_MAC,
+            EthernetProtocol::Arp,
+            &payload,
+        ));
         assert_eq!(bench.sent(), [], "{case}");
         assert_eq!(bench.link.neighbours(bench.now).count(), 0, "{case}");
-        assert_eq!(bench.link.counters().arp_rx_bad_sender, 1, "{case}: {:?}", bench.link.counters());
+        assert_eq!(
+            bench.link.counters().arp_rx_bad_sender,
+            1,
+            "{case}: {:?}",
+            bench.link.counters()
+        );
     }
 }
 
@@ -43,7 +68,16 @@ fn arp_packets_cut_short_or_of_another_kind() {
     let mut bench = Bench::new();
     let cases: Vec<Vec<u8>> = (0..28)
         .map(|length| good[..length].to_vec())
-        .chain([with(1, 6), with(2, 0x86), with(4, 8), with(4, 255), with(5, 16), with(5, 0), with(7, 0), with(7, 9)])
+        .chain([
+            with(1, 6),
+            with(2, 0x86),
+            with(4, 8),
+            with(4, 255),
+            with(5, 16),
+            with(5, 0),
+            with(7, 0),
+            with(7, 9),
+        ])
         .collect();
     let count = cases.len() as u64;
     for packet in cases {
@@ -61,13 +95,27 @@ fn arp_packets_cut_short_or_of_another_kind() {
 #[derive(Clone, Debug)]
 enum Step {
     Frame(Vec<u8>),
-    Arp { reply: bool, mac: u8, sender: [u8; 2], target: [u8; 2] },
-    Transmit { next_hop: [u8; 2], length: u16 },
+    Arp {
+        reply: bool,
+        mac: u8,
+        sender: [u8; 2],
+        target: [u8; 2],
+    },
+    Transmit {
+        next_hop: [u8; 2],
+        length: u16,
+    },
     Confirm([u8; 2]),
-    Wait { milliseconds: u32 },
+    Wait {
+        milliseconds: u32,
+    },
     Room(u8),
     Carrier(bool),
-    Address { add: bool, last: u8, length: u8 },
+    Address {
+        add: bool,
+        last: u8,
+        length: u8,
+    },
     Dhcp(bool),
 }
 
@@ -75,14 +123,24 @@ fn step() -> impl Strategy<Value = Step> {
     let near = || (0..3_u8, 0..20_u8).prop_map(|(third, last)| [third, last]);
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..80).prop_map(Step::Frame),
-        (any::<bool>(), 0..6_u8, near(), near())
-            .prop_map(|(reply, mac, sender, target)| Step::Arp { reply, mac, sender, target }),
+        (any::<bool>(), 0..6_u8, near(), near()).prop_map(|(reply, mac, sender, target)| {
+            Step::Arp {
+                reply,
+                mac,
+                sender,
+                target,
+            }
+        }),
         (near(), 0..1600_u16).prop_map(|(next_hop, length)| Step::Transmit { next_hop, length }),
         near().prop_map(Step::Confirm),
         (0..20_000_u32).prop_map(|milliseconds| Step::Wait { milliseconds }),
         (0..4_u8).prop_map(Step::Room),
         any::<bool>().prop_map(Step::Carrier),
-        (any::<bool>(), 0..20_u8, 0..=32_u8).prop_map(|(add, last, length)| Step::Address { add, last, length }),
+        (any::<bool>(), 0..20_u8, 0..=32_u8).prop_map(|(add, last, length)| Step::Address {
+            add,
+            last,
+            length
+        }),
         any::<bool>().prop_map(Step::Dhcp),
     ]
 }
@@ -96,11 +154,25 @@ fn take(bench: &mut Bench, step: Step) {
             }
             bench.receive(&bytes);
         }
-        Step::Arp { reply, mac, sender, target } => {
-            let operation = if reply { Operation::Reply } else { Operation::Request };
+        Step::Arp {
+            reply,
+            mac,
+            sender,
+            target,
+        } => {
+            let operation = if reply {
+                Operation::Reply
+            } else {
+                Operation::Request
+            };
             let sender_mac = [2, 0, 0, 0, 0, mac];
-            let arp =
-                Arp { operation, sender_mac, sender: address(sender), target_mac: MAC, target: address(target) };
+            let arp = Arp {
+                operation,
+                sender_mac,
+                sender: address(sender),
+                target_mac: MAC,
+                target: address(target),
+            };
             bench.receive_arp(arp, MAC);
         }
         Step::Transmit { next_hop, length } => {
@@ -115,11 +187,25 @@ fn take(bench: &mut Bench, step: Step) {
             bench.link.poll(bench.now, &mut bench.ring);
         }
         Step::Carrier(up) => bench.link.set_up(bench.now, up),
-        Step::Address { add: true, last, length } => {
-            let _ = bench.link.add_address(bench.now, cidr(address([2, last]), length), AddressOrigin::Static);
+        Step::Address {
+            add: true,
+            last,
+            length,
+        } => {
+            let _ = bench.link.add_address(
+                bench.now,
+                cidr(address([2, last]), length),
+                AddressOrigin::Static,
+            );
         }
-        Step::Address { add: false, last, length } => {
-            bench.link.remove_address(bench.now, cidr(address([2, last]), length));
+        Step::Address {
+            add: false,
+            last,
+            length,
+        } => {
+            bench
+                .link
+                .remove_address(bench.now, cidr(address([2, last]), length));
         }
         Step::Dhcp(on) => bench.link.dhcp_enable(bench.now, on),
     }

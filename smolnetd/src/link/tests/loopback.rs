@@ -3,12 +3,19 @@
 use super::*;
 
 fn loopback() -> Bench {
-    let config =
-        LinkConfig { name: "lo".into(), mac: [0; 6], mtu: 65535, up: true, kind: LinkKind::Loopback };
+    let config = LinkConfig {
+        name: "lo".into(),
+        mac: [0; 6],
+        mtu: 65535,
+        up: true,
+        kind: LinkKind::Loopback,
+    };
     let now = Instant::from_secs(1);
-    let mut bench =
-        Bench { link: Link::new(LinkId(0), config, 1, now), ring: Ring { room: 0, frames: vec![] }, now };
-    bench.link.add_address(now, cidr(Ipv4Addr::LOCALHOST, 8), AddressOrigin::Static).unwrap();
+    let mut bench = Bench::of(Link::new(LinkId(0), config, 1, now), 0, now);
+    bench
+        .link
+        .add_address(now, cidr(Ipv4Addr::LOCALHOST, 8), AddressOrigin::Static)
+        .unwrap();
     bench
 }
 
@@ -22,7 +29,11 @@ fn what_is_sent_comes_back_in_order_and_asks_nobody() {
     assert_eq!(second, b"three");
     bench.link.recycle(second);
     bench.transmit(Ipv4Addr::LOCALHOST, b"x").unwrap();
-    assert_eq!(bench.link.take_looped().as_deref(), Some(b"x".as_slice()), "a buffer used again shows nothing old");
+    assert_eq!(
+        bench.link.take_looped().as_deref(),
+        Some(b"x".as_slice()),
+        "a buffer used again shows nothing old"
+    );
     assert_eq!(bench.link.take_looped(), None);
     assert_eq!(bench.link.next_deadline(), None);
 }
@@ -36,7 +47,10 @@ fn a_queue_that_nobody_empties_refuses_and_takes_again_when_there_is_room() {
         taken += 1;
     }
     assert!((1..1024).contains(&taken), "bounded by bytes: {taken}");
-    assert_eq!(bench.transmit(Ipv4Addr::LOCALHOST, b"x"), Err(TransmitError::Full));
+    assert_eq!(
+        bench.transmit(Ipv4Addr::LOCALHOST, b"x"),
+        Err(TransmitError::Full)
+    );
     bench.link.take_looped().unwrap();
     assert_eq!(bench.transmit(Ipv4Addr::LOCALHOST, b"x"), Ok(()));
 }
@@ -44,7 +58,9 @@ fn a_queue_that_nobody_empties_refuses_and_takes_again_when_there_is_room() {
 #[test]
 fn addresses_of_other_kinds_and_dhcp_have_no_place_here() {
     let mut bench = loopback();
-    let result = bench.link.add_address(bench.now, cidr(OURS, 24), AddressOrigin::Static);
+    let result = bench
+        .link
+        .add_address(bench.now, cidr(OURS, 24), AddressOrigin::Static);
     assert_eq!(result, Err(AddressError::Invalid));
     bench.link.dhcp_enable(bench.now, true);
     assert!(!bench.link.dhcp_enabled());

@@ -13,29 +13,67 @@ fn broadcast_and_multicast_need_no_resolution() {
         ([239, 255, 255, 250], [0x01, 0, 0x5e, 0x7f, 0xff, 250]),
     ] {
         bench.transmit(next_hop.into(), b"data").unwrap();
-        assert_eq!(bench.sent(), [Sent::Ip { to, packet: b"data".to_vec() }], "{next_hop:?}");
+        assert_eq!(
+            bench.sent(),
+            [Sent::Ip {
+                to,
+                packet: b"data".to_vec()
+            }],
+            "{next_hop:?}"
+        );
     }
     let group: IpAddr = "ff02::1:ff00:2".parse().unwrap();
-    bench.link.transmit(bench.now, group, 1, |buffer| buffer.fill(6), &mut bench.ring).unwrap();
-    assert_eq!(bench.sent(), [Sent::Ip { to: [0x33, 0x33, 0xff, 0, 0, 2], packet: vec![6] }]);
+    bench
+        .link
+        .transmit(
+            bench.now,
+            group,
+            1,
+            |buffer| buffer.fill(6),
+            &mut bench.ring,
+        )
+        .unwrap();
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: [0x33, 0x33, 0xff, 0, 0, 2],
+            packet: vec![6]
+        }]
+    );
 }
 
 #[test]
 fn the_broadcast_goes_out_before_there_is_any_address() {
     let mut bench = Bench::bare();
     bench.transmit(Ipv4Addr::BROADCAST, b"DISCOVER").unwrap();
-    assert_eq!(bench.sent(), [Sent::Ip { to: BROADCAST, packet: b"DISCOVER".to_vec() }]);
-    assert_eq!(bench.transmit(PEER, b"data"), Err(TransmitError::Unreachable), "nobody to ask from");
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: BROADCAST,
+            packet: b"DISCOVER".to_vec()
+        }]
+    );
+    assert_eq!(
+        bench.transmit(PEER, b"data"),
+        Err(TransmitError::Unreachable),
+        "nobody to ask from"
+    );
 }
 
 #[test]
 fn next_hops_that_cannot_be_stations_are_unreachable() {
     let mut bench = Bench::new();
     for next_hop in [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST, OURS] {
-        assert_eq!(bench.transmit(next_hop, b"data"), Err(TransmitError::Unreachable), "{next_hop}");
+        assert_eq!(
+            bench.transmit(next_hop, b"data"),
+            Err(TransmitError::Unreachable),
+            "{next_hop}"
+        );
     }
     let next_hop: IpAddr = "fe80::2".parse().unwrap();
-    let result = bench.link.transmit(bench.now, next_hop, 4, |_| (), &mut bench.ring);
+    let result = bench
+        .link
+        .transmit(bench.now, next_hop, 4, |_| (), &mut bench.ring);
     assert_eq!(result, Err(TransmitError::Unreachable));
     assert_eq!(bench.link.counters().tx_unreachable, 4);
     assert_eq!(bench.sent(), []);
@@ -63,7 +101,13 @@ fn a_full_ring_refuses_without_calling_and_keeps_what_waited_in_order() {
     bench.sent();
     bench.ring.room = 1;
     bench.reply_from(PEER, PEER_MAC);
-    assert_eq!(bench.sent(), [Sent::Ip { to: PEER_MAC, packet: b"1".to_vec() }]);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ip {
+            to: PEER_MAC,
+            packet: b"1".to_vec()
+        }]
+    );
     assert!(!bench.link.has_room(&bench.ring));
     // The neighbour is known, but nobody overtakes.
     bench.ring.room = 1;
@@ -71,10 +115,19 @@ fn a_full_ring_refuses_without_calling_and_keeps_what_waited_in_order() {
     assert_eq!(bench.sent(), []);
     bench.ring.room = 10;
     bench.link.poll(bench.now, &mut bench.ring);
-    let expected = [b"2", b"3", b"4"].map(|packet| Sent::Ip { to: PEER_MAC, packet: packet.to_vec() });
+    let expected = [b"2", b"3", b"4"].map(|packet| Sent::Ip {
+        to: PEER_MAC,
+        packet: packet.to_vec(),
+    });
     assert_eq!(bench.sent(), expected);
     bench.ring.room = 0;
-    let refused = bench.link.transmit(bench.now, PEER.into(), 4, |_| panic!("called"), &mut bench.ring);
+    let refused = bench.link.transmit(
+        bench.now,
+        PEER.into(),
+        4,
+        |_| panic!("called"),
+        &mut bench.ring,
+    );
     assert_eq!(refused, Err(TransmitError::Full));
     assert_eq!(bench.link.counters().tx_full, 1);
 }
@@ -88,6 +141,9 @@ fn a_reply_that_finds_no_room_is_counted_and_nothing_waits_for_it() {
     assert_eq!(bench.link.counters().arp_tx_replies, 0);
 }
 
+/// The counter of a reason.
+type Counter = fn(&LinkCounters) -> u64;
+
 #[test]
 fn frames_that_are_not_ours_are_counted_under_their_reason() {
     let ip = |destination: Ipv4Addr| {
@@ -96,27 +152,58 @@ fn frames_that_are_not_ours_are_counted_under_their_reason() {
         packet
     };
     let v4 = EthernetProtocol::Ipv4;
-    let cases: [(Vec<u8>, fn(&LinkCounters) -> u64); 9] = [
+    let cases: [(Vec<u8>, Counter); 9] = [
         (vec![], |counters| counters.rx_runt),
-        (frame(MAC, PEER_MAC, v4, &[])[..13].to_vec(), |counters| counters.rx_runt),
-        (frame(OTHER_MAC, PEER_MAC, v4, &ip(OURS)), |counters| counters.rx_other_host),
-        (frame(MAC, [1, 0, 0, 0, 0, 1], v4, &ip(OURS)), |counters| counters.rx_group_source),
-        (frame(BROADCAST, MAC, v4, &ip(Ipv4Addr::BROADCAST)), |counters| counters.rx_own_source),
-        (frame(MAC, PEER_MAC, EthernetProtocol::Unknown(0x8100), &ip(OURS)), |counters| counters.rx_unknown_protocol),
-        (frame(MAC, PEER_MAC, EthernetProtocol::Ipv6, &ip(OURS)), |counters| counters.rx_version_mismatch),
-        (frame(MAC, PEER_MAC, v4, &[]), |counters| counters.rx_version_mismatch),
-        (frame(BROADCAST, PEER_MAC, v4, &ip(OURS)), |counters| counters.rx_unicast_in_group_frame),
+        (frame(MAC, PEER_MAC, v4, &[])[..13].to_vec(), |counters| {
+            counters.rx_runt
+        }),
+        (frame(OTHER_MAC, PEER_MAC, v4, &ip(OURS)), |counters| {
+            counters.rx_other_host
+        }),
+        (frame(MAC, [1, 0, 0, 0, 0, 1], v4, &ip(OURS)), |counters| {
+            counters.rx_group_source
+        }),
+        (
+            frame(BROADCAST, MAC, v4, &ip(Ipv4Addr::BROADCAST)),
+            |counters| counters.rx_own_source,
+        ),
+        (
+            frame(MAC, PEER_MAC, EthernetProtocol::Unknown(0x8100), &ip(OURS)),
+            |counters| counters.rx_unknown_protocol,
+        ),
+        (
+            frame(MAC, PEER_MAC, EthernetProtocol::Ipv6, &ip(OURS)),
+            |counters| counters.rx_version_mismatch,
+        ),
+        (frame(MAC, PEER_MAC, v4, &[]), |counters| {
+            counters.rx_version_mismatch
+        }),
+        (frame(BROADCAST, PEER_MAC, v4, &ip(OURS)), |counters| {
+            counters.rx_unicast_in_group_frame
+        }),
     ];
     for (number, (bytes, counter)) in cases.into_iter().enumerate() {
         let mut bench = Bench::new();
         assert_eq!(counter(bench.link.counters()), 0);
         assert_eq!(bench.receive(&bytes), None, "case {number}");
-        assert_eq!(counter(bench.link.counters()), 1, "case {number}: {:?}", bench.link.counters());
+        assert_eq!(
+            counter(bench.link.counters()),
+            1,
+            "case {number}: {:?}",
+            bench.link.counters()
+        );
     }
     let mut bench = Bench::new();
-    for destination in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 2, 255), Ipv4Addr::new(224, 0, 0, 1)] {
+    for destination in [
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::new(10, 0, 2, 255),
+        Ipv4Addr::new(224, 0, 0, 1),
+    ] {
         let packet = ip(destination);
-        assert_eq!(bench.receive(&frame(BROADCAST, PEER_MAC, v4, &packet)), Some(packet));
+        assert_eq!(
+            bench.receive(&frame(BROADCAST, PEER_MAC, v4, &packet)),
+            Some(packet)
+        );
     }
     bench.link.set_up(bench.now, false);
     assert_eq!(bench.receive(&frame(MAC, PEER_MAC, v4, &ip(OURS))), None);

@@ -9,6 +9,8 @@ counters! {
         segments_received,
         /// Segments that connections sent.
         segments_sent,
+        /// Times that a flow was looked after: because it had something to send or because its time had come.
+        served,
         /// Connections opened by us.
         active_opens,
         /// Connections whose handshake with a listener was completed.

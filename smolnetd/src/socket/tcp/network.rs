@@ -248,7 +248,7 @@ impl Tcp {
         out: &mut impl Output,
     ) -> Ingress {
         let timeout = self.limits.time_wait_timeout;
-        let Some(Flow { key, path, phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) else {
+        let Some(Flow { key, phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) else {
             return Ingress::Consumed;
         };
         let late = match time_wait.receive(segment) {
@@ -267,13 +267,12 @@ impl Tcp {
                 if matches!(late, Late::FinAgain) {
                     time_wait.restart(now, timeout);
                 }
-                if time_wait.may_acknowledge(now) && time_wait.ack(*key).send(now, path, out) {
+                if time_wait.owe_ack(now) {
                     count(&mut self.counters.challenges);
                 } else {
                     count(&mut self.counters.challenges_suppressed);
                 }
-                let until = time_wait.until;
-                self.flows.schedule(id, Some(until));
+                self.flows.mark_dirty(id);
             }
             Late::Drop(reason) => count(reason(&mut self.counters)),
         }
@@ -301,13 +300,11 @@ impl Tcp {
     }
 
     fn serve(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
+        count(&mut self.counters.served);
         match self.flows.get(id).map(|flow| &flow.phase) {
             Some(Phase::HalfOpen(_)) => self.serve_half_open(now, id, out),
             Some(Phase::Open(_)) => self.serve_connection(now, id, out),
-            Some(Phase::TimeWait(time_wait)) => {
-                let until = time_wait.until;
-                if until <= now { self.remove_flow(id) } else { self.flows.schedule(id, Some(until)) }
-            }
+            Some(Phase::TimeWait(_)) => self.serve_time_wait(now, id, out),
             None => (),
         }
     }
@@ -331,6 +328,21 @@ impl Tcp {
         }
         let due = half.due().min(end);
         self.flows.schedule(id, Some(due));
+    }
+
+    fn serve_time_wait(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
+        let Some(Flow { key, path, phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) else { return };
+        let until = time_wait.until;
+        if until <= now {
+            self.remove_flow(id);
+            return;
+        }
+        let full = time_wait.owes_ack && !time_wait.ack(*key).send(now, path, out);
+        time_wait.owes_ack = full;
+        self.flows.schedule(id, Some(until));
+        if full {
+            self.flows.block(id);
+        }
     }
 
     fn serve_connection(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
@@ -373,6 +385,7 @@ impl Tcp {
             rcv_nxt: connection.rcv_nxt(),
             window: connection.window(),
             until: now + self.limits.time_wait_timeout,
+            owes_ack: true,
             quiet_until: None,
         });
         if orphan {
@@ -393,6 +406,7 @@ impl Tcp {
             time_wait.mark = mark;
         }
         self.flows.schedule(id, Some(until));
+        self.flows.mark_dirty(id);
         if self.time_wait.len() > self.limits.time_wait
             && let Some(oldest) = self.time_wait.oldest()
         {

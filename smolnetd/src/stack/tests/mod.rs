@@ -1,6 +1,7 @@
 //! The whole stack, tested as stories: two hosts on a cable (`wire`), or one host and whatever the wire may bring.
 
 mod dhcp;
+mod fuzz;
 mod hostile;
 mod icmp;
 mod network;

@@ -10,12 +10,15 @@ use super::*;
 use crate::link::LinkCounters;
 use crate::link::tests::{OTHER_MAC, cidr};
 
+/// How a reply is made worse.
+type Change = fn(FromServer) -> FromServer;
+
 /// A client that waits for an offer.
 fn selecting() -> (Bench, FromClient) {
     let mut bench = Bench::bare();
     bench.link.dhcp_enable(bench.now, true);
     bench.run(Duration::ZERO);
-    let discover = bench.one_from_client();
+    let discover = bench.client_message();
     (bench, discover)
 }
 
@@ -23,7 +26,7 @@ fn selecting() -> (Bench, FromClient) {
 fn requesting() -> (Bench, FromClient) {
     let (mut bench, discover) = selecting();
     bench.serve(&FromServer::offer(&discover));
-    let request = bench.one_from_client();
+    let request = bench.client_message();
     (bench, request)
 }
 
@@ -36,44 +39,101 @@ fn leased(change: impl FnOnce(FromServer) -> FromServer) -> Option<Lease> {
 
 #[test]
 fn offers_that_are_not_for_us_are_passed_over() {
-    let cases: [(&str, fn(FromServer) -> FromServer); 6] = [
-        ("another transaction", |reply| FromServer { xid: reply.xid ^ 1, ..reply }),
-        ("another client", |reply| FromServer { chaddr: OTHER_MAC, ..reply }),
-        ("an acknowledgement that nobody asked for", |reply| FromServer { kind: 5, ..reply }),
-        ("a client's message", |reply| FromServer { kind: 1, ..reply }),
-        ("no message type that there is", |reply| FromServer { kind: 0, ..reply }),
-        ("a refusal of nothing", |reply| FromServer { kind: 6, ..reply }),
+    let cases: [(&str, Change); 6] = [
+        ("another transaction", |reply| FromServer {
+            xid: reply.xid ^ 1,
+            ..reply
+        }),
+        ("another client", |reply| FromServer {
+            chaddr: OTHER_MAC,
+            ..reply
+        }),
+        ("an acknowledgement that nobody asked for", |reply| {
+            FromServer { kind: 5, ..reply }
+        }),
+        ("a client's message", |reply| FromServer {
+            kind: 1,
+            ..reply
+        }),
+        ("no message type that there is", |reply| FromServer {
+            kind: 0,
+            ..reply
+        }),
+        ("a refusal of nothing", |reply| FromServer {
+            kind: 6,
+            ..reply
+        }),
     ];
     for (case, change) in cases {
         let (mut bench, discover) = selecting();
         bench.serve(&change(FromServer::offer(&discover)));
-        assert_eq!(bench.from_client(), [], "{case}");
-        assert_eq!(bench.link.counters().dhcp_rx_unexpected, 1, "{case}: {:?}", bench.link.counters());
+        assert_eq!(bench.client_messages(), [], "{case}");
+        assert_eq!(
+            bench.link.counters().dhcp_rx_unexpected,
+            1,
+            "{case}: {:?}",
+            bench.link.counters()
+        );
     }
 }
 
 #[test]
 fn offers_that_cannot_be_used_are_passed_over_and_the_next_good_one_is_taken() {
-    let cases: [(&str, fn(FromServer) -> FromServer); 11] = [
-        ("no address", |reply| FromServer { yiaddr: Ipv4Addr::UNSPECIFIED, ..reply }),
-        ("the broadcast address", |reply| FromServer { yiaddr: Ipv4Addr::BROADCAST, ..reply }),
-        ("a multicast address", |reply| FromServer { yiaddr: Ipv4Addr::new(224, 0, 0, 1), ..reply }),
-        ("a loopback address", |reply| FromServer { yiaddr: Ipv4Addr::LOCALHOST, ..reply }),
-        ("the network's own address", |reply| FromServer { yiaddr: Ipv4Addr::new(10, 0, 2, 0), ..reply }),
-        ("the network's broadcast address", |reply| FromServer { yiaddr: Ipv4Addr::new(10, 0, 2, 255), ..reply }),
-        ("no server", |reply| reply.without(option::SERVER_IDENTIFIER)),
-        ("no server that there can be", |reply| reply.with(option::SERVER_IDENTIFIER, &[0; 4])),
+    let cases: [(&str, Change); 11] = [
+        ("no address", |reply| FromServer {
+            yiaddr: Ipv4Addr::UNSPECIFIED,
+            ..reply
+        }),
+        ("the broadcast address", |reply| FromServer {
+            yiaddr: Ipv4Addr::BROADCAST,
+            ..reply
+        }),
+        ("a multicast address", |reply| FromServer {
+            yiaddr: Ipv4Addr::new(224, 0, 0, 1),
+            ..reply
+        }),
+        ("a loopback address", |reply| FromServer {
+            yiaddr: Ipv4Addr::LOCALHOST,
+            ..reply
+        }),
+        ("the network's own address", |reply| FromServer {
+            yiaddr: Ipv4Addr::new(10, 0, 2, 0),
+            ..reply
+        }),
+        ("the network's broadcast address", |reply| FromServer {
+            yiaddr: Ipv4Addr::new(10, 0, 2, 255),
+            ..reply
+        }),
+        ("no server", |reply| {
+            reply.without(option::SERVER_IDENTIFIER)
+        }),
+        ("no server that there can be", |reply| {
+            reply.with(option::SERVER_IDENTIFIER, &[0; 4])
+        }),
         ("no lease time", |reply| reply.without(option::LEASE_TIME)),
-        ("a lease of no time", |reply| reply.with(option::LEASE_TIME, &[0; 4])),
-        ("a lease time cut short", |reply| reply.with(option::LEASE_TIME, &[0, 1])),
+        ("a lease of no time", |reply| {
+            reply.with(option::LEASE_TIME, &[0; 4])
+        }),
+        ("a lease time cut short", |reply| {
+            reply.with(option::LEASE_TIME, &[0, 1])
+        }),
     ];
     for (case, change) in cases {
         let (mut bench, discover) = selecting();
         bench.serve(&change(FromServer::offer(&discover)));
-        assert_eq!(bench.from_client(), [], "{case}");
-        assert_eq!(bench.link.counters().dhcp_rx_unusable, 1, "{case}: {:?}", bench.link.counters());
+        assert_eq!(bench.client_messages(), [], "{case}");
+        assert_eq!(
+            bench.link.counters().dhcp_rx_unusable,
+            1,
+            "{case}: {:?}",
+            bench.link.counters()
+        );
         bench.serve(&FromServer::offer(&discover));
-        assert_eq!(bench.one_from_client().kind, DhcpMessageType::Request, "{case}");
+        assert_eq!(
+            bench.client_message().kind,
+            DhcpMessageType::Request,
+            "{case}"
+        );
     }
 }
 
@@ -88,29 +148,65 @@ fn an_acknowledgement_from_a_server_that_was_not_chosen_is_passed_over() {
 
 #[test]
 fn a_mask_that_is_missing_or_none_is_that_of_the_class() {
-    let prefix = |change: fn(FromServer) -> FromServer| leased(change).map(|lease| lease.address.prefix_len());
+    let prefix = |change: Change| leased(change).map(|lease| lease.address.prefix_len());
     assert_eq!(prefix(|reply| reply.without(option::SUBNET_MASK)), Some(8));
-    assert_eq!(prefix(|reply| reply.with(option::SUBNET_MASK, &[0; 4])), Some(8));
-    assert_eq!(prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 0, 255, 0])), Some(8));
-    assert_eq!(prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 255])), Some(8));
-    assert_eq!(prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 255, 255, 255])), Some(32));
+    assert_eq!(
+        prefix(|reply| reply.with(option::SUBNET_MASK, &[0; 4])),
+        Some(8)
+    );
+    assert_eq!(
+        prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 0, 255, 0])),
+        Some(8)
+    );
+    assert_eq!(
+        prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 255])),
+        Some(8)
+    );
+    assert_eq!(
+        prefix(|reply| reply.with(option::SUBNET_MASK, &[255, 255, 255, 255])),
+        Some(32)
+    );
     let of = |address: [u8; 4]| {
         let change = move |reply: FromServer| {
-            FromServer { yiaddr: address.into(), ..reply }.without(option::SUBNET_MASK)
+            FromServer {
+                yiaddr: address.into(),
+                ..reply
+            }
+            .without(option::SUBNET_MASK)
         };
         leased(change).map(|lease| lease.address)
     };
     assert_eq!(of([172, 16, 5, 5]), Some(cidr([172, 16, 5, 5].into(), 16)));
-    assert_eq!(of([192, 168, 5, 5]), Some(cidr([192, 168, 5, 5].into(), 24)));
+    assert_eq!(
+        of([192, 168, 5, 5]),
+        Some(cidr([192, 168, 5, 5].into(), 24))
+    );
 }
 
 #[test]
 fn routers_and_name_servers_that_cannot_be_such_are_left_out() {
-    let addresses = [[0, 0, 0, 0], [10, 0, 2, 2], [255; 4], [10, 0, 2, 2], [224, 0, 0, 1], [10, 0, 2, 15], [1, 1, 1, 1]];
+    let addresses = [
+        [0, 0, 0, 0],
+        [10, 0, 2, 2],
+        [255; 4],
+        [10, 0, 2, 2],
+        [224, 0, 0, 1],
+        [10, 0, 2, 15],
+        [1, 1, 1, 1],
+    ];
     let value: Vec<u8> = addresses.concat().into_iter().chain([9, 9]).collect();
-    let lease = leased(|reply| reply.with(option::ROUTER, &value).with(option::DOMAIN_NAME_SERVER, &value)).unwrap();
-    assert_eq!(lease.routers, ["10.0.2.2", "1.1.1.1"].map(|address| address.parse::<IpAddr>().unwrap()));
-    let dns = ["10.0.2.2", "10.0.2.15", "1.1.1.1"].map(|address| address.parse::<IpAddr>().unwrap());
+    let lease = leased(|reply| {
+        reply
+            .with(option::ROUTER, &value)
+            .with(option::DOMAIN_NAME_SERVER, &value)
+    })
+    .unwrap();
+    assert_eq!(
+        lease.routers,
+        ["10.0.2.2", "1.1.1.1"].map(|address| address.parse::<IpAddr>().unwrap())
+    );
+    let dns =
+        ["10.0.2.2", "10.0.2.15", "1.1.1.1"].map(|address| address.parse::<IpAddr>().unwrap());
     assert_eq!(lease.dns, dns);
     let many: Vec<u8> = (1..=60).flat_map(|number| [10, 0, 2, number]).collect();
     let lease = leased(|reply| reply.with(option::DOMAIN_NAME_SERVER, &many)).unwrap();
@@ -119,7 +215,11 @@ fn routers_and_name_servers_that_cannot_be_such_are_left_out() {
 
 #[test]
 fn a_tiny_mtu_is_ignored_and_a_large_one_is_the_adapters() {
-    let mtu = |value: u16| leased(|reply| reply.with(option::INTERFACE_MTU, &value.to_be_bytes())).unwrap().mtu;
+    let mtu = |value: u16| {
+        leased(|reply| reply.with(option::INTERFACE_MTU, &value.to_be_bytes()))
+            .unwrap()
+            .mtu
+    };
     assert_eq!(mtu(68), None);
     assert_eq!(mtu(1400), Some(1400));
     assert_eq!(mtu(9000), Some(1500));
@@ -127,7 +227,11 @@ fn a_tiny_mtu_is_ignored_and_a_large_one_is_the_adapters() {
 
 #[test]
 fn a_domain_name_with_anything_in_it_is_left_out() {
-    let domain = |value: &[u8]| leased(|reply| reply.with(option::DOMAIN_NAME, value)).unwrap().domain;
+    let domain = |value: &[u8]| {
+        leased(|reply| reply.with(option::DOMAIN_NAME, value))
+            .unwrap()
+            .domain
+    };
     assert_eq!(domain(b"example.org").as_deref(), Some("example.org"));
     assert_eq!(domain(b"example.org\0").as_deref(), Some("example.org"));
     assert_eq!(domain(b"a\nnameserver 6.6.6.6"), None);
@@ -137,7 +241,13 @@ fn a_domain_name_with_anything_in_it_is_left_out() {
 
 #[test]
 fn renewal_times_out_of_order_are_replaced_by_the_usual_ones() {
-    let times: [(u32, u32); 5] = [(0, 0), (3600, 3600), (9999, 9999), (3000, 2000), (u32::MAX, u32::MAX)];
+    let times: [(u32, u32); 5] = [
+        (0, 0),
+        (3600, 3600),
+        (9999, 9999),
+        (3000, 2000),
+        (u32::MAX, u32::MAX),
+    ];
     for (t1, t2) in times {
         let (mut bench, request) = requesting();
         let reply = FromServer::ack(&request)
@@ -147,7 +257,10 @@ fn renewal_times_out_of_order_are_replaced_by_the_usual_ones() {
         bench.run(Duration::from_secs(1700));
         bench.sent();
         bench.run(Duration::from_secs(101));
-        assert!(!bench.sent().is_empty(), "{t1} {t2}: a renewal at half time");
+        assert!(
+            !bench.sent().is_empty(),
+            "{t1} {t2}: a renewal at half time"
+        );
     }
     let (mut bench, request) = requesting();
     bench.serve(&FromServer::ack(&request).with(option::RENEWAL_TIME, &600_u32.to_be_bytes()));
@@ -169,7 +282,10 @@ fn options_in_the_fields_of_others_and_in_parts_are_found() {
     message[108..116].copy_from_slice(&[option::ROUTER, 2, 10, 0, option::END, 0, 0, 0]);
     message[44..53].copy_from_slice(&[0, option::ROUTER, 2, 2, 9, option::END, 0, 0, 0]);
     bench.serve_bytes(&message);
-    assert_eq!(bench.link.lease().unwrap().routers, [IpAddr::from([10, 0, 2, 9])]);
+    assert_eq!(
+        bench.link.lease().unwrap().routers,
+        [IpAddr::from([10, 0, 2, 9])]
+    );
     // Without the overload these fields are a file's and a server's name.
     let (mut bench, request) = requesting();
     let mut message = FromServer::ack(&request).without(option::ROUTER).message();
@@ -198,8 +314,13 @@ fn replies_damaged_on_the_way() {
             udp.fill_checksum(&PEER.into(), &OURS.into());
         }
         bench.receive(&frame(MAC, PEER_MAC, EthernetProtocol::Ipv4, &bytes));
-        assert_eq!(bench.from_client(), [], "damage {number}");
-        assert_eq!(bench.link.counters().dhcp_rx_malformed, 1, "damage {number}: {:?}", bench.link.counters());
+        assert_eq!(bench.client_messages(), [], "damage {number}");
+        assert_eq!(
+            bench.link.counters().dhcp_rx_malformed,
+            1,
+            "damage {number}: {:?}",
+            bench.link.counters()
+        );
     }
 }
 
@@ -210,12 +331,23 @@ fn a_reply_cut_short_anywhere_is_no_lease_by_chance() {
     for length in 0..whole.len() - 1 {
         bench.serve_bytes(&whole[..length]);
     }
-    let LinkCounters { dhcp_rx_malformed, dhcp_rx_unexpected, dhcp_rx_unusable, .. } = *bench.link.counters();
-    assert_eq!(dhcp_rx_malformed, 240, "shorter than the fixed part and the cookie");
+    let LinkCounters {
+        dhcp_rx_malformed,
+        dhcp_rx_unexpected,
+        dhcp_rx_unusable,
+        ..
+    } = *bench.link.counters();
+    assert_eq!(
+        dhcp_rx_malformed, 240,
+        "shorter than the fixed part and the cookie"
+    );
     assert!(dhcp_rx_unexpected >= 3, "no message type");
     assert!(dhcp_rx_unusable > 0, "no lease time yet");
-    assert_eq!(dhcp_rx_malformed + dhcp_rx_unexpected + dhcp_rx_unusable, whole.len() as u64 - 1);
-    assert_eq!(bench.from_client(), []);
+    assert_eq!(
+        dhcp_rx_malformed + dhcp_rx_unexpected + dhcp_rx_unusable,
+        whole.len() as u64 - 1
+    );
+    assert_eq!(bench.client_messages(), []);
 }
 
 #[test]
@@ -223,11 +355,17 @@ fn datagrams_for_other_ports_are_the_stacks() {
     let (mut bench, discover) = selecting();
     let mut bytes = packet(&FromServer::offer(&discover).message(), OURS);
     bytes[23] = 69;
-    assert_eq!(bench.receive(&frame(MAC, PEER_MAC, EthernetProtocol::Ipv4, &bytes)), Some(bytes.clone()));
+    assert_eq!(
+        bench.receive(&frame(MAC, PEER_MAC, EthernetProtocol::Ipv4, &bytes)),
+        Some(bytes.clone())
+    );
     // A later fragment has no ports: what stands there is data.
     bytes[23] = 68;
     bytes[6] = 0x20;
-    assert_eq!(bench.receive(&frame(MAC, PEER_MAC, EthernetProtocol::Ipv4, &bytes)), Some(bytes));
+    assert_eq!(
+        bench.receive(&frame(MAC, PEER_MAC, EthernetProtocol::Ipv4, &bytes)),
+        Some(bytes)
+    );
 }
 
 /// Options that make some sense, some of them, in any order.
@@ -295,7 +433,7 @@ proptest! {
                 prop_assert_eq!(bench.link.addresses(), []);
             }
             bench.run(Duration::from_secs(seconds));
-            if let Some(message) = bench.from_client().pop() {
+            if let Some(message) = bench.client_messages().pop() {
                 last = message;
             }
         }

@@ -9,7 +9,8 @@ use core::net::Ipv4Addr;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::Duration;
 use smoltcp::wire::{
-    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
+    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv4Repr,
+    UdpPacket, UdpRepr,
 };
 
 use super::wire::option;
@@ -55,7 +56,13 @@ impl FromServer {
             (option::DOMAIN_NAME_SERVER, DNS.octets().to_vec()),
             (option::LEASE_TIME, lease_seconds.to_be_bytes().to_vec()),
         ];
-        FromServer { kind, xid, chaddr: MAC, yiaddr: OURS, options }
+        FromServer {
+            kind,
+            xid,
+            chaddr: MAC,
+            yiaddr: OURS,
+            options,
+        }
     }
 
     fn offer(to: &FromClient) -> FromServer {
@@ -68,7 +75,13 @@ impl FromServer {
 
     fn nak(to: &FromClient) -> FromServer {
         let options = vec![(option::SERVER_IDENTIFIER, PEER.octets().to_vec())];
-        FromServer { kind: 6, xid: to.xid, chaddr: MAC, yiaddr: Ipv4Addr::UNSPECIFIED, options }
+        FromServer {
+            kind: 6,
+            xid: to.xid,
+            chaddr: MAC,
+            yiaddr: Ipv4Addr::UNSPECIFIED,
+            options,
+        }
     }
 
     /// With this option instead of the one it has.
@@ -103,7 +116,10 @@ impl FromServer {
 
 /// A UDP datagram from port 67 to port 68, in IPv4.
 fn packet(message: &[u8], destination: Ipv4Addr) -> Vec<u8> {
-    let udp = UdpRepr { src_port: 67, dst_port: 68 };
+    let udp = UdpRepr {
+        src_port: 67,
+        dst_port: 68,
+    };
     let ip = Ipv4Repr {
         src_addr: PEER,
         dst_addr: destination,
@@ -128,13 +144,13 @@ fn packet(message: &[u8], destination: Ipv4Addr) -> Vec<u8> {
 
 impl Bench {
     /// What the client sent since the last call; everything else that left is passed over.
-    fn from_client(&mut self) -> Vec<FromClient> {
+    fn client_messages(&mut self) -> Vec<FromClient> {
         self.sent().into_iter().filter_map(read).collect()
     }
 
     /// The one message that the client sent since the last call.
-    fn one_from_client(&mut self) -> FromClient {
-        let messages = self.from_client();
+    fn client_message(&mut self) -> FromClient {
+        let messages = self.client_messages();
         assert_eq!(messages.len(), 1, "{messages:#?}");
         messages[0].clone()
     }
@@ -153,9 +169,9 @@ impl Bench {
     fn lease(&mut self, seconds: u32) -> Lease {
         self.link.dhcp_enable(self.now, true);
         self.run(Duration::ZERO);
-        let discover = self.one_from_client();
+        let discover = self.client_message();
         self.serve(&FromServer::new(2, discover.xid, seconds));
-        let request = self.one_from_client();
+        let request = self.client_message();
         self.serve(&FromServer::new(5, request.xid, seconds));
         match self.events().as_slice() {
             [LinkEvent::Lease(lease)] => lease.clone(),
@@ -173,7 +189,9 @@ impl Bench {
 }
 
 fn read(sent: Sent) -> Option<FromClient> {
-    let Sent::Ip { to, packet } = sent else { return None };
+    let Sent::Ip { to, packet } = sent else {
+        return None;
+    };
     let ip = Ipv4Packet::new_checked(packet.as_slice()).unwrap();
     assert!(ip.verify_checksum());
     let udp = UdpPacket::new_checked(ip.payload()).unwrap();

@@ -3,18 +3,24 @@
 use smoltcp::time::Instant;
 
 use super::*;
-use crate::link::LinkAddress;
 use crate::link::tests::cidr;
+use crate::link::{AddressOrigin, LinkAddress};
 
 /// Has time pass until the client speaks; the times of all its messages, in seconds after the lease, and the last one.
 fn next_message(bench: &mut Bench) -> (i64, FromClient) {
     loop {
-        let deadline = bench.link.next_deadline().expect("the client still has something to do");
+        let deadline = bench
+            .link
+            .next_deadline()
+            .expect("the client still has something to do");
         bench.run(deadline - bench.now);
-        let messages = bench.from_client();
+        let messages = bench.client_messages();
         if let Some(message) = messages.first() {
             assert_eq!(messages.len(), 1, "{messages:?}");
-            return ((bench.now - Instant::from_secs(1000)).secs() as i64, message.clone());
+            return (
+                (bench.now - Instant::from_secs(1000)).secs() as i64,
+                message.clone(),
+            );
         }
     }
 }
@@ -28,13 +34,23 @@ fn at_half_time_the_server_is_asked_alone_and_its_answer_begins_the_lease_again(
     bench.sent();
     let (time, request) = next_message(&mut bench);
     assert!((1750..=1800).contains(&time), "T1 came at {time} s");
-    assert_eq!((request.to, request.source, request.destination), (PEER_MAC, OURS, PEER));
-    assert_eq!((request.ciaddr, request.requested, request.server), (OURS, None, None), "RFC 2131 section 4.3.2");
+    assert_eq!(
+        (request.to, request.source, request.destination),
+        (PEER_MAC, OURS, PEER)
+    );
+    assert_eq!(
+        (request.ciaddr, request.requested, request.server),
+        (OURS, None, None),
+        "RFC 2131 section 4.3.2"
+    );
     bench.serve(&FromServer::ack(&request));
     assert_eq!(bench.events(), [], "nothing changed for anybody");
     assert_eq!(bench.link.counters().dhcp_renewals, 1);
     bench.run(Duration::from_secs(1900));
-    assert!(bench.link.lease().is_some(), "the first lease would have ended");
+    assert!(
+        bench.link.lease().is_some(),
+        "the first lease would have ended"
+    );
 }
 
 #[test]
@@ -55,23 +71,46 @@ fn a_server_that_is_gone_is_asked_alone_then_everybody_then_the_address_goes() {
         for sent in bench.sent() {
             match sent {
                 // The server does not even answer ARP: that it is asked for says that a message waits for it.
-                Sent::Ask { to: BROADCAST, sender: OURS, target: PEER } => alone.push(seconds),
+                Sent::Ask {
+                    to: BROADCAST,
+                    sender: OURS,
+                    target: PEER,
+                } => alone.push(seconds),
                 sent => all.extend(read(sent).map(|message| (seconds, message))),
             }
         }
     }
-    assert!(alone.iter().all(|time| (1750..3160).contains(time)), "{alone:?}");
+    assert!(
+        alone.iter().all(|time| (1750..3160).contains(time)),
+        "{alone:?}"
+    );
     assert!(alone.len() >= 3 && alone.len() <= 30, "{alone:?}");
-    assert!(all.iter().all(|(time, _)| (3090..3600).contains(time)), "{all:?}");
+    assert!(
+        all.iter().all(|(time, _)| (3090..3600).contains(time)),
+        "{all:?}"
+    );
     assert!((2..=10).contains(&all.len()), "{all:?}");
     for (_, message) in &all {
-        assert_eq!((message.to, message.destination, message.ciaddr), (BROADCAST, Ipv4Addr::BROADCAST, OURS));
+        assert_eq!(
+            (message.to, message.destination, message.ciaddr),
+            (BROADCAST, Ipv4Addr::BROADCAST, OURS)
+        );
     }
     assert_eq!(last, 3600, "not a second longer");
     assert_eq!(bench.link.addresses(), []);
     let events = bench.events();
-    assert_eq!(events.last(), Some(&LinkEvent::LeaseLost { address: lease.address }), "{events:?}");
-    assert_eq!(bench.one_from_client().kind, DhcpMessageType::Discover, "and it begins again at once");
+    assert_eq!(
+        events.last(),
+        Some(&LinkEvent::LeaseLost {
+            address: lease.address
+        }),
+        "{events:?}"
+    );
+    assert_eq!(
+        bench.client_message().kind,
+        DhcpMessageType::Discover,
+        "and it begins again at once"
+    );
 }
 
 #[test]
@@ -79,12 +118,15 @@ fn another_server_answers_the_rebinding() {
     let mut bench = Bench::bare();
     bench.settled_lease(3600);
     bench.run(Duration::from_secs(3200));
-    let rebind = bench.from_client().pop().unwrap();
+    let rebind = bench.client_messages().pop().unwrap();
     assert_eq!(rebind.to, BROADCAST);
     let other = FromServer::ack(&rebind).with(option::SERVER_IDENTIFIER, &[10, 0, 2, 4]);
     bench.events();
     bench.serve(&other);
-    assert!(matches!(bench.events().as_slice(), [LinkEvent::Lease(_)]), "the server is part of the lease");
+    assert!(
+        matches!(bench.events().as_slice(), [LinkEvent::Lease(_)]),
+        "the server is part of the lease"
+    );
     bench.run(Duration::from_secs(1000));
     assert!(bench.link.lease().is_some());
 }
@@ -100,9 +142,14 @@ fn a_refused_renewal_takes_the_address_away_at_once() {
     bench.serve(&FromServer::nak(&request).with(option::SERVER_IDENTIFIER, &[10, 0, 2, 66]));
     assert!(bench.link.lease().is_some(), "another server has no say");
     bench.serve(&FromServer::nak(&request));
-    assert_eq!(bench.events(), [LinkEvent::LeaseLost { address: lease.address }]);
+    assert_eq!(
+        bench.events(),
+        [LinkEvent::LeaseLost {
+            address: lease.address
+        }]
+    );
     assert_eq!(bench.link.addresses(), []);
-    assert_eq!(bench.one_from_client().kind, DhcpMessageType::Discover);
+    assert_eq!(bench.client_message().kind, DhcpMessageType::Discover);
 }
 
 #[test]
@@ -114,10 +161,21 @@ fn a_renewal_with_another_address_changes_over() {
     bench.sent();
     let (_, request) = next_message(&mut bench);
     let moved = Ipv4Addr::new(10, 0, 2, 77);
-    bench.serve(&FromServer { yiaddr: moved, ..FromServer::ack(&request) });
+    bench.serve(&FromServer {
+        yiaddr: moved,
+        ..FromServer::ack(&request)
+    });
     let events = bench.events();
-    assert!(matches!(&events[..], [LinkEvent::Lease(lease)] if lease.address == cidr(moved, 24)), "{events:?}");
-    let addresses: Vec<_> = bench.link.addresses().iter().map(LinkAddress::address).collect();
+    assert!(
+        matches!(&events[..], [LinkEvent::Lease(lease)] if lease.address == cidr(moved, 24)),
+        "{events:?}"
+    );
+    let addresses: Vec<_> = bench
+        .link
+        .addresses()
+        .iter()
+        .map(LinkAddress::address)
+        .collect();
     assert_eq!(addresses, [moved], "the former address has gone");
 }
 
@@ -129,10 +187,13 @@ fn after_the_cable_was_out_the_same_address_is_asked_for_and_kept_meanwhile() {
     bench.run(Duration::from_secs(100));
     bench.link.set_up(bench.now, true);
     bench.run(Duration::ZERO);
-    let request = bench.one_from_client();
+    let request = bench.client_message();
     assert_eq!(request.kind, DhcpMessageType::Request);
     // RFC 2131 section 4.3.2, INIT-REBOOT.
-    assert_eq!((request.requested, request.server, request.ciaddr), (Some(OURS), None, Ipv4Addr::UNSPECIFIED));
+    assert_eq!(
+        (request.requested, request.server, request.ciaddr),
+        (Some(OURS), None, Ipv4Addr::UNSPECIFIED)
+    );
     assert!(bench.link.has_address(OURS.into()));
     bench.serve(&FromServer::ack(&request));
     assert_eq!(bench.events(), []);
@@ -146,10 +207,15 @@ fn the_cable_was_put_into_another_network() {
     bench.link.set_up(bench.now, false);
     bench.link.set_up(bench.now, true);
     bench.run(Duration::ZERO);
-    let request = bench.one_from_client();
+    let request = bench.client_message();
     bench.serve(&FromServer::nak(&request));
-    assert_eq!(bench.events(), [LinkEvent::LeaseLost { address: lease.address }]);
-    let discover = bench.one_from_client();
+    assert_eq!(
+        bench.events(),
+        [LinkEvent::LeaseLost {
+            address: lease.address
+        }]
+    );
+    let discover = bench.client_message();
     assert_eq!(discover.kind, DhcpMessageType::Discover, "and at once");
     assert_ne!(discover.xid, request.xid);
 }
@@ -167,7 +233,12 @@ fn a_lease_runs_out_even_when_the_client_is_off_or_the_cable_is_out() {
         bench.run(Duration::from_secs(50));
         assert!(bench.link.has_address(OURS.into()));
         bench.run(Duration::from_secs(7));
-        assert_eq!(bench.events(), [LinkEvent::LeaseLost { address: lease.address }]);
+        assert_eq!(
+            bench.events(),
+            [LinkEvent::LeaseLost {
+                address: lease.address
+            }]
+        );
         assert!(!bench.link.has_address(OURS.into()));
         assert_eq!(bench.link.next_deadline(), None);
     }
@@ -182,15 +253,36 @@ fn a_lease_for_ever_needs_no_timer() {
 }
 
 #[test]
-fn the_address_taken_away_by_hand_ends_the_lease() {
-    let mut bench = Bench::bare();
-    let lease = bench.settled_lease(3600);
-    assert!(bench.link.remove_address(bench.now, lease.address));
-    bench.link.dhcp_enable(bench.now, false);
-    assert_eq!(bench.link.lease(), None);
-    bench.run(Duration::from_secs(4000));
-    assert_eq!(bench.from_client(), []);
-    assert_eq!(bench.events(), [], "he who took it away knows");
+fn the_address_taken_away_or_configured_by_hand_ends_the_lease() {
+    for by_hand in [false, true] {
+        let mut bench = Bench::bare();
+        let lease = bench.settled_lease(3600);
+        if by_hand {
+            bench
+                .link
+                .add_address(bench.now, lease.address, AddressOrigin::Static)
+                .unwrap();
+        } else {
+            assert!(bench.link.remove_address(bench.now, lease.address));
+        }
+        bench.link.dhcp_enable(bench.now, false);
+        assert_eq!(bench.link.lease(), None);
+        assert_eq!(
+            bench.link.next_deadline(),
+            Some(bench.now),
+            "somebody has to take the event"
+        );
+        assert_eq!(
+            bench.events(),
+            [LinkEvent::LeaseLost {
+                address: lease.address
+            }]
+        );
+        assert_eq!(bench.link.next_deadline(), None);
+        bench.run(Duration::from_secs(4000));
+        assert_eq!(bench.client_messages(), []);
+        assert_eq!(bench.link.has_address(OURS.into()), by_hand);
+    }
 }
 
 #[test]
@@ -199,9 +291,9 @@ fn the_server_is_behind_a_router_and_the_renewal_goes_there() {
     let far = Ipv4Addr::new(192, 0, 2, 1);
     bench.link.dhcp_enable(bench.now, true);
     bench.run(Duration::ZERO);
-    let discover = bench.one_from_client();
+    let discover = bench.client_message();
     bench.serve(&FromServer::offer(&discover).with(option::SERVER_IDENTIFIER, &far.octets()));
-    let request = bench.one_from_client();
+    let request = bench.client_message();
     bench.serve(&FromServer::ack(&request).with(option::SERVER_IDENTIFIER, &far.octets()));
     bench.run(Duration::from_secs(1700));
     bench.events();

@@ -173,7 +173,8 @@ fn a_router_with_a_small_mtu_is_believed_within_reason() {
     let una = peer.host_start.wrapping_add(1241);
     host.tcp.icmp_error(host.now, peer.host, peer.end, una, IcmpError::PacketTooBig { mtu: 20 });
     host.waits(seconds(2));
-    assert_eq!(peer.hears(&mut host)[0], ". 1241(512) ack 1 win 65535", "but not below 552");
+    let sent = peer.hears(&mut host);
+    assert!(sent.contains(&". 1241(512) ack 1 win 65535".into()), "but not below 552: {sent:?}");
 }
 
 #[test]

@@ -8,9 +8,9 @@
 
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpVersion, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket};
+use smoltcp::wire::{TcpControl, TcpPacket};
 
-use crate::flow::segment::Segment;
+use crate::flow::segment::{Segment, tcp_in};
 use crate::flow::sequence::Seq;
 use crate::socket::tcp::Reason;
 
@@ -258,13 +258,7 @@ impl Guard {
     /// A packet of this flow, as smoltcp wrote it, on its way out: remembers what it says. The window may be taken
     /// back in place to what the peer already has.
     pub fn departing(&mut self, packet: &mut [u8]) {
-        let header = match IpVersion::of_packet(packet) {
-            Ok(IpVersion::Ipv4) => Ipv4Packet::new_unchecked(&*packet).header_len().into(),
-            Ok(IpVersion::Ipv6) => Ipv6Packet::new_unchecked(&*packet).header_len(),
-            Err(_) => return,
-        };
-        let Some(payload) = packet.get_mut(header..) else { return };
-        let Ok(mut tcp) = TcpPacket::new_checked(payload) else { return };
+        let Some(mut tcp) = tcp_in(packet) else { return };
         self.sends(&tcp);
         if tcp.ack() && !tcp.rst() {
             self.tells_edge(&mut tcp);

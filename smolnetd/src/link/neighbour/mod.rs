@@ -1,14 +1,21 @@
 //! The neighbours on one link: how well each is known (the states of RFC 4861 section 7.3.2), what waits for it, and
 //! when it has to be asked. Which packet asks (ARP, neighbour solicitation) is the caller's business.
 
+mod room;
+mod state;
+
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use smoltcp::time::{Duration, Instant};
 
+use self::state::State;
 use super::LinkCounters;
 use super::random::Random;
 use crate::counters::count;
+
+pub use self::state::NeighbourState;
+pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 
 /// RFC 4861 section 10: RETRANS_TIMER. It also keeps requests for one address a second apart, as RFC 1122 section
 /// 2.3.2.1 demands.
@@ -31,86 +38,6 @@ pub(super) const MAX_PENDING_PER_NEIGHBOUR: usize = 16;
 /// Packets that may wait on one link.
 pub(super) const MAX_PENDING: usize = 256;
 
-/// How well a neighbour is known: RFC 4861 section 7.3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NeighbourState {
-    /// Address resolution is going on; packets wait.
-    Incomplete,
-    /// Known to have answered lately.
-    Reachable,
-    /// Nothing is known of late; used as it is until someone sends.
-    Stale,
-    /// In use though stale: upper layers are given a moment to confirm it.
-    Delay,
-    /// Being asked by unicast.
-    Probe,
-}
-
-/// [`NeighbourState`] with what belongs to it. Only the states that have a deadline need a timer; that a reachable
-/// neighbour has become stale is noticed when it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Incomplete {
-        asked: u8,
-        deadline: Instant,
-    },
-    Reachable {
-        mac: [u8; 6],
-        until: Instant,
-    },
-    Stale {
-        mac: [u8; 6],
-    },
-    Delay {
-        mac: [u8; 6],
-        deadline: Instant,
-    },
-    Probe {
-        mac: [u8; 6],
-        asked: u8,
-        deadline: Instant,
-    },
-}
-
-impl State {
-    fn deadline(&self) -> Option<Instant> {
-        match *self {
-            State::Incomplete { deadline, .. }
-            | State::Delay { deadline, .. }
-            | State::Probe { deadline, .. } => Some(deadline),
-            State::Reachable { .. } | State::Stale { .. } => None,
-        }
-    }
-
-    fn mac(&self) -> Option<[u8; 6]> {
-        match *self {
-            State::Incomplete { .. } => None,
-            State::Reachable { mac, .. }
-            | State::Stale { mac }
-            | State::Delay { mac, .. }
-            | State::Probe { mac, .. } => Some(mac),
-        }
-    }
-
-    /// The state as it is at `now`.
-    fn at(self, now: Instant) -> State {
-        match self {
-            State::Reachable { mac, until } if until <= now => State::Stale { mac },
-            state => state,
-        }
-    }
-
-    fn name(&self) -> NeighbourState {
-        match self {
-            State::Incomplete { .. } => NeighbourState::Incomplete,
-            State::Reachable { .. } => NeighbourState::Reachable,
-            State::Stale { .. } => NeighbourState::Stale,
-            State::Delay { .. } => NeighbourState::Delay,
-            State::Probe { .. } => NeighbourState::Probe,
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Neighbour {
     state: State,
@@ -119,52 +46,6 @@ struct Neighbour {
     /// It made itself known, and nothing was ever sent to it.
     stranger: bool,
     pending: VecDeque<Box<[u8]>>,
-}
-
-/// Where a packet for a neighbour goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
-    /// To this Ethernet address.
-    Known([u8; 6]),
-    /// Into the queue.
-    Wait,
-}
-
-/// How a neighbour's Ethernet address came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Evidence {
-    /// It answered to us alone.
-    Reply,
-    /// It asked for us: it is about to speak to us.
-    Request,
-    /// Anything else: gratuitous replies, announcements, requests for others.
-    Hearsay,
-}
-
-/// What follows from what was learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Learned {
-    /// Nothing.
-    Nothing,
-    /// Its packets can be sent.
-    Resolved,
-    /// What was known is to be verified there, by unicast.
-    Verify([u8; 6]),
-}
-
-/// What is due.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// Ask for a neighbour: by broadcast, or by unicast to verify what is known.
-    Ask {
-        address: IpAddr,
-        mac: Option<[u8; 6]>,
-    },
-    /// It did not answer; these packets waited.
-    Failed {
-        address: IpAddr,
-        packets: Vec<Box<[u8]>>,
-    },
 }
 
 /// The neighbours on one link.
@@ -364,81 +245,71 @@ impl Neighbours {
     /// One thing that is due at `now`, with the state already moved on; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant, counters: &mut LinkCounters) -> Option<Due> {
         loop {
-            let &(deadline, address) = self
-                .timers
-                .first()
-                .filter(|(deadline, _)| *deadline <= now)?;
-            let Some(neighbour) = self.entries.get(&address) else {
-                // Cannot be, for whoever goes takes its timer along; a timer without an owner must not stop the rest.
-                self.timers.remove(&(deadline, address));
-                continue;
-            };
-            let again = now + RETRANS_TIMER;
-            match neighbour.state {
-                State::Incomplete { asked, .. } if asked < MAX_MULTICAST_SOLICIT => {
-                    self.set_state(
-                        address,
-                        State::Incomplete {
-                            asked: asked.saturating_add(1),
-                            deadline: again,
-                        },
-                    );
-                    return Some(Due::Ask { address, mac: None });
-                }
-                State::Incomplete { .. } => {
-                    count(&mut counters.neighbour_failed);
-                    let packets = self.remove(address);
-                    return Some(Due::Failed { address, packets });
-                }
-                State::Delay { mac, .. } => {
-                    self.set_state(
-                        address,
-                        State::Probe {
-                            mac,
-                            asked: 1,
-                            deadline: again,
-                        },
-                    );
-                    return Some(Due::Ask {
-                        address,
-                        mac: Some(mac),
-                    });
-                }
-                State::Probe { mac, asked, .. } if asked < MAX_UNICAST_SOLICIT => {
-                    let asked = asked.saturating_add(1);
-                    self.set_state(
-                        address,
-                        State::Probe {
-                            mac,
-                            asked,
-                            deadline: again,
-                        },
-                    );
-                    return Some(Due::Ask {
-                        address,
-                        mac: Some(mac),
-                    });
-                }
-                // RFC 4861 section 7.3.3: the entry is discarded, so that the next packet starts a resolution of its
-                // own; packets that already wait do so at once.
-                State::Probe { .. } if neighbour.pending.is_empty() => {
-                    self.remove(address);
-                }
-                State::Probe { .. } => {
-                    self.set_state(
-                        address,
-                        State::Incomplete {
-                            asked: 1,
-                            deadline: again,
-                        },
-                    );
-                    return Some(Due::Ask { address, mac: None });
-                }
-                State::Reachable { .. } | State::Stale { .. } => {
-                    self.timers.remove(&(deadline, address));
-                }
+            let due = |(deadline, _): &&(Instant, IpAddr)| *deadline <= now;
+            let &(deadline, address) = self.timers.first().filter(due)?;
+            // Whoever goes takes the timer along, and every state that has one moves on: that it is taken away here
+            // says only that one without an owner could not stop the others.
+            self.timers.remove(&(deadline, address));
+            let due = self.time_out(now, address, counters);
+            if due.is_some() {
+                return due;
             }
         }
+    }
+
+    /// The state of `address` is at its deadline.
+    fn time_out(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        counters: &mut LinkCounters,
+    ) -> Option<Due> {
+        let neighbour = self.entries.get(&address)?;
+        let waits = !neighbour.pending.is_empty();
+        let deadline = now + RETRANS_TIMER;
+        let (state, mac) = match neighbour.state {
+            State::Incomplete { asked, .. } if asked < MAX_MULTICAST_SOLICIT => {
+                let asked = asked.saturating_add(1);
+                (State::Incomplete { asked, deadline }, None)
+            }
+            State::Incomplete { .. } => {
+                count(&mut counters.neighbour_failed);
+                let packets = self.remove(address);
+                return Some(Due::Failed { address, packets });
+            }
+            State::Delay { mac, .. } => {
+                let asked = 1;
+                (
+                    State::Probe {
+                        mac,
+                        asked,
+                        deadline,
+                    },
+                    Some(mac),
+                )
+            }
+            State::Probe { mac, asked, .. } if asked < MAX_UNICAST_SOLICIT => {
+                let asked = asked.saturating_add(1);
+                (
+                    State::Probe {
+                        mac,
+                        asked,
+                        deadline,
+                    },
+                    Some(mac),
+                )
+            }
+            // RFC 4861 section 7.3.3: the entry is discarded, so that the next packet starts a resolution of its own;
+            // packets that already wait do so at once.
+            State::Probe { .. } if waits => (State::Incomplete { asked: 1, deadline }, None),
+            State::Probe { .. } => {
+                self.remove(address);
+                return None;
+            }
+            State::Reachable { .. } | State::Stale { .. } => return None,
+        };
+        self.set_state(address, state);
+        Some(Due::Ask { address, mac })
     }
 
     /// When [`Neighbours::poll`] is wanted next.
@@ -457,7 +328,10 @@ impl Neighbours {
     /// How many packets wait.
     #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
-        self.entries.values().map(|neighbour| neighbour.pending.len()).sum()
+        self.entries
+            .values()
+            .map(|neighbour| neighbour.pending.len())
+            .sum()
     }
 
     /// Is anything known of `address`?
@@ -510,71 +384,5 @@ impl Neighbours {
         }
         self.pending = self.pending.saturating_sub(neighbour.pending.len());
         neighbour.pending.into()
-    }
-
-    /// Who asks for us is remembered, for we are about to answer it; but strangers displace nobody but each other.
-    fn admit_stranger(
-        &mut self,
-        now: Instant,
-        address: IpAddr,
-        mac: [u8; 6],
-        counters: &mut LinkCounters,
-    ) {
-        if self.strangers.len() >= MAX_STRANGERS {
-            self.evict_stranger(counters);
-        }
-        if self.entries.len() >= MAX_NEIGHBOURS {
-            count(&mut counters.neighbour_table_full);
-            return;
-        }
-        let state = State::Stale { mac };
-        self.insert(
-            address,
-            Neighbour {
-                state,
-                last_used: now,
-                stranger: true,
-                pending: VecDeque::new(),
-            },
-        );
-        self.strangers.push_back(address);
-    }
-
-    /// Has the oldest stranger go; false when there is none.
-    fn evict_stranger(&mut self, counters: &mut LinkCounters) -> bool {
-        while let Some(address) = self.strangers.pop_front() {
-            if self
-                .entries
-                .get(&address)
-                .is_some_and(|neighbour| neighbour.stranger)
-            {
-                self.remove(address);
-                count(&mut counters.neighbour_evicted);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Makes room for a neighbour that we want to speak to: strangers go first, then who was not used for longest,
-    /// the stale before those whose resolution goes on, these before those in use.
-    fn make_room(&mut self, now: Instant, counters: &mut LinkCounters) {
-        if self.entries.len() < MAX_NEIGHBOURS || self.evict_stranger(counters) {
-            return;
-        }
-        let rank = |neighbour: &Neighbour| match neighbour.state.at(now) {
-            State::Stale { .. } => 0,
-            State::Incomplete { .. } => 1,
-            State::Reachable { .. } | State::Delay { .. } | State::Probe { .. } => 2,
-        };
-        let worst = self
-            .entries
-            .iter()
-            .min_by_key(|(_, neighbour)| (rank(neighbour), neighbour.last_used));
-        if let Some(address) = worst.map(|(address, _)| *address) {
-            let packets = self.remove(address).len();
-            count(&mut counters.neighbour_evicted);
-            counters.pending_flushed = counters.pending_flushed.wrapping_add(packets as u64);
-        }
     }
 }

@@ -1,0 +1,159 @@
+//! A network card whose other side is the test.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use libredox::Fd;
+use netscheme::frame::{LinkState, Mac};
+use netscheme::network::server::{Full, NetworkServer, Nic};
+use netscheme::reactor::Reactor;
+use netscheme::{Instant, clock};
+use redox_host::{Entered, Host, Process, ProcessSpec};
+use syscall::flag::{EventFlags, O_RDWR};
+
+use super::{PATIENCE, Window, open};
+
+pub const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+/// What the card holds.
+pub struct State {
+    pub received: VecDeque<Vec<u8>>,
+    pub sent: Vec<Vec<u8>>,
+    /// Frames that still fit into its ring.
+    pub room: usize,
+    pub doorbells: usize,
+    pub link: LinkState,
+}
+
+/// The test's side of the card: its state, and the line that interrupts the driver.
+pub struct Card {
+    state: Arc<Mutex<State>>,
+    line: Fd,
+}
+
+impl Card {
+    /// Changes the card's state and interrupts the driver.
+    pub fn interrupt(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+        self.line.write(&[1]).unwrap();
+    }
+
+    /// Looks at the card, or changes it without a word to the driver.
+    pub fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.state.lock().unwrap())
+    }
+}
+
+/// The driver's side.
+struct Driver(Arc<Mutex<State>>);
+
+impl Nic for Driver {
+    type Frame<'a> = Vec<u8>;
+    fn receive(&mut self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().received.pop_front()
+    }
+    fn can_receive(&mut self) -> bool {
+        !self.0.lock().unwrap().received.is_empty()
+    }
+    fn transmit(&mut self, frame: &[u8]) -> Result<(), Full> {
+        let mut state = self.0.lock().unwrap();
+        state.room = state.room.checked_sub(1).ok_or(Full)?;
+        state.sent.push(frame.to_vec());
+        Ok(())
+    }
+    fn can_transmit(&mut self) -> bool {
+        self.0.lock().unwrap().room > 0
+    }
+    fn flush(&mut self) {
+        self.0.lock().unwrap().doorbells += 1;
+    }
+    fn mac(&self) -> Mac {
+        MAC
+    }
+    fn mtu(&self) -> u16 {
+        1500
+    }
+    fn link(&self) -> LinkState {
+        self.0.lock().unwrap().link
+    }
+    fn stats(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("tx_frames", self.0.lock().unwrap().sent.len() as u64)].into_iter()
+    }
+}
+
+/// Starts a driver of a card that has `room`, as `/scheme/network.<adapter>`; returns once it serves.
+pub fn driver(
+    host: &Host,
+    entered: &Entered,
+    adapter: &'static str,
+    room: usize,
+) -> (Process, Card, Window) {
+    let state = State {
+        received: VecDeque::new(),
+        sent: Vec::new(),
+        room,
+        doorbells: 0,
+        link: LinkState::UP,
+    };
+    let state = Arc::new(Mutex::new(state));
+    let interrupts = open("pipe", O_RDWR);
+    let line = Fd::new(interrupts.dup(b"write").unwrap());
+    let spec = ProcessSpec::new(adapter)
+        .fd(9, entered, interrupts.raw())
+        .unwrap();
+    let window = Window::default();
+    let (theirs, shown) = (Driver(Arc::clone(&state)), window.clone());
+    let process = host.spawn(spec, move || run(adapter, theirs, &shown));
+    window.wait("the driver's first turn", |seen| seen.turns > 0);
+    (process, Card { state, line }, window)
+}
+
+/// A driver's main loop.
+fn run(adapter: &str, nic: Driver, window: &Window) -> i32 {
+    const SCHEME: usize = 0;
+    const INTERRUPT: usize = 1;
+    let mut server = NetworkServer::create(adapter, nic).unwrap();
+    let interrupts = Fd::new(9);
+    let mut reactor = Reactor::new().unwrap();
+    reactor
+        .watch(server.fd(), SCHEME, EventFlags::EVENT_READ)
+        .unwrap();
+    reactor
+        .watch(interrupts.raw(), INTERRUPT, EventFlags::EVENT_READ)
+        .unwrap();
+    let mut events = Vec::new();
+    let mut more = true;
+    loop {
+        window.show(|seen| {
+            seen.parked = server.parked();
+            seen.turns += 1;
+        });
+        if reactor
+            .wait(more.then_some(Instant::ZERO), &mut events)
+            .is_err()
+        {
+            return 0;
+        }
+        more = match server.on_requests(clock::now()) {
+            Ok(more) => more,
+            Err(_) => return 0,
+        };
+        if events.iter().any(|event| event.token == INTERRUPT) {
+            interrupts.read(&mut [0; 64]).unwrap();
+            more |= server.on_interrupt().unwrap();
+        }
+    }
+}
+
+/// Waits for events on `reactor` and returns them as (token, flags).
+pub fn events(reactor: &mut Reactor) -> Vec<(usize, EventFlags)> {
+    let mut events = Vec::new();
+    reactor
+        .wait(Some(clock::now().saturating_add(PATIENCE)), &mut events)
+        .unwrap();
+    assert!(!events.is_empty(), "nothing became ready");
+    events
+        .iter()
+        .map(|event| (event.token, event.flags))
+        .collect()
+}

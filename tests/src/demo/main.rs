@@ -1,0 +1,39 @@
+//! `./demo`: the daemons on QEMU's hardware, shown stage by stage, or with a command of the user's choice.
+
+mod options;
+mod session;
+mod shell;
+mod stages;
+mod table;
+
+use std::process::ExitCode;
+
+use options::{Action, Options};
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match &options.action {
+        Action::Help => {
+            println!("{}", options::USAGE);
+            Ok(())
+        }
+        Action::Stages => stages::run(&options),
+        Action::Shell => session::Session::start(&options).and_then(|s| shell::run(&s, &options)),
+        Action::Command(words) => {
+            session::Session::start(&options).and_then(|session| session.command(words, &options))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

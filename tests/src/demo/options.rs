@@ -1,0 +1,158 @@
+//! The command line.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// What `./demo --help` prints.
+pub(crate) const USAGE: &str = "\
+usage: ./demo [OPTIONS]                     run all stages and print a table
+       ./demo [OPTIONS] COMMAND ARGUMENTS   run one command on a machine of its own
+       ./demo [OPTIONS] shell               a prompt with these commands on one machine
+
+commands: ping [-c N] [-i S] [-s N] HOST    curl [-o FILE] [-T FILE] URL   dns NAME
+          nc HOST PORT    nc -l PORT        cat PATH   ls PATH   write PATH TEXT
+
+options:  --nic virtio          the network card (the default)
+          --net user            QEMU's user network (the default); 10.0.2.2 is this machine
+          --net tap:NAME        a TAP device that exists
+          --ip ADDRESS/LENGTH   a static address instead of DHCP
+          --gw ADDRESS          the default router, with --ip
+          --forward PORT:PORT   a TCP port of this machine that leads to one of the stack's (user network)
+          --pcap FILE           also write the packets here
+          --log LEVEL           what the daemons log: error, warn, info, debug (default) or trace";
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Help,
+    Stages,
+    Shell,
+    /// A command and its arguments.
+    Command(Vec<String>),
+}
+
+/// The network behind the card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Net {
+    User,
+    Tap(String),
+}
+
+/// The command line, understood.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) action: Action,
+    pub(crate) net: Net,
+    /// Address and prefix length.
+    pub(crate) address: Option<(Ipv4Addr, u8)>,
+    pub(crate) gateway: Option<Ipv4Addr>,
+    /// Ports of this machine and of the stack.
+    pub(crate) forwards: Vec<(u16, u16)>,
+    pub(crate) pcap: Option<PathBuf>,
+    pub(crate) level: log::LevelFilter,
+}
+
+impl Options {
+    /// Understands the arguments, or says in words what is wrong with them.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options {
+            action: Action::Stages,
+            net: Net::User,
+            address: None,
+            gateway: None,
+            forwards: Vec::new(),
+            pcap: None,
+            level: log::LevelFilter::Debug,
+        };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            if !argument.starts_with('-') {
+                let words: Vec<String> = core::iter::once(argument).chain(arguments).collect();
+                options.action = match words.as_slice() {
+                    [word] if word == "shell" => Action::Shell,
+                    _ => Action::Command(words),
+                };
+                break;
+            }
+            if matches!(argument.as_str(), "-h" | "--help") {
+                options.action = Action::Help;
+                return Ok(options);
+            }
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?;
+            options
+                .set(&argument, &value)
+                .ok_or_else(|| format!("{argument} {value} makes no sense\n\n{USAGE}"))?;
+        }
+        if options.gateway.is_some() && options.address.is_none() {
+            return Err(format!("--gw goes with --ip\n\n{USAGE}"));
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "--nic" if value == "virtio" => {}
+            "--net" => {
+                self.net = match value.strip_prefix("tap:") {
+                    Some(device) if !device.is_empty() => Net::Tap(device.into()),
+                    None if value == "user" => Net::User,
+                    _ => return None,
+                };
+            }
+            "--ip" => {
+                let (address, length) = value.split_once('/')?;
+                let length = length.parse().ok().filter(|n| (1..=32).contains(n))?;
+                self.address = Some((address.parse().ok()?, length));
+            }
+            "--gw" => self.gateway = Some(value.parse().ok()?),
+            "--forward" => {
+                let (here, there) = value.split_once(':')?;
+                self.forwards
+                    .push((here.parse().ok()?, there.parse().ok()?));
+            }
+            "--pcap" => self.pcap = Some(value.into()),
+            "--log" => self.level = value.parse().ok()?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_come_before_the_command_and_the_rest_is_the_commands() {
+        let options = parse("--nic virtio --ip 10.9.0.2/24 --gw 10.9.0.1 ping -c 3 host").unwrap();
+        let words = ["ping", "-c", "3", "host"].map(String::from).to_vec();
+        assert_eq!(options.action, Action::Command(words));
+        assert_eq!(options.address, Some((Ipv4Addr::new(10, 9, 0, 2), 24)));
+        assert_eq!(parse("").unwrap().action, Action::Stages);
+        assert_eq!(parse("shell").unwrap().action, Action::Shell);
+        assert_eq!(parse("--net tap:t0").unwrap().net, Net::Tap("t0".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_usage() {
+        for line in [
+            "--nic e1000",
+            "--net bridge",
+            "--net tap:",
+            "--ip 10.0.0.1",
+            "--ip 10.0.0.1/33",
+            "--gw 10.0.0.1",
+            "--pcap",
+            "--frobnicate x",
+        ] {
+            let text = parse(line).unwrap_err();
+            assert!(text.contains("usage:"), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A running machine for the commands of the user.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use commands::Terminal;
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Netdev, Slirp, Tap};
+use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
+use libredox::Fd;
+use redox_host::{ContextHandle, Entered};
+use syscall::flag::O_RDONLY;
+
+use crate::options::{Action, Net, Options};
+
+/// How long the network may take to be configured.
+const ADDRESS: Duration = Duration::from_secs(10);
+pub(crate) const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
+
+/// The daemons on a machine, with the network that the options name.
+pub(crate) struct Session {
+    pub(crate) stack: Stack,
+}
+
+impl Session {
+    pub(crate) fn start(options: &Options) -> Result<Session> {
+        let netdev = match &options.net {
+            Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
+            Net::User => {
+                let forward = |slirp: Slirp, &(here, there)| slirp.forward_tcp(here, there);
+                Netdev::Slirp(options.forwards.iter().fold(Slirp::new(), forward))
+            }
+        };
+        let name = match &options.action {
+            Action::Command(words) => words.first().map_or("command", String::as_str),
+            _ => "shell",
+        };
+        let machine = MachineSpec::new().named(name).nic(NicSpec::virtio(netdev));
+        let stack = Stack::start(with_address(StackSpec::new(machine), options))?;
+        Ok(Session { stack })
+    }
+
+    /// Runs one command of the user with this process's own input and output.
+    pub(crate) fn command(&self, words: &[String], options: &Options) -> Result<()> {
+        let Some((name, arguments)) = words.split_first() else {
+            return Ok(());
+        };
+        if matches!(name.as_str(), "ping" | "curl" | "nc" | "dns") {
+            self.wait_for_address()?;
+        }
+        let process = self.stack.enter(name);
+        let input = match name.as_str() {
+            "nc" => Some(standard_input(&process)?),
+            _ => None,
+        };
+        let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+        let mut terminal = Terminal {
+            out: &mut out,
+            err: &mut err,
+            input: input.as_ref().map_or(0, Fd::raw),
+            seed: seed(),
+        };
+        let result = commands::run(name, arguments, &mut terminal);
+        terminal.out.flush().context("the output")?;
+        self.keep_pcap(options)?;
+        result.map_err(|error| Error::new(format!("{name}: {error}")))
+    }
+
+    /// Waits until the first adapter has an address, from the configuration or by DHCP.
+    pub(crate) fn wait_for_address(&self) -> Result<()> {
+        let configured = |text: &str| text.contains('/');
+        self.stack
+            .wait_for(ADDRESSES, ADDRESS, configured)
+            .map(drop)
+            .map_err(|error| {
+                Error::new(format!(
+                    "the network gives no address by DHCP ({error}); --ip and --gw set one"
+                ))
+            })
+    }
+
+    /// Copies the packets to where the user wants them.
+    pub(crate) fn keep_pcap(&self, options: &Options) -> Result<()> {
+        keep_pcap(&self.stack, options)
+    }
+}
+
+pub(crate) fn keep_pcap(stack: &Stack, options: &Options) -> Result<()> {
+    if let Some(path) = &options.pcap {
+        std::fs::copy(stack.machine().pcap_path(0), path).context(path.display())?;
+    }
+    Ok(())
+}
+
+/// The options' static address, if there is one.
+pub(crate) fn with_address(spec: StackSpec, options: &Options) -> StackSpec {
+    let spec = spec.log_level(options.level);
+    match options.address {
+        None => spec,
+        Some((address, prefix_length)) => spec.address(StaticAddress {
+            address: address.to_string(),
+            prefix_length,
+            gateway: options.gateway.map(|gateway| gateway.to_string()),
+            name_server: None,
+        }),
+    }
+}
+
+/// 64 bits for transaction ids, from the keys of the standard library's hash.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// This process's standard input as a descriptor of the lab: a thread copies it into a pipe.
+fn standard_input(process: &Entered) -> Result<Fd> {
+    let reader = Fd::open("/scheme/pipe", O_RDONLY as i32, 0).context("a pipe")?;
+    let writer = Fd::new(reader.dup(b"write").context("a pipe")?);
+    let here: ContextHandle = process.handle();
+    std::thread::Builder::new()
+        .name("standard input".into())
+        .spawn(move || {
+            let _attached = here.attach();
+            // When the command has ended, so has its pipe: nothing is left to do.
+            let _ = io::copy(&mut io::stdin().lock(), &mut PipeWriter(writer));
+        })
+        .context("a thread")?;
+    Ok(reader)
+}
+
+struct PipeWriter(Fd);
+
+impl Write for PipeWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(io::Error::other)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

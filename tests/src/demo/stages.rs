@@ -1,0 +1,266 @@
+//! `./demo`: every stage from the card to an accepted connection, on a network that the lab brings along.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use commands::Terminal;
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Namespace, Netdev, Slirp, Tap};
+use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
+use lab::{Context, Error, Result, Stack, StackSpec};
+use redox_host::ProcessSpec;
+
+use crate::options::{Net, Options};
+use crate::session::{ADDRESSES, keep_pcap, seed, with_address};
+use crate::table::Table;
+
+const STAGE: Duration = Duration::from_secs(5);
+/// The name that the lab's name server knows, for the gateway, behind which is the lab's web server.
+const NAME: &str = "www.lab.test";
+const FORWARDED_PORT: u16 = 7007;
+const LISTENING_PORT: u16 = 7;
+const GREETING: &str = "hello from the host\n";
+
+/// The network of the demonstration: a namespace of its own with a name server and a web server.
+struct Surroundings {
+    namespace: Namespace,
+    _names: DnsServer,
+    _pages: HttpServer,
+}
+
+impl Surroundings {
+    fn new() -> Result<Surroundings> {
+        let namespace = Namespace::with_own_resolver()?;
+        let any = Ipv4Addr::LOCALHOST;
+        let names = namespace
+            .enter(|| UdpSocket::bind((any, 53)))?
+            .context("port 53 of the lab's network")?;
+        let pages = namespace
+            .enter(|| TcpListener::bind((any, 80)))?
+            .context("port 80 of the lab's network")?;
+        let answer = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+        Ok(Surroundings {
+            _names: DnsServer::start(names, [(NAME, answer)])?,
+            _pages: HttpServer::start(pages)?,
+            namespace,
+        })
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let surroundings = Surroundings::new()?;
+    let netdev = match &options.net {
+        Net::User => {
+            let slirp = Slirp::new().inside(&surroundings.namespace);
+            Netdev::Slirp(slirp.forward_tcp(FORWARDED_PORT, LISTENING_PORT))
+        }
+        Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
+    };
+    let machine = MachineSpec::new()
+        .named("demo")
+        .nic(NicSpec::virtio(netdev));
+    let spec = with_address(StackSpec::new(machine), options);
+    let mut table = Table::new("QEMU's virtio-net, driven by virtio-netd, with smolnetd above it");
+    let mut started = None;
+    table.stage("device up", || {
+        let mut stack = Stack::start_hardware(spec)?;
+        stack.start_driver(0)?;
+        let names = stack.command("ls /scheme");
+        let names = String::from_utf8_lossy(&names.out).into_owned();
+        let adapter = names.lines().find(|name| name.starts_with("network."));
+        let adapter = adapter.context("virtio-netd serves no adapter")?.to_owned();
+        started = Some(stack);
+        Ok(adapter.trim_end_matches('/').to_owned())
+    })?;
+    let mut stack = started.context("the stack")?;
+    let result = stages(&mut table, &mut stack, &surroundings, &options.net);
+    keep_pcap(&stack, options)?;
+    report(&stack, result, &table)
+}
+
+fn stages(
+    table: &mut Table,
+    stack: &mut Stack,
+    surroundings: &Surroundings,
+    net: &Net,
+) -> Result<()> {
+    table.stage("link up", || {
+        stack.start_smolnetd()?;
+        let text = stack.wait_for(&eth0("link"), STAGE, |text| text.starts_with("up"))?;
+        Ok(format!(
+            "eth0 {}, {}",
+            text.trim(),
+            stack.read(&eth0("mac"))?.trim()
+        ))
+    })?;
+    table.stage("address (DHCP)", || {
+        let text = stack.wait_for(ADDRESSES, STAGE, |text| text.contains('/'))?;
+        Ok(text.trim().to_owned())
+    })?;
+    let gateway = gateway(stack)?;
+    table.stage("gateway resolved", || resolve(stack, &gateway))?;
+    table.stage("ping 127.0.0.1", || {
+        last_line(stack, "ping -c 3 -i 0.01 127.0.0.1")
+    })?;
+    table.stage("ping gateway", || {
+        last_line(stack, &format!("ping -c 3 -i 0.01 {gateway}"))
+    })?;
+    if *net != Net::User {
+        return Ok(());
+    }
+    table.stage("name resolved", || {
+        let text = output(stack, &format!("dns {NAME}"))?;
+        Ok(format!("{NAME} is {}", text.trim()))
+    })?;
+    table.stage("page over HTTP", || {
+        let page = output(stack, &format!("curl -s -f http://{NAME}/"))?;
+        match page == PAGE {
+            true => Ok(format!("{} bytes", page.len())),
+            false => Err(Error::new(format!(
+                "not the page that was served: {page:?}"
+            ))),
+        }
+    })?;
+    table.stage("connection accepted", || accept(stack, surroundings))
+}
+
+fn eth0(file: &str) -> String {
+    format!("/scheme/netcfg/ifaces/eth0/{file}")
+}
+
+/// The default router, by the route table.
+fn gateway(stack: &Stack) -> Result<String> {
+    let routes = stack.read("/scheme/netcfg/route/list")?;
+    let words = routes
+        .lines()
+        .filter_map(|line| line.strip_prefix("default via "))
+        .find_map(|rest| rest.split(' ').next());
+    words
+        .map(str::to_owned)
+        .context(format_args!("no default route in:\n{routes}"))
+}
+
+/// Sends one echo request, for which the gateway's Ethernet address must be found.
+fn resolve(stack: &Stack, gateway: &str) -> Result<String> {
+    output(stack, &format!("ping -c 1 {gateway}"))?;
+    let neighbours = stack.read("/scheme/netcfg/neigh/list")?;
+    let line = neighbours
+        .lines()
+        .find(|line| line.starts_with(&format!("{gateway} ")));
+    line.map(str::to_owned).context(format_args!(
+        "{gateway} is not among the neighbours:\n{neighbours}"
+    ))
+}
+
+fn output(stack: &Stack, line: &str) -> Result<String> {
+    let done = stack.command(line);
+    let text = String::from_utf8_lossy(&done.out).into_owned();
+    match done.result {
+        Ok(()) => Ok(text),
+        Err(error) => Err(Error::new(format!("{line}: {error}\n{text}"))),
+    }
+}
+
+fn last_line(stack: &Stack, line: &str) -> Result<String> {
+    let text = output(stack, line)?;
+    Ok(text.lines().last().unwrap_or_default().to_owned())
+}
+
+/// `nc -l` in the stack, and a connection from the host: what the host says arrives.
+fn accept(stack: &Stack, surroundings: &Surroundings) -> Result<String> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (ready, waiting) = channel();
+    let mut out = Shared(heard.clone());
+    let mut err = Announced(ready);
+    let process = stack.host().spawn(ProcessSpec::new("nc"), move || {
+        let mut terminal = Terminal {
+            out: &mut out,
+            err: &mut err,
+            input: 0,
+            seed: seed(),
+        };
+        let arguments = ["-l".to_owned(), LISTENING_PORT.to_string()];
+        i32::from(commands::run("nc", &arguments, &mut terminal).is_err())
+    });
+    waiting
+        .recv_timeout(STAGE)
+        .ok()
+        .context("nc -l does not listen")?;
+    let mut connection = surroundings
+        .namespace
+        .enter(|| TcpStream::connect((Ipv4Addr::LOCALHOST, FORWARDED_PORT)))?
+        .context("connecting from the host")?;
+    connection
+        .set_read_timeout(Some(STAGE))
+        .context("a timeout")?;
+    connection
+        .write_all(GREETING.as_bytes())
+        .context("sending")?;
+    connection
+        .shutdown(std::net::Shutdown::Write)
+        .context("ending the host's half")?;
+    connection
+        .read_to_end(&mut Vec::new())
+        .context("the other half's end")?;
+    process.wait(STAGE).context("nc does not end")?;
+    let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    match heard.as_slice() == GREETING.as_bytes() {
+        true => Ok(format!(
+            "{} bytes from the host on port {LISTENING_PORT}",
+            heard.len()
+        )),
+        false => Err(Error::new(format!(
+            "heard {:?}",
+            String::from_utf8_lossy(&heard)
+        ))),
+    }
+}
+
+/// Output that another thread reads.
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Output whose coming is the message: `nc` says that it listens.
+struct Announced(Sender<()>);
+
+impl Write for Announced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Only the first is waited for.
+        let _ = self.0.send(());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The end: where everything is kept, and on failure the counters that tell.
+fn report(stack: &Stack, result: Result<()>, table: &Table) -> Result<()> {
+    let run = stack.machine().run().path();
+    let counters = stack.save_counters();
+    if result.is_ok() {
+        table.finish();
+    } else if let Ok(counters) = counters {
+        println!("\n  counters that are not zero:");
+        for line in counters.lines().filter(|line| !line.ends_with(" 0")) {
+            println!("    {line}");
+        }
+    }
+    println!("  log, counters and packets: {}", run.display());
+    result
+}
