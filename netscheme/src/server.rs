@@ -282,16 +282,8 @@ impl Server {
 
     fn handle(&mut self, request: Request, scheme: &mut impl Scheme, now: Instant) {
         self.counters.requests += 1;
-        match peek::judge(&request) {
-            Verdict::Decode => {}
-            Verdict::Refuse { tag, errno } => {
-                self.counters.refused_malformed += 1;
-                return self.refusals.push_back(refusal(tag, errno));
-            }
-            Verdict::Ignore => {
-                self.counters.refused_malformed += 1;
-                return;
-            }
+        if self.refuse_malformed(&request) {
+            return;
         }
         match request.kind() {
             RequestKind::Call(request) => {
@@ -320,6 +312,17 @@ impl Server {
             | RequestKind::MmapMsg
             | RequestKind::OnDetach { .. } => {}
         }
+    }
+
+    /// Refuses `request` if it must not be decoded; returns whether it did.
+    fn refuse_malformed(&mut self, request: &Request) -> bool {
+        match peek::judge(request) {
+            Verdict::Decode => return false,
+            Verdict::Refuse { tag, errno } => self.refusals.push_back(refusal(tag, errno)),
+            Verdict::Ignore => {}
+        }
+        self.counters.refused_malformed += 1;
+        true
     }
 
     /// Answers the call with `tag` that a signal interrupted; the kernel makes EINTR of ECANCELED.

@@ -37,8 +37,9 @@ impl Function {
         Ok(Self { channel, arguments })
     }
 
-    /// Opens the channel of the function whose directory is `path`, such as `/scheme/pci/0000--00--04.0`. pcid enables the device
-    /// as it opens the channel, and has one channel to give for each function (ENOLCK).
+    /// Opens the channel of the function whose directory is `path`, such as
+    /// `/scheme/pci/0000--00--04.0`. pcid enables the device as it opens the channel, and has one
+    /// channel to give for each function (ENOLCK).
     ///
     /// # Errors
     /// As [`Function::connect`].
@@ -101,7 +102,8 @@ impl Function {
     /// Describes a feature.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the function does not have it; the channel's, or an answer that is none.
+    /// [`Error::Refused`] when the function does not have it; the channel's, or an answer that is
+    /// none.
     pub fn feature_info(&mut self, feature: Feature) -> Result<FeatureInfo, Error> {
         match self.ask(Request::FeatureInfo(feature))? {
             (_, Response::FeatureInfo(of, info)) if of == feature => Ok(info),
@@ -126,7 +128,8 @@ impl Function {
     /// Sets a feature's enable bit. The vector table of MSI-X is to be written before.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the function does not have it; the channel's, or an answer that is none.
+    /// [`Error::Refused`] when the function does not have it; the channel's, or an answer that is
+    /// none.
     pub fn enable_feature(&mut self, feature: Feature) -> Result<(), Error> {
         match self.ask(Request::EnableFeature(feature))? {
             (_, Response::FeatureEnabled(of)) if of == feature => Ok(()),

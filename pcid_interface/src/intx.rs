@@ -1,8 +1,9 @@
 //! The line of INTx, from `/scheme/irq` of the kernel.
 //!
-//! A line is level triggered and may be shared. The kernel masks it when it fires and counts; the driver reads the count, makes the device let go of
-//! the line, and writes the count back, which unmasks it. When the line fired again in between, the counts differ, the write takes nothing, and the
-//! driver looks again.
+//! A line is level triggered and may be shared. The kernel masks it when it fires and counts; the
+//! driver reads the count, makes the device let go of the line, and writes the count back, which
+//! unmasks it. When the line fired again in between, the counts differ, the write takes nothing,
+//! and the driver looks again.
 
 use libredox::Fd;
 use syscall::flag::{O_CREAT, O_RDWR};
@@ -11,7 +12,8 @@ use crate::error::Error;
 use crate::types::LegacyInterruptLine;
 
 impl LegacyInterruptLine {
-    /// Where the line is opened, and whether opening it has to reserve it: a line that a device tree describes has to be.
+    /// Where the line is opened, and whether opening it has to reserve it: a line that a device
+    /// tree describes has to be.
     ///
     /// # Errors
     /// [`Error::InterruptCells`] for a specifier of no cells or more than three.
@@ -43,11 +45,13 @@ impl LegacyInterruptLine {
     }
 }
 
-/// How often an interrupt line has fired, in the kernel's own form: what is read is written back to acknowledge it.
+/// How often an interrupt line has fired, in the kernel's own form: what is read is written back to
+/// acknowledge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count([u8; size_of::<usize>()]);
 
-/// Reads the count of a line. `None` when it did not fire since it was last acknowledged: an event without an interrupt of ours.
+/// Reads the count of a line. `None` when it did not fire since it was last acknowledged: an event
+/// without an interrupt of ours.
 ///
 /// # Errors
 /// That of the read.
@@ -59,7 +63,8 @@ pub fn read_count(irq: &Fd) -> Result<Option<Count>, Error> {
     Ok((length == count.len()).then_some(Count(count)))
 }
 
-/// Acknowledges a line, which lets it fire again. `false` when it fired since `count` was read, and nothing was acknowledged.
+/// Acknowledges a line, which lets it fire again. `false` when it fired since `count` was read, and
+/// nothing was acknowledged.
 ///
 /// # Errors
 /// That of the write.

@@ -1,15 +1,19 @@
 //! Client of pcid's channel.
 //!
-//! pcid owns the configuration space of every PCI function. A driver talks to it over a *channel*, a file descriptor that pcid-spawner
-//! hands down in the environment variable `PCID_CLIENT_CHANNEL` or that is opened as `/scheme/pci/<seg>--<bus>--<dev>.<fn>/channel`:
+//! pcid owns the configuration space of every PCI function. A driver talks to it over a *channel*,
+//! a file descriptor that pcid-spawner hands down in the environment variable `PCID_CLIENT_CHANNEL`
+//! or that is opened as `/scheme/pci/<seg>--<bus>--<dev>.<fn>/channel`:
 //!
 //! - a request is one `write` of one encoded [`Request`];
-//! - its answer is read back as eight bytes of length, little-endian, and that many bytes of one encoded [`Response`];
+//! - its answer is read back as eight bytes of length, little-endian, and that many bytes of one
+//!   encoded [`Response`];
 //! - request and response alternate strictly;
-//! - `mmap` of the channel maps a base address register (BAR), which one is in the offset ([`map`]).
+//! - `mmap` of the channel maps a base address register (BAR), which one is in the offset
+//!   ([`map`]).
 //!
-//! The encoding is that of bincode 1 with its default options, written by hand ([`wire`], [`message`], [`types`]) because it is small and because
-//! everything that arrives must be bounded and total: no bytes, however wrong, panic or make this side allocate more than they are long.
+//! The encoding is that of bincode 1 with its default options, written by hand ([`wire`],
+//! [`message`], [`types`]) because it is small and because everything that arrives must be bounded
+//! and total: no bytes, however wrong, panic or make this side allocate more than they are long.
 //! Both directions of every message are here, so that the same code can also be the serving end.
 //!
 //! [`Function`] is the client. [`msix`] and [`intx`] get interrupts out of `/scheme/irq`.

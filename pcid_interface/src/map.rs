@@ -4,8 +4,8 @@
 use core::fmt;
 use core::ptr::{self, NonNull};
 
-use libredox::flag::{MAP_SHARED, PROT_READ, PROT_WRITE};
 use libredox::call::{self, MmapArgs};
+use libredox::flag::{MAP_SHARED, PROT_READ, PROT_WRITE};
 
 use crate::error::Error;
 use crate::function::Function;
@@ -23,15 +23,18 @@ pub enum MemoryType {
 
 /// A memory BAR in this process's address space, until it is dropped.
 ///
-/// Every access is volatile, naturally aligned and inside the BAR; one that would not be is not made.
+/// Every access is volatile, naturally aligned and inside the BAR; one that would not be is not
+/// made.
 pub struct MappedBar {
     base: NonNull<u8>,
     length: usize,
 }
 
-// SAFETY: a mapping belongs to the address space, not to the thread that made it, and `MappedBar` owns it alone.
+// SAFETY: a mapping belongs to the address space, not to the thread that made it, and `MappedBar`
+// owns it alone.
 unsafe impl Send for MappedBar {}
-// SAFETY: as above; every access through `&MappedBar` is one volatile instruction on registers, which the device takes one after another.
+// SAFETY: as above; every access through `&MappedBar` is one volatile instruction on registers,
+// which the device takes one after another.
 unsafe impl Sync for MappedBar {}
 
 impl fmt::Debug for MappedBar {
@@ -44,7 +47,8 @@ impl Function {
     /// Maps the whole of BAR `bar`.
     ///
     /// # Errors
-    /// [`Error::NoMemoryBar`] when there is no memory there, or more than can be mapped; that of `mmap`.
+    /// [`Error::NoMemoryBar`] when there is no memory there, or more than can be mapped; that of
+    /// `mmap`.
     pub fn map_bar(&self, bar: u8, memory_type: MemoryType) -> Result<MappedBar, Error> {
         let registers = &self.arguments().function.bars;
         let (_, size) = registers
@@ -64,7 +68,8 @@ impl Function {
             fd: self.channel().raw(),
             offset: mmap_offset(bar, memory_type),
         };
-        // SAFETY: no address is asked for, so nothing that exists is replaced; the result is owned by `MappedBar`.
+        // SAFETY: no address is asked for, so nothing that exists is replaced; the result is owned
+        // by `MappedBar`.
         let base = unsafe { call::mmap(arguments) }
             .map_err(|error| Error::system(format!("mmap BAR {bar} of {length} bytes"), error))?;
         NonNull::new(base.cast())
@@ -73,7 +78,8 @@ impl Function {
     }
 }
 
-/// The offset that tells pcid which BAR to map and how: the BAR in bits 63 to 61, the memory type in bits 60 and 59.
+/// The offset that tells pcid which BAR to map and how: the BAR in bits 63 to 61, the memory type
+/// in bits 60 and 59.
 fn mmap_offset(bar: u8, memory_type: MemoryType) -> u64 {
     (u64::from(bar) << 61) | ((memory_type as u64) << 59)
 }
@@ -84,14 +90,16 @@ macro_rules! access {
         #[must_use]
         pub fn $read(&self, offset: usize) -> Option<$type> {
             let at = self.at::<$type>(offset)?;
-            // SAFETY: `at` checked that the access is inside the mapping, which lives as long as `self`, and aligned.
+            // SAFETY: `at` checked that the access is inside the mapping, which lives as long as
+            // `self`, and aligned.
             Some(unsafe { at.read_volatile() })
         }
 
         #[doc = concat!("Writes ", $bits, " bits at `offset` bytes; `None` when they are not all inside or not aligned.")]
         pub fn $write(&self, offset: usize, value: $type) -> Option<()> {
             let at = self.at::<$type>(offset)?;
-            // SAFETY: as for the read; the mapping is writable, and what it holds are registers, not Rust values.
+            // SAFETY: as for the read; the mapping is writable, and what it holds are registers,
+            // not Rust values.
             unsafe { at.write_volatile(value) };
             Some(())
         }
@@ -121,15 +129,17 @@ impl MappedBar {
         if end > self.length || !offset.is_multiple_of(align_of::<T>()) {
             return None;
         }
-        // SAFETY: `offset` is less than the length of the mapping, which is no more than `isize::MAX`.
+        // SAFETY: `offset` is less than the length of the mapping, which is no more than
+        // `isize::MAX`.
         Some(unsafe { self.base.as_ptr().add(offset) }.cast())
     }
 }
 
 impl Drop for MappedBar {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping that `map_bar` made, and nothing can reach it through `self` any more.
-        // A failure leaves the mapping where it is; there is nobody left whom it would help to know.
+        // SAFETY: this is the mapping that `map_bar` made, and nothing can reach it through `self`
+        // any more. A failure leaves the mapping where it is; there is nobody left whom it would
+        // help to know.
         let _ = unsafe { call::munmap(self.base.as_ptr().cast(), self.length) };
     }
 }

@@ -1,4 +1,5 @@
-//! The messages of the channel, as pcid's `driver_interface` lays them down. The order of fields and variants *is* the format.
+//! The messages of the channel, as pcid's `driver_interface` lays them down. The order of fields
+//! and variants *is* the format.
 
 use core::fmt;
 

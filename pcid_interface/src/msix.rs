@@ -1,11 +1,14 @@
 //! Vectors for message signalled interrupts, from `/scheme/irq` of the kernel.
 //!
-//! The kernel lists the free IRQs of a processor in `/scheme/irq/cpu-XX` and reserves one for whoever opens it with `O_CREAT`. IRQ `n` is vector
-//! `n + 32`, and a function raises it by writing the vector to the processor's local APIC: a write that the PCI function is told to make by
-//! its vector table (PCI Local Bus 3.0, 6.8.2; Intel SDM volume 3, 11.11). Such an interrupt is an edge: nothing masks it, nothing is read from
-//! its file, and nothing must be written to it, since for some numbers an acknowledgement would unmask a pin of the I/O APIC.
+//! The kernel lists the free IRQs of a processor in `/scheme/irq/cpu-XX` and reserves one for
+//! whoever opens it with `O_CREAT`. IRQ `n` is vector `n + 32`, and a function raises it by writing
+//! the vector to the processor's local APIC: a write that the PCI function is told to make by its
+//! vector table (PCI Local Bus 3.0, 6.8.2; Intel SDM volume 3, 11.11). Such an interrupt is an
+//! edge: nothing masks it, nothing is read from its file, and nothing must be written to it, since
+//! for some numbers an acknowledgement would unmask a pin of the I/O APIC.
 //!
-//! Only the bootstrap processor's interrupts are counted correctly by the kernel, so vectors come from there.
+//! Only the bootstrap processor's interrupts are counted correctly by the kernel, so vectors come
+//! from there.
 
 use libredox::{Fd, call};
 use syscall::flag::{O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR};
@@ -19,7 +22,8 @@ const FIRST_IRQ_VECTOR: u8 = 32;
 /// Where the local APICs take messages.
 const LOCAL_APIC_ADDRESS: u64 = 0xfee0_0000;
 
-/// Room for all 224 IRQs of a processor at once, at 24 bytes for each: the kernel fails a listing that does not fit, rather than cutting it.
+/// Room for all 224 IRQs of a processor at once, at 24 bytes for each: the kernel fails a listing
+/// that does not fit, rather than cutting it.
 const LISTING_LENGTH: usize = 16 * 1024;
 
 /// Bytes before the name in a directory entry: inode, cookie, record length, kind.

@@ -1,4 +1,5 @@
-//! The codec against bincode itself, against hostile bytes, and the client against a channel that misbehaves.
+//! The codec against bincode itself, against hostile bytes, and the client against a channel that
+//! misbehaves.
 
 mod channel;
 mod hostile;

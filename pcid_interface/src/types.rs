@@ -1,4 +1,5 @@
-//! What the messages carry, as pcid's `driver_interface` lays it down. The order of fields and variants *is* the format.
+//! What the messages carry, as pcid's `driver_interface` lays it down. The order of fields and
+//! variants *is* the format.
 
 use core::fmt;
 
@@ -131,7 +132,8 @@ wire_struct!(PciRom {
     enabled: bool
 });
 
-/// An interrupt line as a device tree describes it: a controller and the cells that name one of its inputs.
+/// An interrupt line as a device tree describes it: a controller and the cells that name one of its
+/// inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhandledInterrupt {
     /// The interrupt controller.
@@ -405,8 +407,8 @@ impl Wire for SetFeatureInfo {
     }
 }
 
-/// A vendor-specific capability (id 9), from the byte after its length on: its id, next pointer and length are not sent. For virtio,
-/// byte 0 is therefore `cfg_type` (virtio 1.2, 4.1.4).
+/// A vendor-specific capability (id 9), from the byte after its length on: its id, next pointer and
+/// length are not sent. For virtio, byte 0 is therefore `cfg_type` (virtio 1.2, 4.1.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendorCapability {
     /// The bytes.

@@ -1,8 +1,9 @@
 //! The encoding of the channel: bincode 1 with its default options.
 //!
-//! Integers are little-endian and of fixed width, `usize` travels as 64 bits, `bool` and the tag of an `Option` are one byte that is 0 or 1,
-//! an enum is its variant's index in 32 bits and then its fields, a sequence is its length in 64 bits and then its elements, a struct or an
-//! array is its parts with nothing between them.
+//! Integers are little-endian and of fixed width, `usize` travels as 64 bits, `bool` and the tag of
+//! an `Option` are one byte that is 0 or 1, an enum is its variant's index in 32 bits and then its
+//! fields, a sequence is its length in 64 bits and then its elements, a struct or an array is its
+//! parts with nothing between them.
 
 use core::fmt;
 
@@ -97,7 +98,8 @@ impl<'a> Reader<'a> {
 
 /// What can be a field of a message.
 pub(crate) trait Wire: Sized {
-    /// The fewest bytes that a value takes, never 0: what bounds the length that a sequence may claim.
+    /// The fewest bytes that a value takes, never 0: what bounds the length that a sequence may
+    /// claim.
     const MIN_LENGTH: usize;
 
     fn put(&self, out: &mut Vec<u8>);

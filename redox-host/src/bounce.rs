@@ -16,8 +16,11 @@ use crate::ram::PAGE;
 /// Where an empty payload lies (kernel context/memory.rs): no address at all, but neither null nor badly aligned.
 const DANGLING: usize = 1 << (usize::BITS - 2);
 
-/// Payloads up to a page use one buffer per thread again and again; two pages, for the offset.
+/// The least that is allocated: a page of payload at any offset.
 const SMALL: usize = 2 * PAGE;
+
+/// A thread keeps its last buffer for the next call, unless it is larger than this.
+const LARGEST_KEPT: usize = 1 << 20;
 
 /// One payload.
 #[derive(Debug)]
@@ -41,7 +44,9 @@ impl Bounce {
         let layout = Self::layout(capacity);
         // SAFETY: `layout` has a size that is not zero.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        let Some(memory) = NonNull::new(memory) else {
+            handle_alloc_error(layout)
+        };
         Self { memory, capacity }
     }
 
@@ -80,7 +85,11 @@ pub(crate) struct Payload {
 impl Payload {
     /// No payload.
     pub(crate) fn none() -> Self {
-        Self { bounce: None, offset: 0, len: 0 }
+        Self {
+            bounce: None,
+            offset: 0,
+            len: 0,
+        }
     }
 
     /// Captures the caller's buffer.
@@ -109,7 +118,11 @@ impl Payload {
                 start.write_bytes(0, len);
             }
         }
-        Self { bounce: Some(bounce), offset, len }
+        Self {
+            bounce: Some(bounce),
+            offset,
+            len,
+        }
     }
 
     /// Address in the provider.
@@ -135,14 +148,18 @@ impl Payload {
         if let Some(bounce) = &self.bounce {
             let len = self.len.min(bytes.len());
             // SAFETY: within the memory; the provider has answered, so it uses the memory no more.
-            unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(bounce.memory.as_ptr().add(self.offset), len) }
+            unsafe {
+                bytes
+                    .as_mut_ptr()
+                    .copy_from_nonoverlapping(bounce.memory.as_ptr().add(self.offset), len)
+            }
         }
     }
 
     /// The memory may be used for the next call of this thread.
     pub(crate) fn recycle(self) {
         if let Some(bounce) = self.bounce
-            && bounce.capacity == SMALL
+            && bounce.capacity <= LARGEST_KEPT
         {
             SPARE.with_borrow_mut(|spare| *spare = Some(bounce));
         }
@@ -151,8 +168,8 @@ impl Payload {
 
 /// Memory of at least `needed` bytes, and whether it is all zeroes.
 fn take_spare(needed: usize) -> (Arc<Bounce>, bool) {
-    if needed == SMALL
-        && let Some(mut spare) = SPARE.take()
+    if let Some(mut spare) = SPARE.take()
+        && spare.capacity >= needed
         && Arc::get_mut(&mut spare).is_some()
     {
         return (spare, false);

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use syscall::error::{EAGAIN, EBADFD, ECANCELED, EINTR, EINVAL, EIO, ENODEV, ENOENT, ESRCH, Error, Result};
+use syscall::error::{
+    EAGAIN, EBADFD, ECANCELED, EINTR, EINVAL, EIO, ENODEV, ENOENT, ESRCH, Error, Result,
+};
 use syscall::schemev2::{Opcode, Sqe, SqeFlags};
 
 use crate::bounce::{Bounce, Payload};
@@ -92,10 +94,22 @@ pub(crate) trait Submit {
 
 impl Calls {
     /// Makes a request and sleeps until it is answered. `memory` of `payload` stays alive as long as the provider may use it.
-    pub(crate) fn call(&self, cx: &Context, to: &impl Submit, mut sqe: Sqe, files: Vec<Arc<Description>>, payload: &Payload) -> Result<Response> {
+    pub(crate) fn call(
+        &self,
+        cx: &Context,
+        to: &impl Submit,
+        mut sqe: Sqe,
+        files: Vec<Arc<Description>>,
+        payload: &Payload,
+    ) -> Result<Response> {
         let waiter = current_waiter();
         waiter.prepare();
-        let state = State::Waiting { caller: Some(Arc::clone(&waiter)), files, canceling: false, memory: payload.share() };
+        let state = State::Waiting {
+            caller: Some(Arc::clone(&waiter)),
+            files,
+            canceling: false,
+            memory: payload.share(),
+        };
         sqe.tag = self.admit(state)?;
         to.submit(sqe);
         loop {
@@ -103,7 +117,9 @@ impl Calls {
             let mut states = lock(&self.states);
             match states.get(sqe.tag as usize) {
                 Some(State::Responded(_)) => return take_response(&mut states, sqe.tag),
-                Some(State::Waiting { caller, canceling, .. }) => match woken {
+                Some(State::Waiting {
+                    caller, canceling, ..
+                }) => match woken {
                     // The provider may still use the payload: the state keeps it until the answer comes. No Cancel is sent.
                     Woken::Killed => {
                         *caller = None;
@@ -113,7 +129,12 @@ impl Calls {
                         *canceling = true;
                         waiter.prepare();
                         // Under the lock: once the answer is taken the tag may belong to another request.
-                        to.submit(Sqe { opcode: Opcode::Cancel as u8, sqe_flags: SqeFlags::ONEWAY, tag: sqe.tag, ..Sqe::default() });
+                        to.submit(Sqe {
+                            opcode: Opcode::Cancel as u8,
+                            sqe_flags: SqeFlags::ONEWAY,
+                            tag: sqe.tag,
+                            ..Sqe::default()
+                        });
                     }
                     Woken::Interrupted | Woken::Notified | Woken::TimedOut => waiter.prepare(),
                 },
@@ -124,7 +145,12 @@ impl Calls {
 
     /// Makes a request whose answer nobody waits for.
     pub(crate) fn send(&self, to: &impl Submit, mut sqe: Sqe) -> Result<()> {
-        sqe.tag = self.admit(State::Waiting { caller: None, files: Vec::new(), canceling: false, memory: None })?;
+        sqe.tag = self.admit(State::Waiting {
+            caller: None,
+            files: Vec::new(),
+            canceling: false,
+            memory: None,
+        })?;
         to.submit(sqe);
         Ok(())
     }
@@ -147,7 +173,13 @@ impl Calls {
             Some(State::Responded(_)) => return Err(Error::new(EINVAL)),
             Some(State::Waiting { .. }) => {}
         }
-        let Some(State::Waiting { caller, files, canceling, memory }) = states.slots.get_mut(tag as usize).and_then(Option::take) else {
+        let Some(State::Waiting {
+            caller,
+            files,
+            canceling,
+            memory,
+        }) = states.slots.get_mut(tag as usize).and_then(Option::take)
+        else {
             return Err(Error::new(EBADFD));
         };
         let (response, unused) = finish(response, files, canceling);
@@ -210,7 +242,15 @@ impl Calls {
         let mut callers = Vec::new();
         let mut dropped = Vec::new();
         for slot in states.slots.iter_mut().flatten() {
-            let State::Waiting { caller, files, memory, .. } = slot else { continue };
+            let State::Waiting {
+                caller,
+                files,
+                memory,
+                ..
+            } = slot
+            else {
+                continue;
+            };
             kept.extend(memory.take());
             dropped.append(files);
             if strand {
@@ -241,11 +281,21 @@ fn take_response(states: &mut States, tag: u32) -> Result<Response> {
 }
 
 /// What the caller gets, and the files that nobody took.
-fn finish(response: Response, files: Vec<Arc<Description>>, canceling: bool) -> (Response, Vec<Arc<Description>>) {
+fn finish(
+    response: Response,
+    files: Vec<Arc<Description>>,
+    canceling: bool,
+) -> (Response, Vec<Arc<Description>>) {
     match response {
         // The signal trampoline runs after EINTR: only a call that was cancelled may see it.
-        Response::Regular(Err(Error { errno: ECANCELED }), extra, detach) if canceling => (Response::Regular(Err(Error::new(EINTR)), extra, detach), files),
-        Response::Regular(Err(Error { errno: EINTR }), extra, detach) if !canceling => (Response::Regular(Err(Error::new(EIO)), extra, detach), files),
+        Response::Regular(Err(Error { errno: ECANCELED }), extra, detach) if canceling => (
+            Response::Regular(Err(Error::new(EINTR)), extra, detach),
+            files,
+        ),
+        Response::Regular(Err(Error { errno: EINTR }), extra, detach) if !canceling => (
+            Response::Regular(Err(Error::new(EIO)), extra, detach),
+            files,
+        ),
         Response::Files(_) => (Response::Files(files), Vec::new()),
         other => (other, files),
     }

@@ -56,7 +56,9 @@ pub(crate) fn current() -> Option<Arc<Context>> {
 
 /// The calling thread as a sleeper; only for threads that are in a call.
 pub(crate) fn current_waiter() -> Arc<Waiter> {
-    CURRENT.with_borrow(|stack| stack.last().map(|(_, waiter)| Arc::clone(waiter))).unwrap_or_else(Waiter::current)
+    CURRENT
+        .with_borrow(|stack| stack.last().map(|(_, waiter)| Arc::clone(waiter)))
+        .unwrap_or_else(Waiter::current)
 }
 
 /// What a process is made with.
@@ -70,8 +72,19 @@ pub(crate) struct Identity {
 
 impl Context {
     /// A process without threads; `namespace` is a number in `files`.
-    pub(crate) fn new(machine: Arc<Machine>, pid: usize, identity: Identity, files: FileTable, namespace: usize) -> Self {
-        let Identity { name, uid, gid, env } = identity;
+    pub(crate) fn new(
+        machine: Arc<Machine>,
+        pid: usize,
+        identity: Identity,
+        files: FileTable,
+        namespace: usize,
+    ) -> Self {
+        let Identity {
+            name,
+            uid,
+            gid,
+            env,
+        } = identity;
         Self {
             pid,
             name,
@@ -140,7 +153,10 @@ impl Context {
         self.store(|files| files.insert_at(fd, file, false))
     }
 
-    fn store(&self, work: impl FnOnce(&mut FileTable) -> Result<usize, (Error, Arc<Description>)>) -> Result<usize> {
+    fn store(
+        &self,
+        work: impl FnOnce(&mut FileTable) -> Result<usize, (Error, Arc<Description>)>,
+    ) -> Result<usize> {
         // The description of a failed insertion is dropped here, with the table unlocked.
         self.files(work).map_err(|(error, _file)| error)
     }
@@ -164,11 +180,18 @@ impl Context {
     }
 
     /// A system call: ESRCH for the dead.
-    pub(crate) fn call<T>(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) -> Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T>,
+    ) -> Result<T> {
         self.syscalls.fetch_add(1, Ordering::Relaxed);
         // Either this call is seen by whoever ends the process and then waits for it, or it sees that the process has ended.
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let result = if self.is_dead() { Err(Error::new(ESRCH)) } else { work(self) };
+        let result = if self.is_dead() {
+            Err(Error::new(ESRCH))
+        } else {
+            work(self)
+        };
         if self.calls.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_dead() {
             drop(lock(&self.parked.count));
             self.parked.changed.notify_all();
@@ -218,7 +241,10 @@ impl Context {
     /// Waits until at least `threads` sleep in a call.
     pub(crate) fn wait_parked(&self, threads: usize, timeout: Duration) -> bool {
         let count = lock(&self.parked.count);
-        let result = self.parked.changed.wait_timeout_while(count, timeout, |count| *count < threads);
+        let result = self
+            .parked
+            .changed
+            .wait_timeout_while(count, timeout, |count| *count < threads);
         result.is_ok_and(|(count, _)| *count >= threads)
     }
 
@@ -236,7 +262,11 @@ impl Context {
 
     /// A signal: every thread that sleeps in a call is interrupted. Says whether one was.
     pub(crate) fn interrupt(&self) -> bool {
-        lock(&self.threads).iter().filter(|thread| thread.interrupt()).count() > 0
+        lock(&self.threads)
+            .iter()
+            .filter(|thread| thread.interrupt())
+            .count()
+            > 0
     }
 
     /// SIGKILL, or the end of an exit: closes every descriptor at once; no call has an effect any more; who sleeps wakes.
@@ -309,7 +339,9 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|stack| stack.retain(|(_, waiter)| !Arc::ptr_eq(waiter, &self.waiter)));
+        CURRENT.with_borrow_mut(|stack| {
+            stack.retain(|(_, waiter)| !Arc::ptr_eq(waiter, &self.waiter))
+        });
         lock(&self.context.threads).retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
         self.context.release_if_gone();
     }

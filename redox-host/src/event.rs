@@ -71,21 +71,40 @@ impl Events {
                 continue;
             }
             if let Some(queue) = registration.queue.upgrade() {
-                queue.events.send(Event { id: registration.fd, flags: common, data: registration.data });
+                queue.events.send(Event {
+                    id: registration.fd,
+                    flags: common,
+                    data: registration.data,
+                });
                 touched.push(registration.queue_number);
             }
         }
     }
 
     /// Registers, changes or (with no flags) removes; gives the union of what all queues want of that file now.
-    fn register(&self, key: (SchemeId, usize), queue: &Arc<Queue>, fd: usize, data: usize, flags: EventFlags) -> EventFlags {
+    fn register(
+        &self,
+        key: (SchemeId, usize),
+        queue: &Arc<Queue>,
+        fd: usize,
+        data: usize,
+        flags: EventFlags,
+    ) -> EventFlags {
         let mut registry = lock(&self.registry);
         let list = registry.entry(key).or_default();
         list.retain(|r| !(r.queue_number == queue.number && r.fd == fd));
         if !flags.is_empty() {
-            list.push(Registration { queue: Arc::downgrade(queue), queue_number: queue.number, fd, data, flags });
+            list.push(Registration {
+                queue: Arc::downgrade(queue),
+                queue_number: queue.number,
+                fd,
+                data,
+                flags,
+            });
         }
-        let union = list.iter().fold(EventFlags::empty(), |union, r| union | r.flags);
+        let union = list
+            .iter()
+            .fold(EventFlags::empty(), |union, r| union | r.flags);
         if list.is_empty() {
             registry.remove(&key);
         }
@@ -122,11 +141,18 @@ pub(crate) const ROOT: usize = usize::MAX;
 
 impl EventScheme {
     pub(crate) fn new(events: Arc<Events>) -> Self {
-        Self { events, queues: Mutex::new(HashMap::new()), next: AtomicUsize::new(0) }
+        Self {
+            events,
+            queues: Mutex::new(HashMap::new()),
+            next: AtomicUsize::new(0),
+        }
     }
 
     fn queue(&self, number: usize) -> Result<Arc<Queue>> {
-        lock(&self.queues).get(&number).cloned().ok_or(Error::new(EBADF))
+        lock(&self.queues)
+            .get(&number)
+            .cloned()
+            .ok_or(Error::new(EBADF))
     }
 
     /// One written event: a subscription, its end, or the timeout of the next blocking read.
@@ -140,7 +166,9 @@ impl EventScheme {
         if key == (EVENT_SCHEME, queue.number) {
             return Err(Error::new(EBADF));
         }
-        let union = self.events.register(key, queue, event.id, event.data, event.flags);
+        let union = self
+            .events
+            .register(key, queue, event.id, event.data, event.flags);
         let ready = file.scheme()?.fevent(cx, file.number, union)?;
         self.events.trigger(key.0, key.1, ready);
         Ok(())
@@ -152,12 +180,23 @@ impl KernelScheme for EventScheme {
         EVENT_SCHEME
     }
 
-    fn openat(&self, _cx: &Arc<Context>, number: usize, _path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        _path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         if number != ROOT {
             return Err(Error::new(EACCES));
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let queue = Queue { number, events: WaitQueue::new(), timeout: Mutex::new(None) };
+        let queue = Queue {
+            number,
+            events: WaitQueue::new(),
+            timeout: Mutex::new(None),
+        };
         lock(&self.queues).insert(number, Arc::new(queue));
         Ok(Opened::local(number))
     }
@@ -168,13 +207,18 @@ impl KernelScheme for EventScheme {
             return Ok(queue.events.receive(cx, buf, false, None)?.unwrap_or(0));
         }
         let timeout = lock(&queue.timeout).take();
-        let deadline = timeout.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms as u64)));
+        let deadline =
+            timeout.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms as u64)));
         let received = queue.events.receive(cx, buf, true, deadline);
         cx.count_wakeup();
         match (received?, timeout) {
             (Some(count), _) => Ok(count),
             (None, timeout) => {
-                let event = Event { id: EVENT_TIMEOUT_ID, flags: EventFlags::EVENT_READ, data: timeout.unwrap_or(0) };
+                let event = Event {
+                    id: EVENT_TIMEOUT_ID,
+                    flags: EventFlags::EVENT_READ,
+                    data: timeout.unwrap_or(0),
+                };
                 let count = event.len().min(buf.len());
                 buf[..count].copy_from_slice(&event[..count]);
                 Ok(count)
@@ -214,6 +258,15 @@ impl KernelScheme for EventScheme {
 
 /// The event in 24 bytes; bits of flags that have no meaning are kept, as the kernel keeps them.
 fn parse(chunk: &[u8]) -> Event {
-    let word = |i: usize| chunk.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map_or(0, usize::from_ne_bytes);
-    Event { id: word(0), flags: EventFlags::from_bits_retain(word(1)), data: word(2) }
+    let word = |i: usize| {
+        chunk
+            .get(i * 8..i * 8 + 8)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, usize::from_ne_bytes)
+    };
+    Event {
+        id: word(0),
+        flags: EventFlags::from_bits_retain(word(1)),
+        data: word(2),
+    }
 }

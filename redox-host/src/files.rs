@@ -31,7 +31,14 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    pub(crate) fn new(scheme: Arc<dyn KernelScheme>, events: Arc<Events>, number: usize, flags: u32, positioned: bool, offset: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        scheme: Arc<dyn KernelScheme>,
+        events: Arc<Events>,
+        number: usize,
+        flags: u32,
+        positioned: bool,
+        offset: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             scheme,
             number,
@@ -45,7 +52,11 @@ impl Description {
 
     /// The scheme; ENODEV when its socket is closed.
     pub(crate) fn scheme(&self) -> Result<&Arc<dyn KernelScheme>> {
-        if self.scheme.is_alive() { Ok(&self.scheme) } else { Err(Error::new(ENODEV)) }
+        if self.scheme.is_alive() {
+            Ok(&self.scheme)
+        } else {
+            Err(Error::new(ENODEV))
+        }
     }
 
     /// The scheme, dead or alive.
@@ -60,14 +71,19 @@ impl Description {
 
     /// The offset as schemes see it.
     pub(crate) fn offset_for_scheme(&self) -> u64 {
-        if self.positioned { self.offset.load(Ordering::Relaxed) } else { u64::MAX }
+        if self.positioned {
+            self.offset.load(Ordering::Relaxed)
+        } else {
+            u64::MAX
+        }
     }
 
     /// The kernel's offset after `count` bytes were read or written.
     pub(crate) fn advance(&self, count: usize) {
         if self.positioned {
             let offset = self.offset.load(Ordering::Relaxed);
-            self.offset.store(offset.saturating_add(count as u64), Ordering::Relaxed);
+            self.offset
+                .store(offset.saturating_add(count as u64), Ordering::Relaxed);
         }
     }
 }
@@ -106,30 +122,57 @@ pub(crate) struct FileTable {
 
 impl FileTable {
     fn slot(&self, fd: usize) -> Option<&Entry> {
-        let (table, index) = if fd & UPPER_FDTBL_TAG != 0 { (&self.upper, fd & !UPPER_FDTBL_TAG) } else { (&self.lower, fd) };
+        let (table, index) = if fd & UPPER_FDTBL_TAG != 0 {
+            (&self.upper, fd & !UPPER_FDTBL_TAG)
+        } else {
+            (&self.lower, fd)
+        };
         table.get(index)?.as_ref()
     }
 
     fn slot_mut(&mut self, fd: usize) -> (&mut Vec<Option<Entry>>, usize) {
-        if fd & UPPER_FDTBL_TAG != 0 { (&mut self.upper, fd & !UPPER_FDTBL_TAG) } else { (&mut self.lower, fd) }
+        if fd & UPPER_FDTBL_TAG != 0 {
+            (&mut self.upper, fd & !UPPER_FDTBL_TAG)
+        } else {
+            (&mut self.lower, fd)
+        }
     }
 
     /// The description behind `fd`.
     pub(crate) fn get(&self, fd: usize) -> Result<Arc<Description>> {
-        self.slot(fd).map(|entry| Arc::clone(&entry.file)).ok_or(Error::new(EBADF))
+        self.slot(fd)
+            .map(|entry| Arc::clone(&entry.file))
+            .ok_or(Error::new(EBADF))
     }
 
     /// Puts `file` at the lowest free number (of the upper table when `upper`).
     /// On failure the description comes back, so that the caller drops it after it let the table go.
-    pub(crate) fn insert(&mut self, file: Arc<Description>, upper: bool, close_on_exec: bool) -> Result<usize, (Error, Arc<Description>)> {
+    pub(crate) fn insert(
+        &mut self,
+        file: Arc<Description>,
+        upper: bool,
+        close_on_exec: bool,
+    ) -> Result<usize, (Error, Arc<Description>)> {
         let table = if upper { &self.upper } else { &self.lower };
-        let index = table.iter().position(Option::is_none).unwrap_or(table.len());
-        let fd = if upper { index | UPPER_FDTBL_TAG } else { index };
+        let index = table
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(table.len());
+        let fd = if upper {
+            index | UPPER_FDTBL_TAG
+        } else {
+            index
+        };
         self.insert_at(fd, file, close_on_exec)
     }
 
     /// Puts `file` at `fd`, which must be free (EEXIST).
-    pub(crate) fn insert_at(&mut self, fd: usize, file: Arc<Description>, close_on_exec: bool) -> Result<usize, (Error, Arc<Description>)> {
+    pub(crate) fn insert_at(
+        &mut self,
+        fd: usize,
+        file: Arc<Description>,
+        close_on_exec: bool,
+    ) -> Result<usize, (Error, Arc<Description>)> {
         if self.closed {
             return Err((Error::new(ESRCH), file));
         }
@@ -144,7 +187,10 @@ impl FileTable {
         if table[index].is_some() {
             return Err((Error::new(EEXIST), file));
         }
-        table[index] = Some(Entry { file, close_on_exec });
+        table[index] = Some(Entry {
+            file,
+            close_on_exec,
+        });
         self.count += 1;
         Ok(fd)
     }
@@ -152,7 +198,10 @@ impl FileTable {
     /// Takes `fd` out of the table.
     pub(crate) fn remove(&mut self, fd: usize) -> Result<Arc<Description>> {
         let (table, index) = self.slot_mut(fd);
-        let entry = table.get_mut(index).and_then(Option::take).ok_or(Error::new(EBADF))?;
+        let entry = table
+            .get_mut(index)
+            .and_then(Option::take)
+            .ok_or(Error::new(EBADF))?;
         self.count -= 1;
         Ok(entry.file)
     }
@@ -164,12 +213,19 @@ impl FileTable {
                 return Err(Error::new(EBADF));
             }
         }
-        fds.iter().map(|fd| if keep { self.get(*fd) } else { self.remove(*fd) }).collect()
+        fds.iter()
+            .map(|fd| {
+                if keep {
+                    self.get(*fd)
+                } else {
+                    self.remove(*fd)
+                }
+            })
+            .collect()
     }
 
     /// Puts received descriptions where `wanted` says (each free, EEXIST), or, when its first entry is usize::MAX, at free numbers.
     /// All or nothing. Gives the numbers; on failure the descriptions come back.
-    #[expect(clippy::type_complexity, reason = "a result and, when it failed, what was to be stored")]
     pub(crate) fn bulk_insert(
         &mut self,
         files: Vec<Arc<Description>>,
@@ -210,7 +266,10 @@ impl FileTable {
             match result {
                 Ok(fd) => stored.push(fd),
                 Err((error, file)) => {
-                    let mut back: Vec<_> = stored.iter().filter_map(|fd| self.remove(*fd).ok()).collect();
+                    let mut back: Vec<_> = stored
+                        .iter()
+                        .filter_map(|fd| self.remove(*fd).ok())
+                        .collect();
                     back.push(file);
                     back.extend(rest);
                     return Err((error, back));
@@ -222,13 +281,18 @@ impl FileTable {
 
     /// The close-on-exec flag of `fd`.
     pub(crate) fn close_on_exec(&self, fd: usize) -> Result<bool> {
-        self.slot(fd).map(|entry| entry.close_on_exec).ok_or(Error::new(EBADF))
+        self.slot(fd)
+            .map(|entry| entry.close_on_exec)
+            .ok_or(Error::new(EBADF))
     }
 
     /// Sets the close-on-exec flag of `fd`.
     pub(crate) fn set_close_on_exec(&mut self, fd: usize, on: bool) -> Result<()> {
         let (table, index) = self.slot_mut(fd);
-        let entry = table.get_mut(index).and_then(Option::as_mut).ok_or(Error::new(EBADF))?;
+        let entry = table
+            .get_mut(index)
+            .and_then(Option::as_mut)
+            .ok_or(Error::new(EBADF))?;
         entry.close_on_exec = on;
         Ok(())
     }
@@ -244,6 +308,11 @@ impl FileTable {
         self.count = 0;
         let lower = std::mem::take(&mut self.lower);
         let upper = std::mem::take(&mut self.upper);
-        lower.into_iter().chain(upper).flatten().map(|entry| entry.file).collect()
+        lower
+            .into_iter()
+            .chain(upper)
+            .flatten()
+            .map(|entry| entry.file)
+            .collect()
     }
 }

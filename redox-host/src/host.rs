@@ -82,7 +82,10 @@ impl Host {
     pub fn spawn(&self, spec: ProcessSpec, main: impl FnOnce() -> i32 + Send + 'static) -> Process {
         let context = self.create(spec);
         let end = Arc::new(End::default());
-        let process = Process { context: Arc::clone(&context), end: Arc::clone(&end) };
+        let process = Process {
+            context: Arc::clone(&context),
+            end: Arc::clone(&end),
+        };
         let thread = std::thread::Builder::new().name(context.name().to_owned());
         let started = thread.spawn(move || {
             let attachment = Attachment::new(Arc::clone(&context));
@@ -106,7 +109,10 @@ impl Host {
     /// Makes the calling thread a process until the guard is dropped, which closes its descriptors and unmaps its memory.
     /// Nests: the guard gives the thread back to the process it belonged to before. Guards must be dropped in the reverse order.
     pub fn enter(&self, spec: ProcessSpec) -> Entered {
-        Entered { attachment: Attachment::new(self.create(spec)), _here: PhantomData }
+        Entered {
+            attachment: Attachment::new(self.create(spec)),
+            _here: PhantomData,
+        }
     }
 
     fn create(&self, spec: ProcessSpec) -> Arc<Context> {
@@ -126,7 +132,13 @@ impl Host {
             NamespaceSpec::Fork(names) => machine.fork_root_namespace(&names),
         };
         let namespace = files.insert(namespace, true, true).unwrap_or(usize::MAX);
-        let context = Arc::new(Context::new(Arc::clone(machine), machine.next_pid(), spec.identity, files, namespace));
+        let context = Arc::new(Context::new(
+            Arc::clone(machine),
+            machine.next_pid(),
+            spec.identity,
+            files,
+            namespace,
+        ));
         machine.remember(&context);
         context
     }
@@ -150,7 +162,10 @@ impl Host {
     /// Whether callers of a scheme whose socket is closed stay blocked until they are killed, as in kernels since March 2026 ("Fully remove the broken
     /// support for unmounting schemes"). Unless told they get ENODEV, as before and as documented.
     pub fn strand_callers_of_dead_schemes(&self, strand: bool) {
-        self.machine().sockets.strand.store(strand, Ordering::Relaxed);
+        self.machine()
+            .sockets
+            .strand
+            .store(strand, Ordering::Relaxed);
     }
 
     /// What is in use.
@@ -195,8 +210,17 @@ pub struct ProcessSpec {
 impl ProcessSpec {
     /// A process of that name with uid 0, gid 0, no environment, in the root namespace.
     pub fn new(name: impl Into<String>) -> Self {
-        let identity = Identity { name: name.into(), uid: 0, gid: 0, env: BTreeMap::new() };
-        Self { identity, files: BTreeMap::new(), namespace: NamespaceSpec::Root }
+        let identity = Identity {
+            name: name.into(),
+            uid: 0,
+            gid: 0,
+            env: BTreeMap::new(),
+        };
+        Self {
+            identity,
+            files: BTreeMap::new(),
+            namespace: NamespaceSpec::Root,
+        }
     }
 
     /// Its user (real and effective).
@@ -301,7 +325,11 @@ impl Process {
     /// Waits for the end of its thread; None after `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<ExitStatus> {
         let status = lock(&self.end.status);
-        match self.end.set.wait_timeout_while(status, timeout, |status| status.is_none()) {
+        match self
+            .end
+            .set
+            .wait_timeout_while(status, timeout, |status| status.is_none())
+        {
             Ok((status, _)) => status.clone(),
             Err(poisoned) => poisoned.into_inner().0.clone(),
         }
@@ -381,7 +409,10 @@ impl ContextHandle {
 
     /// Makes the calling thread a further thread of the process until the guard is dropped.
     pub fn attach(&self) -> Attached {
-        Attached { _attachment: Attachment::new(Arc::clone(&self.0)), _here: PhantomData }
+        Attached {
+            _attachment: Attachment::new(Arc::clone(&self.0)),
+            _here: PhantomData,
+        }
     }
 }
 

@@ -62,7 +62,9 @@ pub struct IrqController {
 
 impl fmt::Debug for IrqController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IrqController").field("reserved", &self.reserved()).finish_non_exhaustive()
+        f.debug_struct("IrqController")
+            .field("reserved", &self.reserved())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +80,12 @@ impl IrqController {
             provided: 0,
             epoll: None,
         };
-        Self { id, events, state: Mutex::new(state), stray_acks: AtomicU64::new(0) }
+        Self {
+            id,
+            events,
+            state: Mutex::new(state),
+            stray_acks: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn id(&self) -> SchemeId {
@@ -98,7 +105,9 @@ impl IrqController {
         let mut irqs = Vec::new();
         for source in sources {
             let mut state = lock(&self.state);
-            let Some(irq) = (LEGACY..TOTAL).find(|irq| !state.sources.contains_key(irq)) else { break };
+            let Some(irq) = (LEGACY..TOTAL).find(|irq| !state.sources.contains_key(irq)) else {
+                break;
+            };
             let index = state.provided;
             state.provided += 1;
             drop(state);
@@ -121,7 +130,11 @@ impl IrqController {
 
     /// How often `irq` rang.
     pub fn count(&self, irq: u8) -> usize {
-        lock(&self.state).counts.get(usize::from(irq)).copied().unwrap_or(0)
+        lock(&self.state)
+            .counts
+            .get(usize::from(irq))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Acknowledgements of interrupts that are not level-triggered lines. On a real machine some of them unmask a pin of the I/O APIC that is
@@ -134,9 +147,16 @@ impl IrqController {
     pub fn raise(&self, irq: u8) {
         let handles: Vec<usize> = {
             let mut state = lock(&self.state);
-            let Some(count) = state.counts.get_mut(usize::from(irq)) else { return };
+            let Some(count) = state.counts.get_mut(usize::from(irq)) else {
+                return;
+            };
             *count = count.wrapping_add(1);
-            state.handles.iter().filter(|(_, of)| **of == irq).map(|(handle, _)| *handle).collect()
+            state
+                .handles
+                .iter()
+                .filter(|(_, of)| **of == irq)
+                .map(|(handle, _)| *handle)
+                .collect()
         };
         for handle in handles {
             self.events.trigger(self.id, handle, EventFlags::EVENT_READ);
@@ -147,7 +167,11 @@ impl IrqController {
     /// `on_mask(false)` when a driver's acknowledgement unmasks it.
     pub fn connect_line(&self, irq: u8, on_mask: impl Fn(bool) + Send + Sync + 'static) {
         let mut state = lock(&self.state);
-        let line = state.lines.entry(irq).or_insert(Line { asserted: false, masked: false, on_mask: None });
+        let line = state.lines.entry(irq).or_insert(Line {
+            asserted: false,
+            masked: false,
+            on_mask: None,
+        });
         line.on_mask = Some(Arc::new(on_mask));
     }
 
@@ -155,12 +179,24 @@ impl IrqController {
     pub fn connect_phandle(&self, phandle: u32, specifier: &[u32], irq: u8) {
         let mut state = lock(&self.state);
         state.phandles.insert((phandle, specifier.to_vec()), irq);
-        state.lines.entry(irq).or_insert(Line { asserted: false, masked: false, on_mask: None });
+        state.lines.entry(irq).or_insert(Line {
+            asserted: false,
+            masked: false,
+            on_mask: None,
+        });
     }
 
     /// The line is asserted: it rings, unless it is masked, and again at each acknowledgement until it is lowered.
     pub fn raise_line(&self, irq: u8) {
-        lock(&self.state).lines.entry(irq).or_insert(Line { asserted: false, masked: false, on_mask: None }).asserted = true;
+        lock(&self.state)
+            .lines
+            .entry(irq)
+            .or_insert(Line {
+                asserted: false,
+                masked: false,
+                on_mask: None,
+            })
+            .asserted = true;
         self.deliver_line(irq);
     }
 
@@ -213,7 +249,12 @@ impl IrqController {
     /// Interrupts of CPU 0 that a driver can reserve.
     pub(crate) fn available(&self) -> Vec<u8> {
         let state = lock(&self.state);
-        state.sources.keys().filter(|irq| !state.reserved.contains(irq)).copied().collect()
+        state
+            .sources
+            .keys()
+            .filter(|irq| !state.reserved.contains(irq))
+            .copied()
+            .collect()
     }
 
     /// Reserves `irq`; false when it is taken.
@@ -227,11 +268,17 @@ impl IrqController {
     }
 
     pub(crate) fn phandle(&self, phandle: u32, specifier: &[u32]) -> Option<u8> {
-        lock(&self.state).phandles.get(&(phandle, specifier.to_vec())).copied()
+        lock(&self.state)
+            .phandles
+            .get(&(phandle, specifier.to_vec()))
+            .copied()
     }
 
     pub(crate) fn phandle_exists(&self, phandle: u32) -> bool {
-        lock(&self.state).phandles.keys().any(|(known, _)| *known == phandle)
+        lock(&self.state)
+            .phandles
+            .keys()
+            .any(|(known, _)| *known == phandle)
     }
 
     pub(crate) fn add_handle(&self, handle: usize, irq: u8) {
@@ -248,7 +295,8 @@ impl IrqController {
         }
         let Some(watch) = self.watch() else { return };
         lock(&self.state).sources.insert(irq, index);
-        let _ = fcntl_getfl(&source).and_then(|flags| fcntl_setfl(&source, flags | OFlags::NONBLOCK));
+        let _ =
+            fcntl_getfl(&source).and_then(|flags| fcntl_setfl(&source, flags | OFlags::NONBLOCK));
         let data = epoll::EventData::new_u64(u64::from(irq));
         if epoll::add(&watch.epoll, &source, data, epoll::EventFlags::IN).is_ok() {
             lock(&watch.sources).insert(u64::from(irq), source);
@@ -267,15 +315,24 @@ impl IrqController {
             stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             sources: Mutex::default(),
         });
-        epoll::add(&watch.epoll, &watch.stop, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
+        epoll::add(
+            &watch.epoll,
+            &watch.stop,
+            epoll::EventData::new_u64(STOP),
+            epoll::EventFlags::IN,
+        )?;
         lock(&self.state).epoll = Some(Arc::clone(&watch));
         let controller = Arc::downgrade(self);
-        std::thread::Builder::new().name("irq".into()).spawn(move || {
-            while let Some(irqs) = watch.wait() {
-                let Some(controller) = controller.upgrade() else { return };
-                irqs.into_iter().for_each(|irq| controller.raise(irq));
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("irq".into())
+            .spawn(move || {
+                while let Some(irqs) = watch.wait() {
+                    let Some(controller) = controller.upgrade() else {
+                        return;
+                    };
+                    irqs.into_iter().for_each(|irq| controller.raise(irq));
+                }
+            })?;
         Ok(())
     }
 
@@ -293,7 +350,11 @@ impl Epoll {
         let mut events = Vec::with_capacity(64);
         loop {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                None,
+            ) {
                 Ok(_) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return None,
@@ -315,7 +376,9 @@ impl Epoll {
     /// Empties a source; false when there was nothing, or never will be again.
     fn take(&self, key: u64) -> bool {
         let mut sources = lock(&self.sources);
-        let Some(source) = sources.get(&key) else { return false };
+        let Some(source) = sources.get(&key) else {
+            return false;
+        };
         match rustix::io::read(source.as_fd(), &mut [0u8; 8]) {
             Ok(count) if count > 0 => true,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,

@@ -67,31 +67,90 @@ impl Machine {
         };
         let events = Arc::new(Events::default());
         let sockets = Arc::new(SchemeSockets::new(Arc::clone(&events), FIRST_USER_SCHEME));
-        let memory = Arc::new(MemoryScheme::new(GlobalSchemes::Memory as SchemeId, ram, SharedRam::anonymous(ANONYMOUS, ANONYMOUS_BASE)?));
-        let irq = Arc::new(IrqController::new(GlobalSchemes::Irq as SchemeId, Arc::clone(&events)));
+        let memory = Arc::new(MemoryScheme::new(
+            GlobalSchemes::Memory as SchemeId,
+            ram,
+            SharedRam::anonymous(ANONYMOUS, ANONYMOUS_BASE)?,
+        ));
+        let irq = Arc::new(IrqController::new(
+            GlobalSchemes::Irq as SchemeId,
+            Arc::clone(&events),
+        ));
         irq.start()?;
         let timers = Arc::new(Timers::new(Arc::clone(&events)));
         let log = Arc::new(Log::default());
         let null = Arc::new(StreamScheme::new(NULL, Stream::Null));
         let log_scheme = Arc::new(LogScheme::new(LOG, Arc::clone(&log), false));
-        let creation = Description::new(sockets.clone(), Arc::clone(&events), CREATION_CAPABILITY, 0, false, 0);
+        let creation = Description::new(
+            sockets.clone(),
+            Arc::clone(&events),
+            CREATION_CAPABILITY,
+            0,
+            false,
+            0,
+        );
         let namespaces = Arc::new(Namespaces::new(NAMESPACES, Arc::clone(&events), creation));
         let mut names = BTreeMap::new();
         let mut mount = |name: &str, scheme: Arc<dyn KernelScheme>, root: usize| {
-            names.insert(name.to_owned(), Description::new(scheme, Arc::clone(&events), root, 0, false, 0));
+            names.insert(
+                name.to_owned(),
+                Description::new(scheme, Arc::clone(&events), root, 0, false, 0),
+            );
         };
-        mount("debug", Arc::new(LogScheme::new(GlobalSchemes::Debug as SchemeId, Arc::clone(&log), true)), LogScheme::ROOT);
-        mount("event", Arc::new(EventScheme::new(Arc::clone(&events))), event::ROOT);
+        mount(
+            "debug",
+            Arc::new(LogScheme::new(
+                GlobalSchemes::Debug as SchemeId,
+                Arc::clone(&log),
+                true,
+            )),
+            LogScheme::ROOT,
+        );
+        mount(
+            "event",
+            Arc::new(EventScheme::new(Arc::clone(&events))),
+            event::ROOT,
+        );
         mount("memory", memory.clone(), MemoryScheme::ROOT);
-        mount("pipe", Arc::new(PipeScheme::new(GlobalSchemes::Pipe as SchemeId, Arc::clone(&events))), PipeScheme::ROOT);
-        mount("irq", Arc::new(IrqScheme::new(Arc::clone(&irq))), IrqScheme::ROOT);
-        mount("time", Arc::new(TimeScheme::new(GlobalSchemes::Time as SchemeId, Arc::clone(&timers))), TimeScheme::ROOT);
+        mount(
+            "pipe",
+            Arc::new(PipeScheme::new(
+                GlobalSchemes::Pipe as SchemeId,
+                Arc::clone(&events),
+            )),
+            PipeScheme::ROOT,
+        );
+        mount(
+            "irq",
+            Arc::new(IrqScheme::new(Arc::clone(&irq))),
+            IrqScheme::ROOT,
+        );
+        mount(
+            "time",
+            Arc::new(TimeScheme::new(
+                GlobalSchemes::Time as SchemeId,
+                Arc::clone(&timers),
+            )),
+            TimeScheme::ROOT,
+        );
         mount("null", null.clone(), StreamScheme::ROOT);
-        mount("zero", Arc::new(StreamScheme::new(ZERO, Stream::Zero)), StreamScheme::ROOT);
-        mount("rand", Arc::new(StreamScheme::new(RAND, Stream::Rand)), StreamScheme::ROOT);
+        mount(
+            "zero",
+            Arc::new(StreamScheme::new(ZERO, Stream::Zero)),
+            StreamScheme::ROOT,
+        );
+        mount(
+            "rand",
+            Arc::new(StreamScheme::new(RAND, Stream::Rand)),
+            StreamScheme::ROOT,
+        );
         mount("log", log_scheme.clone(), LogScheme::ROOT);
         if let Some(root) = &config.root {
-            mount("file", Arc::new(FileScheme::new(FILE, root)?), FileScheme::ROOT);
+            mount(
+                "file",
+                Arc::new(FileScheme::new(FILE, root)?),
+                FileScheme::ROOT,
+            );
         }
         Ok(Arc::new(Self {
             events,
@@ -128,7 +187,14 @@ impl Machine {
         } else {
             (self.null.clone(), StreamScheme::OPEN)
         };
-        Description::new(scheme, Arc::clone(&self.events), number, O_RDWR as u32, false, 0)
+        Description::new(
+            scheme,
+            Arc::clone(&self.events),
+            number,
+            O_RDWR as u32,
+            false,
+            0,
+        )
     }
 
     /// How many processes are alive.
@@ -155,7 +221,10 @@ impl Machine {
 
     /// Ends every process and the machine's own threads.
     pub(crate) fn power_off(&self) {
-        let contexts: Vec<_> = lock(&self.contexts).values().filter_map(Weak::upgrade).collect();
+        let contexts: Vec<_> = lock(&self.contexts)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
         contexts.iter().for_each(Context::end);
         self.irq.stop();
         self.timers.stop();

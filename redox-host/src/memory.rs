@@ -65,7 +65,14 @@ impl Unmapped {
     /// Tells the scheme, waiting for its answer unless the process is gone; the file may be closed by this.
     pub(crate) fn notify(self, cx: &Arc<Context>, wait: bool) -> Result<()> {
         let FileRef { file, base_offset } = self.file;
-        file.scheme()?.munmap(cx, file.number, base_offset, self.len, self.flags.bits(), wait)
+        file.scheme()?.munmap(
+            cx,
+            file.number,
+            base_offset,
+            self.len,
+            self.flags.bits(),
+            wait,
+        )
     }
 }
 
@@ -77,15 +84,28 @@ pub(crate) struct AddressSpace {
 
 impl AddressSpace {
     /// Maps `map.size` bytes (rounded up to pages) of `source` at a free address, or, with MAP_FIXED_NOREPLACE, at `map.address`.
-    pub(crate) fn map(&self, source: FrameRange, map: &Map, shared: bool, file: Option<FileRef>) -> Result<usize> {
-        let len = map.size.checked_next_multiple_of(PAGE).ok_or(Error::new(EINVAL))?;
+    pub(crate) fn map(
+        &self,
+        source: FrameRange,
+        map: &Map,
+        shared: bool,
+        file: Option<FileRef>,
+    ) -> Result<usize> {
+        let len = map
+            .size
+            .checked_next_multiple_of(PAGE)
+            .ok_or(Error::new(EINVAL))?;
         if len as u64 > source.frames.len() - source.start {
             return Err(Error::new(EFAULT));
         }
         let writable = map.flags.contains(MapFlags::PROT_WRITE);
         let mut protection = ProtFlags::READ;
         protection.set(ProtFlags::WRITE, writable);
-        let mut kind = if shared { LinuxMap::SHARED } else { LinuxMap::PRIVATE };
+        let mut kind = if shared {
+            LinuxMap::SHARED
+        } else {
+            LinuxMap::PRIVATE
+        };
         let mut address = ptr::null_mut();
         if map.flags.contains(MapFlags::MAP_FIXED_NOREPLACE) {
             kind |= LinuxMap::FIXED_NOREPLACE;
@@ -96,16 +116,44 @@ impl AddressSpace {
         }
         let offset = source.frames.offset() + source.start;
         // SAFETY: without MAP_FIXED no memory that is in use changes; the file range exists.
-        let base = unsafe { mmap(address, len, protection, kind, source.frames.ram().fd(), offset) };
-        let base = base.map_err(|e| Error::new(if e == rustix::io::Errno::EXIST { EEXIST } else { ENOMEM }))?.addr();
-        lock(&self.maps).insert(base, Mapping { len, source, file, writable });
+        let base = unsafe {
+            mmap(
+                address,
+                len,
+                protection,
+                kind,
+                source.frames.ram().fd(),
+                offset,
+            )
+        };
+        let base = base
+            .map_err(|e| {
+                Error::new(if e == rustix::io::Errno::EXIST {
+                    EEXIST
+                } else {
+                    ENOMEM
+                })
+            })?
+            .addr();
+        lock(&self.maps).insert(
+            base,
+            Mapping {
+                len,
+                source,
+                file,
+                writable,
+            },
+        );
         Ok(base)
     }
 
     /// The frames behind `size` bytes at `address`, which must lie in one mapping of this process (EFAULT).
     pub(crate) fn frames_at(&self, address: usize, size: usize) -> Result<FrameRange> {
         let maps = lock(&self.maps);
-        let (base, mapping) = maps.range(..=address).next_back().ok_or(Error::new(EFAULT))?;
+        let (base, mapping) = maps
+            .range(..=address)
+            .next_back()
+            .ok_or(Error::new(EFAULT))?;
         let skip = address - base;
         if skip >= mapping.len || size > mapping.len - skip {
             return Err(Error::new(EFAULT));
@@ -115,22 +163,36 @@ impl AddressSpace {
 
     /// Device address of the byte at `address`; ENOENT when this process has nothing mapped there.
     pub(crate) fn translate(&self, address: usize) -> Result<u64> {
-        let range = self.frames_at(address & !(PAGE - 1), PAGE).map_err(|_| Error::new(ENOENT))?;
-        Ok(range.frames.device_address(range.start + (address % PAGE) as u64))
+        let range = self
+            .frames_at(address & !(PAGE - 1), PAGE)
+            .map_err(|_| Error::new(ENOENT))?;
+        Ok(range
+            .frames
+            .device_address(range.start + (address % PAGE) as u64))
     }
 
     /// Unmaps every page in the range that is mapped; pages beside it stay. Gives the pieces of files that went.
     pub(crate) fn unmap(&self, address: usize, size: usize) -> Result<Vec<Unmapped>> {
-        let len = size.checked_next_multiple_of(PAGE).filter(|len| *len != 0).ok_or(Error::new(EINVAL))?;
+        let len = size
+            .checked_next_multiple_of(PAGE)
+            .filter(|len| *len != 0)
+            .ok_or(Error::new(EINVAL))?;
         let end = address.checked_add(len).ok_or(Error::new(EINVAL))?;
         if !address.is_multiple_of(PAGE) {
             return Err(Error::new(EINVAL));
         }
         let mut gone = Vec::new();
         let mut maps = lock(&self.maps);
-        let hit: Vec<usize> = maps.range(..end).rev().take_while(|(base, m)| *base + m.len > address).map(|(base, _)| *base).collect();
+        let hit: Vec<usize> = maps
+            .range(..end)
+            .rev()
+            .take_while(|(base, m)| *base + m.len > address)
+            .map(|(base, _)| *base)
+            .collect();
         for base in hit {
-            let Some(mapping) = maps.remove(&base) else { continue };
+            let Some(mapping) = maps.remove(&base) else {
+                continue;
+            };
             let (from, to) = (address.max(base), end.min(base + mapping.len));
             if base < from {
                 maps.insert(base, mapping.part(0, from - base));
@@ -141,13 +203,18 @@ impl AddressSpace {
             gone.push((from, mapping.part(from - base, to - from)));
         }
         drop(maps);
-        Ok(gone.into_iter().filter_map(|(at, part)| release(at, part)).collect())
+        Ok(gone
+            .into_iter()
+            .filter_map(|(at, part)| release(at, part))
+            .collect())
     }
 
     /// Unmaps everything.
     pub(crate) fn unmap_all(&self) -> Vec<Unmapped> {
         let maps = std::mem::take(&mut *lock(&self.maps));
-        maps.into_iter().filter_map(|(base, mapping)| release(base, mapping)).collect()
+        maps.into_iter()
+            .filter_map(|(base, mapping)| release(base, mapping))
+            .collect()
     }
 
     /// How many mappings there are.
@@ -163,5 +230,9 @@ fn release(at: usize, part: Mapping) -> Option<Unmapped> {
     debug_assert!(result.is_ok());
     let mut flags = MunmapFlags::empty();
     flags.set(MunmapFlags::NEEDS_SYNC, part.writable);
-    part.file.map(|file| Unmapped { file, len: part.len, flags })
+    part.file.map(|file| Unmapped {
+        file,
+        len: part.len,
+        flags,
+    })
 }

@@ -27,7 +27,9 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(schemes: BTreeMap<String, Arc<Description>>) -> Self {
-        Self { schemes: Mutex::new(schemes) }
+        Self {
+            schemes: Mutex::new(schemes),
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Description>> {
@@ -36,8 +38,17 @@ impl Names {
 
     /// A copy with only the schemes wanted: names, or beginnings that end in `*`. Names that nobody has are left out.
     fn fork(&self, wanted: &[&str]) -> Self {
-        let matches = |name: &str| wanted.iter().any(|want| want.strip_suffix('*').map_or(*want == name, |start| name.starts_with(start)));
-        let schemes = lock(&self.schemes).iter().filter(|(name, _)| matches(name)).map(|(name, cap)| (name.clone(), Arc::clone(cap))).collect();
+        let matches = |name: &str| {
+            wanted.iter().any(|want| {
+                want.strip_suffix('*')
+                    .map_or(*want == name, |start| name.starts_with(start))
+            })
+        };
+        let schemes = lock(&self.schemes)
+            .iter()
+            .filter(|(name, _)| matches(name))
+            .map(|(name, cap)| (name.clone(), Arc::clone(cap)))
+            .collect();
         Self::new(schemes)
     }
 }
@@ -50,7 +61,11 @@ struct Access {
 
 impl Access {
     fn require(&self, permission: NsPermissions) -> Result<()> {
-        if self.permissions.contains(permission) { Ok(()) } else { Err(Error::new(EACCES)) }
+        if self.permissions.contains(permission) {
+            Ok(())
+        } else {
+            Err(Error::new(EACCES))
+        }
     }
 }
 
@@ -74,12 +89,21 @@ pub(crate) struct Namespaces {
 
 impl Namespaces {
     pub(crate) fn new(id: SchemeId, events: Arc<Events>, creation: Arc<Description>) -> Self {
-        Self { id, events, creation, handles: Mutex::default(), next: AtomicUsize::new(0) }
+        Self {
+            id,
+            events,
+            creation,
+            handles: Mutex::default(),
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// The root namespace with every permission.
     pub(crate) fn open_root(self: &Arc<Self>, names: &Arc<Names>) -> Arc<Description> {
-        let number = self.add(Handle::Access(Access { names: Arc::clone(names), permissions: NsPermissions::all() }));
+        let number = self.add(Handle::Access(Access {
+            names: Arc::clone(names),
+            permissions: NsPermissions::all(),
+        }));
         Description::new(self.clone(), Arc::clone(&self.events), number, 0, false, 0)
     }
 
@@ -96,7 +120,10 @@ impl Namespaces {
     }
 
     fn handle(&self, number: usize, errno: i32) -> Result<Handle> {
-        lock(&self.handles).get(&number).cloned().ok_or(Error::new(errno))
+        lock(&self.handles)
+            .get(&number)
+            .cloned()
+            .ok_or(Error::new(errno))
     }
 
     fn access(&self, number: usize) -> Result<Access> {
@@ -109,7 +136,10 @@ impl Namespaces {
 
 /// Whoever lives in a fork cannot create schemes any more.
 fn forked(names: &Names, wanted: &[&str]) -> Access {
-    Access { names: Arc::new(names.fork(wanted)), permissions: NsPermissions::all().difference(NsPermissions::SCHEME_CREATE) }
+    Access {
+        names: Arc::new(names.fork(wanted)),
+        permissions: NsPermissions::all().difference(NsPermissions::SCHEME_CREATE),
+    }
 }
 
 /// `path` as a scheme and what that scheme is told.
@@ -141,7 +171,14 @@ impl KernelScheme for Namespaces {
         self.id
     }
 
-    fn openat(&self, cx: &Arc<Context>, number: usize, path: &str, flags: usize, fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        flags: usize,
+        fcntl_flags: u32,
+    ) -> Result<Opened> {
         let access = self.access(number)?;
         let (scheme, reference) = split(path)?;
         match scheme.as_str() {
@@ -157,13 +194,22 @@ impl KernelScheme for Namespaces {
             name => {
                 let root = access.names.get(name).ok_or(Error::new(ENODEV))?;
                 let scheme = root.scheme()?;
-                Ok(match scheme.openat(cx, root.number, &reference, flags, fcntl_flags)? {
-                    Opened::Local { number, positioned } => {
-                        let events = Arc::clone(&self.events);
-                        Opened::External(Description::new(Arc::clone(scheme), events, number, flags as u32, positioned, 0))
-                    }
-                    external => external,
-                })
+                Ok(
+                    match scheme.openat(cx, root.number, &reference, flags, fcntl_flags)? {
+                        Opened::Local { number, positioned } => {
+                            let events = Arc::clone(&self.events);
+                            Opened::External(Description::new(
+                                Arc::clone(scheme),
+                                events,
+                                number,
+                                flags as u32,
+                                positioned,
+                                0,
+                            ))
+                        }
+                        external => external,
+                    },
+                )
             }
         }
     }
@@ -184,12 +230,14 @@ impl KernelScheme for Namespaces {
         let access = self.access(number)?;
         let (kind, payload) = word(buf)?;
         let handle = match NsDup::try_from_raw(kind).ok_or(Error::new(EINVAL))? {
-            NsDup::ForkNs => {
-                Handle::Access(forked(&access.names, &parse_names(payload)?))
-            }
+            NsDup::ForkNs => Handle::Access(forked(&access.names, &parse_names(payload)?)),
             NsDup::ShrinkPermissions => {
-                let permissions = access.permissions & NsPermissions::from_bits_truncate(word(payload)?.0);
-                Handle::Access(Access { permissions, ..access })
+                let permissions =
+                    access.permissions & NsPermissions::from_bits_truncate(word(payload)?.0);
+                Handle::Access(Access {
+                    permissions,
+                    ..access
+                })
             }
             NsDup::IssueRegister => {
                 let name = str::from_utf8(payload).map_err(|_| Error::new(EINVAL))?;
@@ -201,8 +249,17 @@ impl KernelScheme for Namespaces {
         Ok(Opened::local(self.add(handle)))
     }
 
-    fn fd_write(&self, _cx: &Arc<Context>, number: usize, files: Vec<Arc<Description>>, _flags: CallFlags, _metadata: &[u64]) -> Result<usize> {
-        let Handle::Register(names, name) = self.handle(number, ENOENT)? else { return Err(Error::new(EACCES)) };
+    fn fd_write(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        files: Vec<Arc<Description>>,
+        _flags: CallFlags,
+        _metadata: &[u64],
+    ) -> Result<usize> {
+        let Handle::Register(names, name) = self.handle(number, ENOENT)? else {
+            return Err(Error::new(EACCES));
+        };
         let mut files = files.into_iter();
         match (files.next(), files.next()) {
             (None, _) => Ok(0),
@@ -219,13 +276,27 @@ impl KernelScheme for Namespaces {
         }
     }
 
-    fn getdents(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], header_size: u16, opaque: u64) -> Result<usize> {
-        let Handle::List(access) = self.handle(number, EBADF)? else { return Err(Error::new(ENOTDIR)) };
+    fn getdents(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        header_size: u16,
+        opaque: u64,
+    ) -> Result<usize> {
+        let Handle::List(access) = self.handle(number, EBADF)? else {
+            return Err(Error::new(ENOTDIR));
+        };
         let mut entries = DirentBuf::new(buf, header_size).ok_or(Error::new(EIO))?;
         let names: Vec<String> = lock(&access.names.schemes).keys().cloned().collect();
         let first = usize::try_from(opaque).unwrap_or(usize::MAX);
         for (i, name) in names.iter().enumerate().skip(first) {
-            let entry = DirEntry { kind: DirentKind::Unspecified, name, inode: 0, next_opaque_id: i as u64 + 1 };
+            let entry = DirEntry {
+                kind: DirentKind::Unspecified,
+                name,
+                inode: 0,
+                next_opaque_id: i as u64 + 1,
+            };
             match entries.entry(entry) {
                 Ok(()) => {}
                 Err(Error { errno: EINVAL }) if i > first => break,
@@ -240,7 +311,13 @@ impl KernelScheme for Namespaces {
             Handle::List(_) => 0o444 | MODE_DIR,
             Handle::Access(_) | Handle::Register(..) => 0o666 | MODE_FILE,
         };
-        put_stat(buf, &Stat { st_mode, ..Stat::default() })
+        put_stat(
+            buf,
+            &Stat {
+                st_mode,
+                ..Stat::default()
+            },
+        )
     }
 
     fn fevent(&self, _cx: &Arc<Context>, number: usize, _flags: EventFlags) -> Result<EventFlags> {

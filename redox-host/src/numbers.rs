@@ -2,7 +2,8 @@
 //! of `libredox::flag`, which are Linux's there. Redox's flags of files lie in the upper 16 bits, Linux's mostly in the lower.
 
 use syscall::flag::{
-    MapFlags, O_ACCMODE, O_APPEND, O_ASYNC, O_CREAT, O_DIRECTORY, O_EXCL, O_FSYNC, O_NONBLOCK, O_RDONLY, O_RDWR, O_SHLOCK, O_TRUNC, O_WRONLY,
+    MapFlags, O_ACCMODE, O_APPEND, O_ASYNC, O_CREAT, O_DIRECTORY, O_EXCL, O_FSYNC, O_NONBLOCK,
+    O_RDONLY, O_RDWR, O_SHLOCK, O_TRUNC, O_WRONLY,
 };
 
 /// `libredox::protocol::O_CLOEXEC`.
@@ -27,7 +28,9 @@ const LOW: [(usize, usize); 7] = [
 ];
 
 fn low(flags: usize) -> usize {
-    LOW.iter().filter(|(linux, _)| flags & linux != 0).fold(0, |all, (_, redox)| all | redox)
+    LOW.iter()
+        .filter(|(linux, _)| flags & linux != 0)
+        .fold(0, |all, (_, redox)| all | redox)
 }
 
 /// Flags of `open`, where the mode is an argument of its own: whatever is in the lower half is Linux's.
@@ -59,7 +62,11 @@ pub(crate) fn open_flags(flags: usize) -> usize {
 
 /// Flags of `openat`, where Redox has the mode in the lower half. Redox's unless only Linux could mean them.
 pub(crate) fn openat_flags(flags: usize) -> usize {
-    if flags & (O_ACCMODE | O_CREAT) != 0 || flags & !MODE & !LINUX_CLOEXEC != 0 { flags } else { open_flags(flags) }
+    if flags & (O_ACCMODE | O_CREAT) != 0 || flags & !MODE & !LINUX_CLOEXEC != 0 {
+        flags
+    } else {
+        open_flags(flags)
+    }
 }
 
 /// Flags of F_SETFL: there is no mode, so the lower half is Linux's.
@@ -92,7 +99,10 @@ mod tests {
     #[test]
     fn what_redox_scheme_passes_on_linux_means_what_it_meant() {
         let set = (libc::O_SYNC | 0x0020_0000 | libc::O_NONBLOCK) as usize;
-        assert_eq!(status_flags(set) & (O_NONBLOCK | O_FSYNC), O_NONBLOCK | O_FSYNC);
+        assert_eq!(
+            status_flags(set) & (O_NONBLOCK | O_FSYNC),
+            O_NONBLOCK | O_FSYNC
+        );
         assert_eq!(status_flags(set) & O_APPEND, 0);
         assert_eq!(open_flags(libc::O_CLOEXEC as usize), O_RDONLY | O_CLOEXEC);
         assert!(close_on_exec(libc::O_CLOEXEC as usize));
@@ -100,20 +110,37 @@ mod tests {
 
     #[test]
     fn redox_flags_pass_unchanged() {
-        for flags in [O_RDONLY, O_RDWR | O_NONBLOCK | O_CLOEXEC, O_WRONLY | O_CREAT | O_TRUNC, O_RDONLY | O_DIRECTORY, O_STAT, O_CREAT, O_DIRECTORY | O_CLOEXEC] {
+        for flags in [
+            O_RDONLY,
+            O_RDWR | O_NONBLOCK | O_CLOEXEC,
+            O_WRONLY | O_CREAT | O_TRUNC,
+            O_RDONLY | O_DIRECTORY,
+            O_STAT,
+            O_CREAT,
+            O_DIRECTORY | O_CLOEXEC,
+        ] {
             assert_eq!(open_flags(flags), flags, "{flags:#x}");
             assert_eq!(openat_flags(flags), flags, "{flags:#x}");
             assert_eq!(status_flags(flags), flags, "{flags:#x}");
         }
-        assert_eq!(openat_flags(O_RDWR | O_CREAT | 0o644), O_RDWR | O_CREAT | 0o644);
+        assert_eq!(
+            openat_flags(O_RDWR | O_CREAT | 0o644),
+            O_RDWR | O_CREAT | 0o644
+        );
     }
 
     #[test]
     fn linux_flags_become_redox_flags() {
         let linux = (libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK) as usize;
         assert_eq!(open_flags(linux), O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK);
-        assert_eq!(open_flags((libc::O_RDONLY | libc::O_NONBLOCK) as usize), O_RDONLY | O_NONBLOCK);
-        assert_eq!(open_flags((libc::O_WRONLY | libc::O_CLOEXEC) as usize), O_WRONLY | O_CLOEXEC);
+        assert_eq!(
+            open_flags((libc::O_RDONLY | libc::O_NONBLOCK) as usize),
+            O_RDONLY | O_NONBLOCK
+        );
+        assert_eq!(
+            open_flags((libc::O_WRONLY | libc::O_CLOEXEC) as usize),
+            O_WRONLY | O_CLOEXEC
+        );
     }
 
     #[test]

@@ -38,7 +38,12 @@ struct Ram {
 impl SharedRam {
     /// Creates (or truncates) the file at `path` with `size` bytes, all zero. A `size` that is not whole pages is an error.
     pub fn create(path: &Path, size: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
         file.set_len(size)?;
         Self::new(file, Some(path.to_path_buf()), size, 0)
     }
@@ -59,9 +64,18 @@ impl SharedRam {
 
     fn new(file: File, path: Option<PathBuf>, size: u64, base: u64) -> io::Result<Self> {
         if size == 0 || !size.is_multiple_of(PAGE as u64) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the size of RAM must be whole pages"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the size of RAM must be whole pages",
+            ));
         }
-        let ram = Self(Arc::new(Ram { file, path, size, base, free: Mutex::new(BTreeMap::from([(0, size)])) }));
+        let ram = Self(Arc::new(Ram {
+            file,
+            path,
+            size,
+            base,
+            free: Mutex::new(BTreeMap::from([(0, size)])),
+        }));
         Ok(ram.reserve(RESERVED))
     }
 
@@ -94,7 +108,13 @@ impl SharedRam {
     fn check(&self, addr: u64, len: usize) -> io::Result<()> {
         match addr.checked_add(len as u64) {
             Some(end) if end <= self.0.size => Ok(()),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{len} bytes at {addr:#x} are not in the RAM of {:#x}", self.0.size))),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{len} bytes at {addr:#x} are not in the RAM of {:#x}",
+                    self.0.size
+                ),
+            )),
         }
     }
 
@@ -119,7 +139,9 @@ impl SharedRam {
 
     /// Whole zeroed pages in one piece, aligned to `align` bytes (a power of two, at least a page).
     pub(crate) fn allocate(&self, bytes: u64, align: u64) -> Result<Arc<Frames>> {
-        let len = bytes.checked_next_multiple_of(PAGE as u64).ok_or(Error::new(ENOMEM))?;
+        let len = bytes
+            .checked_next_multiple_of(PAGE as u64)
+            .ok_or(Error::new(ENOMEM))?;
         let mut free = lock(&self.0.free);
         let place = free.iter().find_map(|(&start, &room)| {
             let offset = start.checked_next_multiple_of(align)?;
@@ -135,7 +157,11 @@ impl SharedRam {
             free.insert(offset + len, start + room - offset - len);
         }
         drop(free);
-        let frames = Arc::new(Frames { ram: self.clone(), offset, len });
+        let frames = Arc::new(Frames {
+            ram: self.clone(),
+            offset,
+            len,
+        });
         frames.zero()?;
         Ok(frames)
     }
@@ -171,13 +197,24 @@ impl Frames {
 
     fn zero(&self) -> Result<()> {
         // A hole in the file reads as zeroes and costs nothing; where the file system has no holes the zeroes are written.
-        if fallocate(self.ram.fd(), FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, self.offset, self.len).is_ok() {
+        if fallocate(
+            self.ram.fd(),
+            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            self.offset,
+            self.len,
+        )
+        .is_ok()
+        {
             return Ok(());
         }
         let zeroes = [0; PAGE];
         for page in 0..self.len / PAGE as u64 {
             let at = self.offset + page * PAGE as u64;
-            self.ram.0.file.write_all_at(&zeroes, at).map_err(|_| Error::new(ENOMEM))?;
+            self.ram
+                .0
+                .file
+                .write_all_at(&zeroes, at)
+                .map_err(|_| Error::new(ENOMEM))?;
         }
         Ok(())
     }
@@ -208,7 +245,9 @@ mod tests {
     #[test]
     fn pages_given_back_in_any_order_become_one_range_again() {
         let ram = SharedRam::anonymous(1 << 20, 0).unwrap().reserve(0);
-        let pieces: Vec<_> = (0..8).map(|_| ram.allocate(PAGE as u64, PAGE as u64).unwrap()).collect();
+        let pieces: Vec<_> = (0..8)
+            .map(|_| ram.allocate(PAGE as u64, PAGE as u64).unwrap())
+            .collect();
         assert_eq!(ram.free(), (1 << 20) - 8 * PAGE as u64);
         let mut pieces: Vec<_> = pieces.into_iter().map(Some).collect();
         for i in [3, 1, 2, 7, 0, 6, 4, 5] {
@@ -219,7 +258,9 @@ mod tests {
 
     #[test]
     fn memory_is_zero_even_where_the_last_owner_left_bytes() {
-        let ram = SharedRam::anonymous(64 * PAGE as u64, 0).unwrap().reserve(0);
+        let ram = SharedRam::anonymous(64 * PAGE as u64, 0)
+            .unwrap()
+            .reserve(0);
         let frames = ram.allocate(2 * PAGE as u64, PAGE as u64).unwrap();
         let at = frames.device_address(0);
         ram.write(at, b"left behind").unwrap();

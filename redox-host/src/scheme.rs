@@ -29,7 +29,10 @@ pub(crate) enum Opened {
 impl Opened {
     /// A handle without an offset.
     pub(crate) fn local(number: usize) -> Self {
-        Self::Local { number, positioned: false }
+        Self::Local {
+            number,
+            positioned: false,
+        }
     }
 }
 
@@ -56,29 +59,62 @@ pub(crate) trait KernelScheme: Send + Sync + Any {
         true
     }
 
-    fn openat(&self, _cx: &Arc<Context>, _number: usize, _path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         Err(Error::new(EOPNOTSUPP))
     }
-    fn unlinkat(&self, _cx: &Arc<Context>, _number: usize, _path: &str, _flags: usize) -> Result<()> {
+    fn unlinkat(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _path: &str,
+        _flags: usize,
+    ) -> Result<()> {
         Err(Error::new(ENOENT))
     }
     fn dup(&self, _cx: &Arc<Context>, _number: usize, _buf: &[u8]) -> Result<Opened> {
         Err(Error::new(EOPNOTSUPP))
     }
     /// `offset` is u64::MAX when the description has none.
-    fn read_at(&self, cx: &Arc<Context>, number: usize, buf: &mut [u8], offset: u64, flags: u32) -> Result<usize> {
+    fn read_at(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         if offset != u64::MAX {
             return Err(Error::new(ESPIPE));
         }
         self.read(cx, number, buf, flags)
     }
-    fn write_at(&self, cx: &Arc<Context>, number: usize, buf: &[u8], offset: u64, flags: u32) -> Result<usize> {
+    fn write_at(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        buf: &[u8],
+        offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         if offset != u64::MAX {
             return Err(Error::new(ESPIPE));
         }
         self.write(cx, number, buf, flags)
     }
-    fn read(&self, _cx: &Arc<Context>, _number: usize, _buf: &mut [u8], _flags: u32) -> Result<usize> {
+    fn read(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _buf: &mut [u8],
+        _flags: u32,
+    ) -> Result<usize> {
         Err(Error::new(EBADF))
     }
     fn write(&self, _cx: &Arc<Context>, _number: usize, _buf: &[u8], _flags: u32) -> Result<usize> {
@@ -90,7 +126,14 @@ pub(crate) trait KernelScheme: Send + Sync + Any {
     fn fstat(&self, _cx: &Arc<Context>, _number: usize, _buf: &mut [u8]) -> Result<()> {
         Err(Error::new(EBADF))
     }
-    fn getdents(&self, _cx: &Arc<Context>, _number: usize, _buf: &mut [u8], _header_size: u16, _opaque: u64) -> Result<usize> {
+    fn getdents(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _buf: &mut [u8],
+        _header_size: u16,
+        _opaque: u64,
+    ) -> Result<usize> {
         Err(Error::new(EOPNOTSUPP))
     }
     fn fsync(&self, _cx: &Arc<Context>, _number: usize) -> Result<()> {
@@ -109,22 +152,50 @@ pub(crate) trait KernelScheme: Send + Sync + Any {
         Ok(EventFlags::empty())
     }
     /// SYS_CALL; `numbers` has one or two entries.
-    fn call(&self, _cx: &Arc<Context>, _numbers: &[usize], _payload: &mut [u8], _metadata: &[u64]) -> Result<usize> {
+    fn call(
+        &self,
+        _cx: &Arc<Context>,
+        _numbers: &[usize],
+        _payload: &mut [u8],
+        _metadata: &[u64],
+    ) -> Result<usize> {
         Err(Error::new(EOPNOTSUPP))
     }
     /// SYS_CALL with FD and WRITE: descriptions go to the scheme.
-    fn fd_write(&self, _cx: &Arc<Context>, _number: usize, _files: Vec<Arc<Description>>, _flags: CallFlags, _metadata: &[u64]) -> Result<usize> {
+    fn fd_write(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _files: Vec<Arc<Description>>,
+        _flags: CallFlags,
+        _metadata: &[u64],
+    ) -> Result<usize> {
         Err(Error::new(EOPNOTSUPP))
     }
     /// SYS_CALL with FD and READ: descriptions come from the scheme, at most `wanted`.
-    fn fd_read(&self, _cx: &Arc<Context>, _number: usize, _wanted: usize, _flags: CallFlags, _metadata: &[u64]) -> Result<Vec<Arc<Description>>> {
+    fn fd_read(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _wanted: usize,
+        _flags: CallFlags,
+        _metadata: &[u64],
+    ) -> Result<Vec<Arc<Description>>> {
         Err(Error::new(EOPNOTSUPP))
     }
     fn mmap(&self, _cx: &Arc<Context>, _file: &Arc<Description>, _map: &Map) -> Result<usize> {
         Err(Error::new(EOPNOTSUPP))
     }
     /// A mapping of this scheme went. `wait` is false when the process that had it is gone already.
-    fn munmap(&self, _cx: &Arc<Context>, _number: usize, _offset: usize, _size: usize, _flags: usize, _wait: bool) -> Result<()> {
+    fn munmap(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        _offset: usize,
+        _size: usize,
+        _flags: usize,
+        _wait: bool,
+    ) -> Result<()> {
         Err(Error::new(EOPNOTSUPP))
     }
     /// SYS_CALL with STD_FS (kernel scheme/mod.rs, translate_std_fs_call).
@@ -141,13 +212,23 @@ pub(crate) trait KernelScheme: Send + Sync + Any {
         if matches!(kind, StdFsCallKind::Relpathat) {
             return Err(Error::new(EOPNOTSUPP));
         }
-        let &[number] = numbers else { return Err(Error::new(EINVAL)) };
+        let &[number] = numbers else {
+            return Err(Error::new(EINVAL));
+        };
         match kind {
             StdFsCallKind::Getdents => self.getdents(cx, number, payload, arg2 as u16, arg1),
             StdFsCallKind::Fstat => self.fstat(cx, number, payload).map(|()| 0),
             StdFsCallKind::Fsync => self.fsync(cx, number).map(|()| 0),
             StdFsCallKind::Ftruncate => self.ftruncate(cx, number, arg1).map(|()| 0),
-            StdFsCallKind::Fstatvfs | StdFsCallKind::Futimens | StdFsCallKind::Fchmod => Err(Error::new(EBADF)),
+            // Decoded by user schemes themselves, the namespace manager among them (redox-scheme 0.12).
+            StdFsCallKind::Unlinkat => {
+                let path = str::from_utf8(payload).map_err(|_| Error::new(EINVAL))?;
+                let flags = usize::try_from(arg1).map_err(|_| Error::new(EINVAL))?;
+                self.unlinkat(cx, number, path, flags).map(|()| 0)
+            }
+            StdFsCallKind::Fstatvfs | StdFsCallKind::Futimens | StdFsCallKind::Fchmod => {
+                Err(Error::new(EBADF))
+            }
             _ => Err(Error::new(EOPNOTSUPP)),
         }
     }
@@ -173,5 +254,9 @@ pub(crate) fn put_stat(buf: &mut [u8], stat: &syscall::data::Stat) -> Result<()>
 
 /// EACCES for whoever is not root.
 pub(crate) fn root_only(cx: &Context) -> Result<()> {
-    if cx.uid() == 0 { Ok(()) } else { Err(Error::new(EACCES)) }
+    if cx.uid() == 0 {
+        Ok(())
+    } else {
+        Err(Error::new(EACCES))
+    }
 }

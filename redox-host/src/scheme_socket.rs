@@ -38,16 +38,27 @@ pub(crate) struct SchemeSockets {
 impl SchemeSockets {
     /// `first` is the first number that no built-in scheme has.
     pub(crate) fn new(events: Arc<Events>, first: SchemeId) -> Self {
-        Self { events, schemes: Mutex::new(HashMap::new()), next: AtomicUsize::new(first), strand: AtomicBool::new(false) }
+        Self {
+            events,
+            schemes: Mutex::new(HashMap::new()),
+            next: AtomicUsize::new(first),
+            strand: AtomicBool::new(false),
+        }
     }
 
     fn get(&self, number: usize) -> Result<Arc<UserScheme>> {
-        lock(&self.schemes).get(&number).cloned().ok_or(Error::new(EBADF))
+        lock(&self.schemes)
+            .get(&number)
+            .cloned()
+            .ok_or(Error::new(EBADF))
     }
 
     /// How many requests of all schemes are under way.
     pub(crate) fn pending(&self) -> usize {
-        lock(&self.schemes).values().map(|scheme| scheme.calls.pending()).sum()
+        lock(&self.schemes)
+            .values()
+            .map(|scheme| scheme.calls.pending())
+            .sum()
     }
 
     /// How many sockets are open.
@@ -60,14 +71,22 @@ impl SchemeSockets {
         let extra = cqe.extra_raw[0];
         let result = || Error::demux(cqe.result as usize);
         match CqeOpcode::try_from_raw(cqe.flags & 0b111).ok_or(Error::new(EINVAL))? {
-            CqeOpcode::RespondRegular => scheme.calls.respond(cqe.tag, Response::Regular(result(), extra, false)),
-            CqeOpcode::RespondAndNotifyOnDetach => scheme.calls.respond(cqe.tag, Response::Regular(result(), extra, true)),
+            CqeOpcode::RespondRegular => scheme
+                .calls
+                .respond(cqe.tag, Response::Regular(result(), extra, false)),
+            CqeOpcode::RespondAndNotifyOnDetach => scheme
+                .calls
+                .respond(cqe.tag, Response::Regular(result(), extra, true)),
             CqeOpcode::RespondWithFd => {
                 // The descriptor leaves the provider's table.
-                let file = cx.files(|files| files.remove(cqe.result as usize)).map_err(|_| Error::new(EINVAL))?;
+                let file = cx
+                    .files(|files| files.remove(cqe.result as usize))
+                    .map_err(|_| Error::new(EINVAL))?;
                 scheme.calls.respond(cqe.tag, Response::File(file))
             }
-            CqeOpcode::RespondWithMultipleFds => scheme.calls.respond(cqe.tag, Response::Files(Vec::new())),
+            CqeOpcode::RespondWithMultipleFds => {
+                scheme.calls.respond(cqe.tag, Response::Files(Vec::new()))
+            }
             CqeOpcode::SendFevent => {
                 let flags = EventFlags::from_bits(cqe.tag as usize).ok_or(Error::new(EINVAL))?;
                 self.events.trigger(scheme.id(), cqe.result as usize, flags);
@@ -84,7 +103,12 @@ impl SchemeSockets {
 /// The answer in 16 bytes.
 fn parse(chunk: &[u8; CQE]) -> Cqe {
     let [flags, e0, e1, e2, t0, t1, t2, t3, result @ ..] = *chunk;
-    Cqe { flags, extra_raw: [e0, e1, e2], tag: u32::from_ne_bytes([t0, t1, t2, t3]), result: u64::from_ne_bytes(result) }
+    Cqe {
+        flags,
+        extra_raw: [e0, e1, e2],
+        tag: u32::from_ne_bytes([t0, t1, t2, t3]),
+        result: u64::from_ne_bytes(result),
+    }
 }
 
 /// `syscall::data::NewFdParams`: offset u64, number usize, flags usize, internal_flags u8 and padding.
@@ -92,7 +116,12 @@ fn parse_new_fd(buf: &[u8]) -> Result<(u64, usize, usize, u8)> {
     if buf.len() != size_of::<syscall::data::NewFdParams>() {
         return Err(Error::new(EINVAL));
     }
-    let word = |i: usize| buf.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes).ok_or(Error::new(EINVAL));
+    let word = |i: usize| {
+        buf.get(i * 8..i * 8 + 8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_ne_bytes)
+            .ok_or(Error::new(EINVAL))
+    };
     let internal = buf.get(24).copied().ok_or(Error::new(EINVAL))?;
     Ok((word(0)?, word(1)? as usize, word(2)? as usize, internal))
 }
@@ -109,7 +138,14 @@ impl KernelScheme for SchemeSockets {
             let internal = NewFdFlags::from_bits(internal).ok_or(Error::new(EINVAL))?;
             let positioned = internal.contains(NewFdFlags::POSITIONED);
             let events = Arc::clone(&self.events);
-            return Ok(Opened::External(Description::new(scheme, events, number, flags as u32, positioned, offset)));
+            return Ok(Opened::External(Description::new(
+                scheme,
+                events,
+                number,
+                flags as u32,
+                positioned,
+                offset,
+            )));
         }
         if !buf.starts_with(b"create-scheme") {
             return Err(Error::new(EINVAL));
@@ -129,14 +165,25 @@ impl KernelScheme for SchemeSockets {
 
     fn fevent(&self, _cx: &Arc<Context>, number: usize, flags: EventFlags) -> Result<EventFlags> {
         let scheme = self.get(number)?;
-        Ok(if scheme.todo.is_empty() { EventFlags::empty() } else { EventFlags::EVENT_READ & flags })
+        Ok(if scheme.todo.is_empty() {
+            EventFlags::empty()
+        } else {
+            EventFlags::EVENT_READ & flags
+        })
     }
 
     fn fsync(&self, _cx: &Arc<Context>, number: usize) -> Result<()> {
         self.get(number).map(|_| ())
     }
 
-    fn read_at(&self, cx: &Arc<Context>, number: usize, buf: &mut [u8], _offset: u64, flags: u32) -> Result<usize> {
+    fn read_at(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        _offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         let scheme = self.get(number)?;
         let block = flags as usize & O_NONBLOCK == 0;
         Ok(scheme.todo.receive(cx, buf, block, None)?.unwrap_or(0))
@@ -156,7 +203,14 @@ impl KernelScheme for SchemeSockets {
         Ok(written)
     }
 
-    fn fd_write(&self, _cx: &Arc<Context>, number: usize, files: Vec<Arc<Description>>, _flags: CallFlags, metadata: &[u64]) -> Result<usize> {
+    fn fd_write(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        files: Vec<Arc<Description>>,
+        _flags: CallFlags,
+        metadata: &[u64],
+    ) -> Result<usize> {
         let scheme = self.get(number)?;
         match *metadata {
             [verb, tag] if verb == SchemeSocketCall::MoveFd as u64 => {
@@ -168,10 +222,19 @@ impl KernelScheme for SchemeSockets {
         }
     }
 
-    fn fd_read(&self, _cx: &Arc<Context>, number: usize, _wanted: usize, _flags: CallFlags, metadata: &[u64]) -> Result<Vec<Arc<Description>>> {
+    fn fd_read(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        _wanted: usize,
+        _flags: CallFlags,
+        metadata: &[u64],
+    ) -> Result<Vec<Arc<Description>>> {
         let scheme = self.get(number)?;
         match *metadata {
-            [verb, tag] if verb == SchemeSocketCall::ObtainFd as u64 => scheme.calls.obtain_files(tag as usize),
+            [verb, tag] if verb == SchemeSocketCall::ObtainFd as u64 => {
+                scheme.calls.obtain_files(tag as usize)
+            }
             _ => Err(Error::new(EINVAL)),
         }
     }

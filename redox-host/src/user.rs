@@ -43,14 +43,22 @@ impl Submit for UserScheme {
         if self.is_alive() {
             self.todo.send(sqe);
             // One event per request.
-            self.events.trigger(SCHEME_SOCKETS, self.id, EventFlags::EVENT_READ);
+            self.events
+                .trigger(SCHEME_SOCKETS, self.id, EventFlags::EVENT_READ);
         }
     }
 }
 
 impl UserScheme {
     pub(crate) fn new(id: SchemeId, events: Arc<Events>, provider: Weak<Context>) -> Self {
-        Self { id, events, provider, todo: WaitQueue::new(), calls: Calls::default(), alive: AtomicBool::new(true) }
+        Self {
+            id,
+            events,
+            provider,
+            todo: WaitQueue::new(),
+            calls: Calls::default(),
+            alive: AtomicBool::new(true),
+        }
     }
 
     /// The socket was closed.
@@ -69,11 +77,30 @@ impl UserScheme {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&args);
         all[5] = u64::from(cx.uid()) | (u64::from(cx.gid()) << 32);
-        Sqe { opcode: opcode as u8, sqe_flags: SqeFlags::empty(), _rsvd: 0, tag: 0, args: all, caller: cx.pid() as u64 }
+        Sqe {
+            opcode: opcode as u8,
+            sqe_flags: SqeFlags::empty(),
+            _rsvd: 0,
+            tag: 0,
+            args: all,
+            caller: cx.pid() as u64,
+        }
     }
 
-    fn call<const N: usize>(&self, cx: &Context, opcode: Opcode, args: [u64; N], payload: &Payload) -> Result<Response> {
-        self.calls.call(cx, self, Self::request(cx, opcode, args), Vec::new(), payload)
+    fn call<const N: usize>(
+        &self,
+        cx: &Context,
+        opcode: Opcode,
+        args: [u64; N],
+        payload: &Payload,
+    ) -> Result<Response> {
+        self.calls.call(
+            cx,
+            self,
+            Self::request(cx, opcode, args),
+            Vec::new(),
+            payload,
+        )
     }
 
     /// A call without payload.
@@ -86,29 +113,72 @@ impl UserScheme {
         self.provider.upgrade().ok_or(Error::new(errno))
     }
 
-    fn with_text(&self, cx: &Context, opcode: Opcode, number: usize, text: &str, rest: [u64; 2]) -> Result<Response> {
+    fn with_text(
+        &self,
+        cx: &Context,
+        opcode: Opcode,
+        number: usize,
+        text: &str,
+        rest: [u64; 2],
+    ) -> Result<Response> {
         self.provider_is(ENODEV)?;
         // The kernel copies text into one page.
         if text.len() > PAGE {
             return Err(Error::new(EINVAL));
         }
         let payload = Payload::text(text);
-        let response = self.call(cx, opcode, [number as u64, payload.address(), payload.len(), rest[0], rest[1]], &payload);
+        let response = self.call(
+            cx,
+            opcode,
+            [
+                number as u64,
+                payload.address(),
+                payload.len(),
+                rest[0],
+                rest[1],
+            ],
+            &payload,
+        );
         payload.recycle();
         response
     }
 
     /// The provider writes `buf`.
-    fn fill(&self, cx: &Context, opcode: Opcode, number: usize, buf: &mut [u8], rest: [u64; 2]) -> Result<usize> {
+    fn fill(
+        &self,
+        cx: &Context,
+        opcode: Opcode,
+        number: usize,
+        buf: &mut [u8],
+        rest: [u64; 2],
+    ) -> Result<usize> {
         self.provider_is(ESRCH)?;
         let payload = Payload::capture(buf, Direction::Out);
-        let response = self.call(cx, opcode, [number as u64, payload.address(), payload.len(), rest[0], rest[1]], &payload)?;
+        let response = self.call(
+            cx,
+            opcode,
+            [
+                number as u64,
+                payload.address(),
+                payload.len(),
+                rest[0],
+                rest[1],
+            ],
+            &payload,
+        )?;
         payload.copy_out(buf);
         payload.recycle();
         response.regular()
     }
 
-    fn with_metadata(&self, cx: &Context, opcode: Opcode, numbers: &[usize], payload: &Payload, metadata: &[u64]) -> Result<Response> {
+    fn with_metadata(
+        &self,
+        cx: &Context,
+        opcode: Opcode,
+        numbers: &[usize],
+        payload: &Payload,
+        metadata: &[u64],
+    ) -> Result<Response> {
         let mut sqe = Self::request(cx, opcode, [0; 0]);
         let (first, second) = match *numbers {
             [first] => (first, None),
@@ -136,7 +206,10 @@ fn opened(response: Response) -> Result<Opened> {
         Response::Regular(result, extra, _) => {
             let number = result?;
             let flags = NewFdFlags::from_bits(extra).ok_or(Error::new(EINVAL))?;
-            Ok(Opened::Local { number, positioned: flags.contains(NewFdFlags::POSITIONED) })
+            Ok(Opened::Local {
+                number,
+                positioned: flags.contains(NewFdFlags::POSITIONED),
+            })
         }
         Response::File(file) => Ok(Opened::External(file)),
         Response::Files(_) => Err(Error::new(EIO)),
@@ -152,30 +225,70 @@ impl KernelScheme for UserScheme {
         self.alive.load(Ordering::Acquire)
     }
 
-    fn openat(&self, cx: &Arc<Context>, number: usize, path: &str, flags: usize, fcntl_flags: u32) -> Result<Opened> {
-        opened(self.with_text(cx, Opcode::OpenAt, number, path, [flags as u64, u64::from(fcntl_flags)])?)
+    fn openat(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        flags: usize,
+        fcntl_flags: u32,
+    ) -> Result<Opened> {
+        opened(self.with_text(
+            cx,
+            Opcode::OpenAt,
+            number,
+            path,
+            [flags as u64, u64::from(fcntl_flags)],
+        )?)
     }
 
     fn unlinkat(&self, cx: &Arc<Context>, number: usize, path: &str, flags: usize) -> Result<()> {
-        self.with_text(cx, Opcode::UnlinkAt, number, path, [flags as u64, 0])?.regular().map(|_| ())
+        self.with_text(cx, Opcode::UnlinkAt, number, path, [flags as u64, 0])?
+            .regular()
+            .map(|_| ())
     }
 
     fn dup(&self, cx: &Arc<Context>, number: usize, buf: &[u8]) -> Result<Opened> {
         self.provider_is(ESRCH)?;
         let payload = Payload::capture(buf, Direction::In);
-        let response = self.call(cx, Opcode::Dup, [number as u64, payload.address(), payload.len()], &payload);
+        let response = self.call(
+            cx,
+            Opcode::Dup,
+            [number as u64, payload.address(), payload.len()],
+            &payload,
+        );
         payload.recycle();
         opened(response?)
     }
 
-    fn read_at(&self, cx: &Arc<Context>, number: usize, buf: &mut [u8], offset: u64, flags: u32) -> Result<usize> {
+    fn read_at(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         self.fill(cx, Opcode::Read, number, buf, [offset, u64::from(flags)])
     }
 
-    fn write_at(&self, cx: &Arc<Context>, number: usize, buf: &[u8], offset: u64, flags: u32) -> Result<usize> {
+    fn write_at(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        buf: &[u8],
+        offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         self.provider_is(ESRCH)?;
         let payload = Payload::capture(buf, Direction::In);
-        let args = [number as u64, payload.address(), payload.len(), offset, u64::from(flags)];
+        let args = [
+            number as u64,
+            payload.address(),
+            payload.len(),
+            offset,
+            u64::from(flags),
+        ];
         let response = self.call(cx, Opcode::Write, args, &payload);
         payload.recycle();
         response?.regular()
@@ -186,7 +299,8 @@ impl KernelScheme for UserScheme {
     }
 
     fn fstat(&self, cx: &Arc<Context>, number: usize, buf: &mut [u8]) -> Result<()> {
-        self.fill(cx, Opcode::Fstat, number, buf, [0, 0]).map(|_| ())
+        self.fill(cx, Opcode::Fstat, number, buf, [0, 0])
+            .map(|_| ())
     }
 
     fn fsync(&self, cx: &Arc<Context>, number: usize) -> Result<()> {
@@ -194,7 +308,8 @@ impl KernelScheme for UserScheme {
     }
 
     fn fsize(&self, cx: &Arc<Context>, number: usize) -> Result<u64> {
-        self.plain(cx, Opcode::Fsize, [number as u64]).map(|size| size as u64)
+        self.plain(cx, Opcode::Fsize, [number as u64])
+            .map(|size| size as u64)
     }
 
     fn fcntl(&self, cx: &Arc<Context>, number: usize, cmd: usize, arg: usize) -> Result<usize> {
@@ -202,10 +317,17 @@ impl KernelScheme for UserScheme {
     }
 
     fn fevent(&self, cx: &Arc<Context>, number: usize, flags: EventFlags) -> Result<EventFlags> {
-        self.plain(cx, Opcode::Fevent, [number as u64, flags.bits() as u64]).map(EventFlags::from_bits_truncate)
+        self.plain(cx, Opcode::Fevent, [number as u64, flags.bits() as u64])
+            .map(EventFlags::from_bits_truncate)
     }
 
-    fn call(&self, cx: &Arc<Context>, numbers: &[usize], bytes: &mut [u8], metadata: &[u64]) -> Result<usize> {
+    fn call(
+        &self,
+        cx: &Arc<Context>,
+        numbers: &[usize],
+        bytes: &mut [u8],
+        metadata: &[u64],
+    ) -> Result<usize> {
         self.provider_is(ESRCH)?;
         let payload = Payload::capture(bytes, Direction::InOut);
         let response = self.with_metadata(cx, Opcode::Call, numbers, &payload, metadata)?;
@@ -238,19 +360,58 @@ impl KernelScheme for UserScheme {
         }
     }
 
-    fn fd_write(&self, cx: &Arc<Context>, number: usize, files: Vec<Arc<Description>>, flags: CallFlags, metadata: &[u64]) -> Result<usize> {
+    fn fd_write(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        files: Vec<Arc<Description>>,
+        flags: CallFlags,
+        metadata: &[u64],
+    ) -> Result<usize> {
         let exclusive = flags.contains(CallFlags::FD_EXCLUSIVE);
-        let flags = if exclusive { SendFdFlags::EXCLUSIVE } else { SendFdFlags::empty() };
+        let flags = if exclusive {
+            SendFdFlags::EXCLUSIVE
+        } else {
+            SendFdFlags::empty()
+        };
         let word = metadata.first().copied().unwrap_or(0);
-        let sqe = Self::request(cx, Opcode::Sendfd, [number as u64, flags.bits() as u64, word, files.len() as u64]);
-        self.calls.call(cx, self, sqe, files, &Payload::none())?.regular()
+        let sqe = Self::request(
+            cx,
+            Opcode::Sendfd,
+            [number as u64, flags.bits() as u64, word, files.len() as u64],
+        );
+        self.calls
+            .call(cx, self, sqe, files, &Payload::none())?
+            .regular()
     }
 
-    fn fd_read(&self, cx: &Arc<Context>, number: usize, wanted: usize, flags: CallFlags, metadata: &[u64]) -> Result<Vec<Arc<Description>>> {
+    fn fd_read(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        wanted: usize,
+        flags: CallFlags,
+        metadata: &[u64],
+    ) -> Result<Vec<Arc<Description>>> {
         let upper = flags.contains(CallFlags::FD_UPPER);
-        let flags = if upper { RecvFdFlags::UPPER_TBL } else { RecvFdFlags::empty() };
+        let flags = if upper {
+            RecvFdFlags::UPPER_TBL
+        } else {
+            RecvFdFlags::empty()
+        };
         let word = |i: usize| metadata.get(i).copied().unwrap_or(0);
-        match self.call(cx, Opcode::Recvfd, [number as u64, flags.bits() as u64, wanted as u64, word(0), word(1)], &Payload::none())? {
+        match self.call(
+            cx,
+            Opcode::Recvfd,
+            [
+                number as u64,
+                flags.bits() as u64,
+                wanted as u64,
+                word(0),
+                word(1),
+            ],
+            &Payload::none(),
+        )? {
             Response::Files(files) => Ok(files),
             Response::Regular(Err(error), _, _) => Err(error),
             Response::Regular(Ok(_), _, _) | Response::File(_) => Err(Error::new(EIO)),
@@ -265,23 +426,40 @@ impl KernelScheme for UserScheme {
         if Arc::ptr_eq(&provider, cx) {
             return Err(Error::new(EBUSY));
         }
-        let args = [file.number as u64, map.size as u64, map.flags.bits() as u64, map.offset as u64];
+        let args = [
+            file.number as u64,
+            map.size as u64,
+            map.flags.bits() as u64,
+            map.offset as u64,
+        ];
         let source = self.plain(cx, Opcode::MmapPrep, args)?;
         if !source.is_multiple_of(PAGE) {
             return Err(Error::new(EINVAL));
         }
         let frames = provider.memory().frames_at(source, map.size)?;
         let shared = map.flags.contains(MapFlags::MAP_SHARED);
-        let file = FileRef { file: Arc::clone(file), base_offset: map.offset };
+        let file = FileRef {
+            file: Arc::clone(file),
+            base_offset: map.offset,
+        };
         cx.memory().map(frames, map, shared, Some(file))
     }
 
-    fn munmap(&self, cx: &Arc<Context>, number: usize, offset: usize, size: usize, flags: usize, wait: bool) -> Result<()> {
+    fn munmap(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        offset: usize,
+        size: usize,
+        flags: usize,
+        wait: bool,
+    ) -> Result<()> {
         let args = [number as u64, size as u64, flags as u64, offset as u64];
         if wait {
             return self.plain(cx, Opcode::Munmap, args).map(|_| ());
         }
-        self.calls.send(self, Self::request(cx, Opcode::Munmap, args))
+        self.calls
+            .send(self, Self::request(cx, Opcode::Munmap, args))
     }
 
     fn ftruncate(&self, _cx: &Arc<Context>, _number: usize, _len: u64) -> Result<()> {
@@ -290,11 +468,20 @@ impl KernelScheme for UserScheme {
     }
 
     fn detach(&self, pid: usize, number: usize) {
-        let sqe = Sqe { opcode: Opcode::Detach as u8, args: [number as u64, 0, 0, 0, 0, 0], caller: pid as u64, ..Sqe::default() };
+        let sqe = Sqe {
+            opcode: Opcode::Detach as u8,
+            args: [number as u64, 0, 0, 0, 0, 0],
+            caller: pid as u64,
+            ..Sqe::default()
+        };
         self.submit(sqe);
     }
 
     fn close(&self, number: usize) {
-        self.submit(Sqe { opcode: Opcode::CloseMsg as u8, args: [number as u64, 0, 0, 0, 0, 0], ..Sqe::default() });
+        self.submit(Sqe {
+            opcode: Opcode::CloseMsg as u8,
+            args: [number as u64, 0, 0, 0, 0, 0],
+            ..Sqe::default()
+        });
     }
 }

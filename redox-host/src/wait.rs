@@ -46,7 +46,10 @@ pub(crate) struct Waiter {
 impl Waiter {
     /// A waiter for the calling thread.
     pub(crate) fn current() -> Arc<Self> {
-        Arc::new(Self { state: AtomicU32::new(0), thread: std::thread::current() })
+        Arc::new(Self {
+            state: AtomicU32::new(0),
+            thread: std::thread::current(),
+        })
     }
 
     /// From now on wake-ups count. Must come before the thread is put on a wait list.
@@ -89,7 +92,9 @@ impl Waiter {
     pub(crate) fn interrupt(&self) -> bool {
         let noticed = self
             .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state & BLOCKED != 0).then_some(state | INTERRUPTED))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                (state & BLOCKED != 0).then_some(state | INTERRUPTED)
+            })
             .is_ok();
         if noticed {
             self.thread.unpark();
@@ -132,7 +137,12 @@ impl Condition {
 
     /// Sleeps; `guard` protects what is waited for and is released after the thread is on the list.
     /// EINTR after a signal, ESRCH after SIGKILL; `Ok(false)` when `deadline` passed.
-    pub(crate) fn wait<G>(&self, cx: &Context, guard: G, deadline: Option<Instant>) -> Result<bool> {
+    pub(crate) fn wait<G>(
+        &self,
+        cx: &Context,
+        guard: G,
+        deadline: Option<Instant>,
+    ) -> Result<bool> {
         let waiter = crate::context::current_waiter();
         waiter.prepare();
         lock(&self.waiters).push(Arc::clone(&waiter));
@@ -167,7 +177,10 @@ pub(crate) trait Item {
 
 impl<T: Item> WaitQueue<T> {
     pub(crate) fn new() -> Self {
-        Self { items: Mutex::new(VecDeque::new()), condition: Condition::default() }
+        Self {
+            items: Mutex::new(VecDeque::new()),
+            condition: Condition::default(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -185,7 +198,13 @@ impl<T: Item> WaitQueue<T> {
 
     /// Copies as many items as fit into `buf`. A buffer smaller than one item gets the start of the first, which stays in the queue.
     /// Empty: EAGAIN when it may not block (EINVAL when no item would fit), `Ok(None)` when `deadline` passed.
-    pub(crate) fn receive(&self, cx: &Context, buf: &mut [u8], block: bool, deadline: Option<Instant>) -> Result<Option<usize>> {
+    pub(crate) fn receive(
+        &self,
+        cx: &Context,
+        buf: &mut [u8],
+        block: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Option<usize>> {
         loop {
             let mut items = lock(&self.items);
             if !items.is_empty() {

@@ -1,5 +1,5 @@
 //! Descriptors and descriptions: dup, close, flags, paths, status (kernel syscall/fs.rs, relibc's libredox.rs).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 use common::*;
@@ -26,9 +26,16 @@ fn dup_without_a_path_is_the_kernels_and_shares_the_description() {
     let other = redox::dup(fd, b"").unwrap();
     assert!(other != fd);
     redox::close(fd).unwrap();
-    assert!(daemon.run(Raw::drain).is_empty(), "neither Dup nor CloseMsg");
+    assert!(
+        daemon.run(Raw::drain).is_empty(),
+        "neither Dup nor CloseMsg"
+    );
     redox::close(other).unwrap();
-    assert_eq!(daemon.run(Raw::next).opcode, Opcode::CloseMsg as u8, "at the last reference");
+    assert_eq!(
+        daemon.run(Raw::next).opcode,
+        Opcode::CloseMsg as u8,
+        "at the last reference"
+    );
 }
 
 #[test]
@@ -55,7 +62,10 @@ fn dup_with_a_path_asks_the_scheme_and_inherits_the_flags() {
     let accepted = redox::dup(fd, b"listen").unwrap();
     redox::read(accepted, &mut [0; 1]).unwrap();
     let (dup, path, read) = served.recv_timeout(LONG).unwrap();
-    assert_eq!((dup.opcode, dup.args[0], path.as_slice()), (Opcode::Dup as u8, 1, &b"listen"[..]));
+    assert_eq!(
+        (dup.opcode, dup.args[0], path.as_slice()),
+        (Opcode::Dup as u8, 1, &b"listen"[..])
+    );
     assert_eq!(read.args[0], 2);
     assert_eq!(read.args[4], flags_before as u64);
 }
@@ -105,13 +115,33 @@ fn getfl_and_setfl_ask_the_scheme_first_and_then_are_the_kernels() {
         raw.answer(get_again.tag, Ok(0));
         (get, set)
     });
-    assert_eq!(redox::fcntl(fd, syscall::F_GETFL, 0).unwrap(), O_RDWR, "not what the scheme said");
-    assert_eq!(redox::fcntl(fd, syscall::F_SETFL, O_NONBLOCK | O_RDONLY).unwrap(), 0);
-    assert_eq!(errno(redox::fcntl(fd, syscall::F_SETFL, 0)), syscall::EOPNOTSUPP);
-    assert_eq!(redox::fcntl(fd, syscall::F_GETFL, 0).unwrap(), O_RDWR | O_NONBLOCK, "the access mode stays; the refused call changed nothing");
+    assert_eq!(
+        redox::fcntl(fd, syscall::F_GETFL, 0).unwrap(),
+        O_RDWR,
+        "not what the scheme said"
+    );
+    assert_eq!(
+        redox::fcntl(fd, syscall::F_SETFL, O_NONBLOCK | O_RDONLY).unwrap(),
+        0
+    );
+    assert_eq!(
+        errno(redox::fcntl(fd, syscall::F_SETFL, 0)),
+        syscall::EOPNOTSUPP
+    );
+    assert_eq!(
+        redox::fcntl(fd, syscall::F_GETFL, 0).unwrap(),
+        O_RDWR | O_NONBLOCK,
+        "the access mode stays; the refused call changed nothing"
+    );
     let (get, set) = served.recv_timeout(LONG).unwrap();
-    assert_eq!((get.opcode, get.args[1]), (Opcode::Fcntl as u8, syscall::F_GETFL as u64));
-    assert_eq!((set.args[1], set.args[2]), (syscall::F_SETFL as u64, (O_NONBLOCK | O_RDONLY) as u64));
+    assert_eq!(
+        (get.opcode, get.args[1]),
+        (Opcode::Fcntl as u8, syscall::F_GETFL as u64)
+    );
+    assert_eq!(
+        (set.args[1], set.args[2]),
+        (syscall::F_SETFL as u64, (O_NONBLOCK | O_RDONLY) as u64)
+    );
 }
 
 #[test]
@@ -124,7 +154,15 @@ fn descriptor_flags_never_reach_the_scheme() {
     assert_eq!(redox::fcntl(fd, syscall::F_GETFD, 0).unwrap(), CLOEXEC);
     redox::fcntl(fd, syscall::F_DUPFD, 0).unwrap();
     assert!(daemon.run(Raw::drain).is_empty());
-    assert_eq!(redox::fcntl(open("/scheme/null", O_RDWR | CLOEXEC).unwrap(), syscall::F_GETFD, 0).unwrap(), CLOEXEC);
+    assert_eq!(
+        redox::fcntl(
+            open("/scheme/null", O_RDWR | CLOEXEC).unwrap(),
+            syscall::F_GETFD,
+            0
+        )
+        .unwrap(),
+        CLOEXEC
+    );
 }
 
 #[test]
@@ -143,7 +181,11 @@ fn fpath_is_the_schemes() {
 }
 
 /// What the daemon sees of one call.
-fn seen(daemon: &Daemon, answer: Result<usize, i32>, call: impl FnOnce()) -> syscall::schemev2::Sqe {
+fn seen(
+    daemon: &Daemon,
+    answer: Result<usize, i32>,
+    call: impl FnOnce(),
+) -> syscall::schemev2::Sqe {
     let served = daemon.start_job(move |raw| {
         let sqe = raw.next();
         raw.answer(sqe.tag, answer);
@@ -159,15 +201,39 @@ fn fsync_fstat_and_getdents_of_libredox_are_std_fs_calls() {
     let (daemon, _me, fd) = opened(&host, "stdfs");
     use syscall::flag::StdFsCallKind as Kind;
     let sqe = seen(&daemon, Ok(0), || redox::fsync(fd).unwrap());
-    assert_eq!((sqe.opcode, sqe.args[3] as u8), (Opcode::StdFsCall as u8, Kind::Fsync as u8));
+    assert_eq!(
+        (sqe.opcode, sqe.args[3] as u8),
+        (Opcode::StdFsCall as u8, Kind::Fsync as u8)
+    );
     assert_eq!(sqe.args[0], 1);
     let sqe = seen(&daemon, Ok(0), || redox::fdatasync(fd).unwrap());
-    assert_eq!((sqe.opcode, sqe.args[3] as u8), (Opcode::StdFsCall as u8, Kind::Fsync as u8));
-    let sqe = seen(&daemon, Ok(0), || assert_eq!(redox::fstat(fd).unwrap().st_size, 0));
-    assert_eq!((sqe.opcode, sqe.args[3] as u8, sqe.args[2]), (Opcode::StdFsCall as u8, Kind::Fstat as u8, size_of::<Stat>() as u64));
-    let sqe = seen(&daemon, Ok(0), || assert_eq!(redox::getdents(fd, &mut [0; 512], 77).unwrap(), 0));
-    assert_eq!((sqe.opcode, sqe.args[3] as u8), (Opcode::StdFsCall as u8, Kind::Getdents as u8));
-    assert_eq!((sqe.args[4], sqe.args[5]), (77, 19), "position and size of a header, where other calls have uid and gid");
+    assert_eq!(
+        (sqe.opcode, sqe.args[3] as u8),
+        (Opcode::StdFsCall as u8, Kind::Fsync as u8)
+    );
+    let sqe = seen(&daemon, Ok(0), || {
+        assert_eq!(redox::fstat(fd).unwrap().st_size, 0)
+    });
+    assert_eq!(
+        (sqe.opcode, sqe.args[3] as u8, sqe.args[2]),
+        (
+            Opcode::StdFsCall as u8,
+            Kind::Fstat as u8,
+            size_of::<Stat>() as u64
+        )
+    );
+    let sqe = seen(&daemon, Ok(0), || {
+        assert_eq!(redox::getdents(fd, &mut [0; 512], 77).unwrap(), 0)
+    });
+    assert_eq!(
+        (sqe.opcode, sqe.args[3] as u8),
+        (Opcode::StdFsCall as u8, Kind::Getdents as u8)
+    );
+    assert_eq!(
+        (sqe.args[4], sqe.args[5]),
+        (77, 19),
+        "position and size of a header, where other calls have uid and gid"
+    );
     let sqe = seen(&daemon, Ok(0), || redox::ftruncate(fd, 5).unwrap());
     assert_eq!((sqe.args[3] as u8, sqe.args[4]), (Kind::Ftruncate as u8, 5));
 }
@@ -186,12 +252,30 @@ fn a_schemes_status_becomes_libredoxs() {
     let (daemon, _me, fd) = opened(&host, "stat");
     daemon.start_job(|raw| {
         let sqe = raw.next();
-        let stat = Stat { st_mode: 0o100_640, st_size: 1234, st_uid: 7, st_mtime: 99, st_mtime_nsec: 5, st_dev: 3, ..Stat::default() };
+        let stat = Stat {
+            st_mode: 0o100_640,
+            st_size: 1234,
+            st_uid: 7,
+            st_mtime: 99,
+            st_mtime_nsec: 5,
+            st_dev: 3,
+            ..Stat::default()
+        };
         payload(&sqe).copy_from_slice(&stat);
         raw.answer(sqe.tag, Ok(0));
     });
     let stat = redox::fstat(fd).unwrap();
-    assert_eq!((stat.st_mode, stat.st_size, stat.st_uid, stat.st_mtime, stat.st_mtime_nsec, stat.st_dev), (0o100_640, 1234, 7, 99, 5, 3));
+    assert_eq!(
+        (
+            stat.st_mode,
+            stat.st_size,
+            stat.st_uid,
+            stat.st_mtime,
+            stat.st_mtime_nsec,
+            stat.st_dev
+        ),
+        (0o100_640, 1234, 7, 99, 5, 3)
+    );
 }
 
 #[test]
@@ -208,8 +292,7 @@ fn a_scheme_without_getdents_is_read_by_name() {
     });
     let mut buf = [0; 256];
     let count = redox::getdents(fd, &mut buf, 6).unwrap();
-    let entries: Vec<_> = syscall::dirent::DirentIter::new(&buf[..count]).map(|entry| entry.unwrap().1.to_vec()).collect();
-    assert_eq!(entries, [b"eth0"]);
+    assert_eq!(entry_names(&buf[..count]), ["eth0"]);
 }
 
 #[test]
@@ -221,12 +304,19 @@ fn on_detach_comes_at_the_next_close_of_a_descriptor_once_asked_for() {
     assert!(daemon.run(Raw::drain).is_empty(), "nobody asked yet");
     daemon.start_job(|raw| {
         let sqe = raw.next();
-        raw.write(&[Cqe { flags: CqeOpcode::RespondAndNotifyOnDetach as u8, ..regular(sqe.tag, Ok(0)) }]).unwrap();
+        raw.write(&[Cqe {
+            flags: CqeOpcode::RespondAndNotifyOnDetach as u8,
+            ..regular(sqe.tag, Ok(0))
+        }])
+        .unwrap();
     });
     redox::fsync(fd).unwrap();
     redox::close(other).unwrap();
     let sqe = daemon.run(Raw::next);
-    assert_eq!((sqe.opcode, sqe.args[0], sqe.caller), (Opcode::Detach as u8, 1, me.pid() as u64));
+    assert_eq!(
+        (sqe.opcode, sqe.args[0], sqe.caller),
+        (Opcode::Detach as u8, 1, me.pid() as u64)
+    );
 }
 
 #[test]
@@ -238,13 +328,21 @@ fn a_scheme_can_answer_with_any_file_of_its_own() {
         let open = raw.next();
         let pipe = self::open("/scheme/pipe", O_RDWR | O_CREAT).unwrap();
         let writer = redox::dup(pipe, b"write").unwrap();
-        raw.write(&[Cqe { flags: CqeOpcode::RespondWithFd as u8, ..regular(open.tag, Ok(pipe)) }]).unwrap();
+        raw.write(&[Cqe {
+            flags: CqeOpcode::RespondWithFd as u8,
+            ..regular(open.tag, Ok(pipe))
+        }])
+        .unwrap();
         let gone = errno(redox::close(pipe));
         redox::write(writer, b"through").unwrap();
         gone
     });
     let pipe = open("/scheme/other/pipe", O_RDONLY).unwrap();
-    assert_eq!(provider.recv_timeout(LONG).unwrap(), syscall::EBADF, "the descriptor left the provider");
+    assert_eq!(
+        provider.recv_timeout(LONG).unwrap(),
+        syscall::EBADF,
+        "the descriptor left the provider"
+    );
     let mut buf = [0; 16];
     assert_eq!(redox::read(pipe, &mut buf).unwrap(), 7);
     assert_eq!(&buf[..7], b"through");
@@ -256,8 +354,14 @@ fn a_process_inherits_what_its_specification_names() {
     let me = client(&host);
     let pipe = open("/scheme/pipe", O_RDONLY).unwrap();
     let writer = redox::dup(pipe, b"write").unwrap();
-    let spec = ProcessSpec::new("child").fd(9, &me, writer).unwrap().env("NOTIFY", "9");
-    assert_eq!(ProcessSpec::new("none").fd(9, &me, 99).unwrap_err().errno, syscall::EBADF);
+    let spec = ProcessSpec::new("child")
+        .fd(9, &me, writer)
+        .unwrap()
+        .env("NOTIFY", "9");
+    assert_eq!(
+        ProcessSpec::new("none").fd(9, &me, 99).unwrap_err().errno,
+        syscall::EBADF
+    );
     redox::close(writer).unwrap();
     let child = host.spawn(spec, || {
         let fd = redox_host::env("NOTIFY").unwrap().parse().unwrap();
@@ -267,5 +371,9 @@ fn a_process_inherits_what_its_specification_names() {
     let mut buf = [0; 1];
     assert_eq!(redox::read(pipe, &mut buf).unwrap(), 1);
     child.wait(LONG).unwrap();
-    assert_eq!(redox::read(pipe, &mut buf).unwrap(), 0, "the writing end went with the child");
+    assert_eq!(
+        redox::read(pipe, &mut buf).unwrap(),
+        0,
+        "the writing end went with the child"
+    );
 }

@@ -1,5 +1,5 @@
 //! Interrupts (kernel scheme/irq.rs).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 use common::*;
@@ -15,7 +15,7 @@ use syscall::flag::{O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_STAT};
 fn names(fd: usize) -> Vec<String> {
     let mut buf = [0; 4096];
     let count = redox::getdents(fd, &mut buf, 0).unwrap();
-    syscall::dirent::DirentIter::new(&buf[..count]).map(|entry| String::from_utf8(entry.unwrap().1.to_vec()).unwrap()).collect()
+    entry_names(&buf[..count])
 }
 
 fn source() -> (OwnedFd, OwnedFd) {
@@ -42,7 +42,9 @@ fn read_count(fd: usize) -> Option<usize> {
 fn the_tree_has_the_boot_cpu_and_what_is_free_on_it() {
     let host = host();
     let _me = client(&host);
-    let irqs = host.irq().provide_msi_vectors(vec![source().0, source().0, source().0]);
+    let irqs = host
+        .irq()
+        .provide_msi_vectors(vec![source().0, source().0, source().0]);
     assert_eq!(irqs, [16, 17, 18]);
     let top = open("/scheme/irq/", O_RDONLY | O_DIRECTORY).unwrap();
     assert_eq!(names(top), ["bsp", "cpu-00"]);
@@ -58,7 +60,10 @@ fn the_tree_has_the_boot_cpu_and_what_is_free_on_it() {
     assert_eq!(host.irq().reserved(), [17]);
     redox::close(irq).unwrap();
     assert_eq!(names(cpu), ["16", "18"], "a vector is never given back");
-    assert_eq!(errno(open("/scheme/irq/cpu-00/17", O_RDWR | O_CREAT)), syscall::EEXIST);
+    assert_eq!(
+        errno(open("/scheme/irq/cpu-00/17", O_RDWR | O_CREAT)),
+        syscall::EEXIST
+    );
     assert_eq!(host.irq().source_of(18), Some(2));
 }
 
@@ -76,9 +81,16 @@ fn what_cannot_be_opened() {
         ("phandle-1/0,1,2", O_RDWR | O_CREAT, syscall::ENOENT),
         ("other", O_RDONLY, syscall::ENOENT),
     ] {
-        assert_eq!(errno(open(&format!("/scheme/irq/{path}"), flags)), expected, "{path}");
+        assert_eq!(
+            errno(open(&format!("/scheme/irq/{path}"), flags)),
+            expected,
+            "{path}"
+        );
     }
-    assert!(open("/scheme/irq/cpu-00/40", O_RDONLY | O_STAT).is_ok(), "a look reserves nothing");
+    assert!(
+        open("/scheme/irq/cpu-00/40", O_RDONLY | O_STAT).is_ok(),
+        "a look reserves nothing"
+    );
     assert!(host.irq().reserved().is_empty());
     let _user = host.enter(ProcessSpec::new("user").uid(1));
     assert_eq!(errno(open("/scheme/irq/bsp", O_RDONLY)), syscall::EACCES);
@@ -97,7 +109,11 @@ fn an_msi_rings_once_for_each_signal_and_is_an_edge() {
     ring(&mine);
     assert_eq!(wait_events(queue), [(fd, 1, 3)]);
     ring(&mine);
-    assert_eq!(wait_events(queue), [(fd, 1, 3)], "without any acknowledgement");
+    assert_eq!(
+        wait_events(queue),
+        [(fd, 1, 3)],
+        "without any acknowledgement"
+    );
     assert_eq!(read_count(fd), Some(2));
     assert_eq!(host.irq().stray_acks(), 0);
 }
@@ -142,12 +158,17 @@ fn a_level_line_is_masked_when_it_rings_and_rings_again_at_the_acknowledgement_w
     let _me = client(&host);
     let masks = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&masks);
-    host.irq().connect_line(10, move |masked| seen.lock().unwrap().push(masked));
+    host.irq()
+        .connect_line(10, move |masked| seen.lock().unwrap().push(masked));
     let fd = open("/scheme/irq/10", O_RDWR).unwrap();
     host.irq().raise_line(10);
     host.irq().raise_line(10);
     assert_eq!(read_count(fd), Some(1), "masked: it cannot ring twice");
-    assert_eq!(redox::write(fd, &7usize.to_ne_bytes()).unwrap(), 0, "not the current count: not acknowledged");
+    assert_eq!(
+        redox::write(fd, &7usize.to_ne_bytes()).unwrap(),
+        0,
+        "not the current count: not acknowledged"
+    );
     assert_eq!(*masks.lock().unwrap(), [true]);
     assert_eq!(redox::write(fd, &1usize.to_ne_bytes()).unwrap(), 8);
     assert_eq!(read_count(fd), Some(2), "still asserted");
@@ -173,8 +194,14 @@ fn a_device_tree_names_interrupts_its_own_way() {
     let _me = client(&host);
     host.irq().connect_phandle(7, &[0, 3, 4], 60);
     let fd = open("/scheme/irq/phandle-7/0,3,4", O_RDWR | O_CREAT).unwrap();
-    assert_eq!(errno(open("/scheme/irq/phandle-7/0,3,4", O_RDWR | O_CREAT)), syscall::EEXIST);
-    assert_eq!(errno(open("/scheme/irq/phandle-7/0,3,4", O_RDWR)), syscall::EINVAL);
+    assert_eq!(
+        errno(open("/scheme/irq/phandle-7/0,3,4", O_RDWR | O_CREAT)),
+        syscall::EEXIST
+    );
+    assert_eq!(
+        errno(open("/scheme/irq/phandle-7/0,3,4", O_RDWR)),
+        syscall::EINVAL
+    );
     host.irq().raise_line(60);
     assert_eq!(read_count(fd), Some(1));
 }

@@ -1,5 +1,11 @@
 //! Memory: anonymous, for DMA, and shared between processes (kernel scheme/memory.rs, context/memory.rs, scheme/user.rs).
-#![allow(missing_docs, unsafe_code)]
+#![allow(
+    missing_docs,
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod common;
 use common::*;
@@ -17,7 +23,17 @@ const PAGE: usize = 4096;
 
 fn map(fd: usize, length: usize, flags: u32, offset: u64) -> libredox::error::Result<usize> {
     // SAFETY: a fresh mapping changes no memory that is in use.
-    unsafe { redox::mmap(MmapArgs { addr: std::ptr::null_mut(), length, prot: RW, flags, fd, offset }) }.map(|p| p.expose_provenance())
+    unsafe {
+        redox::mmap(MmapArgs {
+            addr: std::ptr::null_mut(),
+            length,
+            prot: RW,
+            flags,
+            fd,
+            offset,
+        })
+    }
+    .map(|p| p.expose_provenance())
 }
 
 fn unmap(address: usize, length: usize) -> libredox::error::Result<()> {
@@ -27,7 +43,9 @@ fn unmap(address: usize, length: usize) -> libredox::error::Result<()> {
 
 fn poke(address: usize, bytes: &[u8]) {
     // SAFETY: tests pass addresses of their own mappings.
-    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(address).copy_from(bytes.as_ptr(), bytes.len()) }
+    unsafe {
+        std::ptr::with_exposed_provenance_mut::<u8>(address).copy_from(bytes.as_ptr(), bytes.len())
+    }
 }
 
 fn peek<const N: usize>(address: usize) -> [u8; N] {
@@ -52,12 +70,18 @@ fn anonymous_memory_is_zero_and_goes_back() {
     assert_eq!(me.mappings(), 1);
     assert_eq!(peek(address + 3 * PAGE), [0; 8]);
     poke(address + 3 * PAGE, b"last page");
-    assert_eq!(before.anonymous_free - host.usage().anonymous_free, 4 * PAGE as u64);
+    assert_eq!(
+        before.anonymous_free - host.usage().anonymous_free,
+        4 * PAGE as u64
+    );
     unmap(address, 3 * PAGE + 1).unwrap();
     assert_eq!(host.usage(), before);
     assert_eq!(me.mappings(), 0);
     assert_eq!(errno(map(usize::MAX, 0, PRIVATE, 0)), syscall::EINVAL);
-    assert!(unmap(address, PAGE).is_ok(), "nothing there: nothing happens");
+    assert!(
+        unmap(address, PAGE).is_ok(),
+        "nothing there: nothing happens"
+    );
     assert_eq!(errno(unmap(address + 1, PAGE)), syscall::EINVAL);
 }
 
@@ -65,7 +89,11 @@ fn anonymous_memory_is_zero_and_goes_back() {
 fn dma_memory_is_guest_ram_at_the_address_that_translation_tells() {
     let directory = tempfile::tempdir().unwrap();
     let ram = SharedRam::create(&directory.path().join("ram"), 8 << 20).unwrap();
-    let host = Host::new(HostConfig { ram: Some(ram.clone()), root: None }).unwrap();
+    let host = Host::new(HostConfig {
+        ram: Some(ram.clone()),
+        root: None,
+    })
+    .unwrap();
     let me = client(&host);
     let root = open("/scheme/memory/scheme-root", O_RDONLY).unwrap();
     let zeroed = openat(root, "zeroed@wb?phys_contiguous", O_RDWR).unwrap();
@@ -73,7 +101,11 @@ fn dma_memory_is_guest_ram_at_the_address_that_translation_tells() {
     redox::close(zeroed).unwrap();
     let device = physical(address + 2 * PAGE + 5).unwrap();
     assert!(device >= 1 << 20, "not where the firmware is: {device:#x}");
-    assert_eq!((device - 2 * PAGE as u64 - 5) % (4 * PAGE as u64), 0, "a power of two, aligned to itself");
+    assert_eq!(
+        (device - 2 * PAGE as u64 - 5) % (4 * PAGE as u64),
+        0,
+        "a power of two, aligned to itself"
+    );
     poke(address + 2 * PAGE + 5, b"to the device");
     let mut seen = [0; 13];
     ram.read(device, &mut seen).unwrap();
@@ -94,12 +126,20 @@ fn the_rules_of_the_memory_scheme() {
     let contiguous = open("/scheme/memory/zeroed@uc?phys_contiguous", O_RDWR).unwrap();
     assert_eq!(errno(map(contiguous, PAGE, SHARED, 0)), syscall::EOPNOTSUPP);
     for path in ["zeroed@xx", "zeroed@wb?32", "nothing"] {
-        assert_eq!(errno(open(&format!("/scheme/memory/{path}"), O_RDWR)), syscall::ENOENT, "{path}");
+        assert_eq!(
+            errno(open(&format!("/scheme/memory/{path}"), O_RDWR)),
+            syscall::ENOENT,
+            "{path}"
+        );
     }
     assert_eq!(errno(physical(0x1000)), syscall::ENOENT);
     let _user = host.enter(ProcessSpec::new("user").uid(1000));
     for path in ["zeroed@wb?phys_contiguous", "translation", "physical@uc"] {
-        assert_eq!(errno(open(&format!("/scheme/memory/{path}"), O_RDWR)), syscall::EACCES, "{path}");
+        assert_eq!(
+            errno(open(&format!("/scheme/memory/{path}"), O_RDWR)),
+            syscall::EACCES,
+            "{path}"
+        );
     }
     assert!(open("/scheme/memory/zeroed", O_RDWR).is_ok());
 }
@@ -116,7 +156,11 @@ fn memory_that_no_device_can_reach_has_addresses_beyond_ram() {
 fn lender(host: &Host, name: &'static str, path: &'static str, pages: usize) -> (Daemon, usize) {
     let daemon = Daemon::start(host, name);
     let address = daemon.run(move |_| {
-        let fd = if path.is_empty() { usize::MAX } else { open(path, O_RDWR).unwrap() };
+        let fd = if path.is_empty() {
+            usize::MAX
+        } else {
+            open(path, O_RDWR).unwrap()
+        };
         map(fd, pages * PAGE, PRIVATE, 0).unwrap()
     });
     (daemon, address)
@@ -137,8 +181,14 @@ fn a_shared_mapping_is_the_same_memory_at_another_address() {
         let fd = open("/scheme/ring/", O_RDWR).unwrap();
         let mine = map(fd, 2 * PAGE - 7, SHARED, PAGE as u64).unwrap();
         let prep = prep.recv_timeout(LONG).unwrap();
-        assert_eq!((prep.opcode, prep.args[0], prep.args[1]), (Opcode::MmapPrep as u8, 6, 2 * PAGE as u64 - 7));
-        assert_eq!(prep.args[2], (MapFlags::MAP_SHARED | MapFlags::PROT_READ | MapFlags::PROT_WRITE).bits() as u64);
+        assert_eq!(
+            (prep.opcode, prep.args[0], prep.args[1]),
+            (Opcode::MmapPrep as u8, 6, 2 * PAGE as u64 - 7)
+        );
+        assert_eq!(
+            prep.args[2],
+            (MapFlags::MAP_SHARED | MapFlags::PROT_READ | MapFlags::PROT_WRITE).bits() as u64
+        );
         assert_eq!((prep.args[3], prep.args[5]), (PAGE as u64, 0));
         assert_ne!(mine, lent + PAGE);
         poke(lent + PAGE, b"from the provider");
@@ -147,7 +197,10 @@ fn a_shared_mapping_is_the_same_memory_at_another_address() {
         assert_eq!(&peek::<15>(lent + 2 * PAGE), b"from the client");
 
         redox::close(fd).unwrap();
-        assert!(daemon.run(Raw::drain).is_empty(), "the mapping holds the file open");
+        assert!(
+            daemon.run(Raw::drain).is_empty(),
+            "the mapping holds the file open"
+        );
         let unmapped = daemon.start_job(|raw| {
             let sqe = raw.next();
             raw.answer(sqe.tag, Ok(0));
@@ -155,9 +208,20 @@ fn a_shared_mapping_is_the_same_memory_at_another_address() {
         });
         unmap(mine, 2 * PAGE).unwrap();
         let (munmap, close) = unmapped.recv_timeout(LONG).unwrap();
-        assert_eq!((munmap.opcode, munmap.args[0], munmap.args[1]), (Opcode::Munmap as u8, 6, 2 * PAGE as u64));
-        assert_eq!((munmap.args[2], munmap.args[3]), (1, PAGE as u64), "needs a sync, for it was writable; offset");
-        assert_eq!((close.opcode, close.args[0]), (Opcode::CloseMsg as u8, 6), "only after the unmapping");
+        assert_eq!(
+            (munmap.opcode, munmap.args[0], munmap.args[1]),
+            (Opcode::Munmap as u8, 6, 2 * PAGE as u64)
+        );
+        assert_eq!(
+            (munmap.args[2], munmap.args[3]),
+            (1, PAGE as u64),
+            "needs a sync, for it was writable; offset"
+        );
+        assert_eq!(
+            (close.opcode, close.args[0]),
+            (Opcode::CloseMsg as u8, 6),
+            "only after the unmapping"
+        );
         assert_eq!(me.mappings(), 0);
     }
 }
@@ -216,7 +280,12 @@ fn a_private_mapping_tells_the_provider_so_and_keeps_its_writes() {
     });
     let fd = open("/scheme/private/", O_RDWR).unwrap();
     let mine = map(fd, PAGE, PRIVATE, 0).unwrap();
-    assert!(flags.recv_timeout(LONG).unwrap().contains(MapFlags::MAP_PRIVATE));
+    assert!(
+        flags
+            .recv_timeout(LONG)
+            .unwrap()
+            .contains(MapFlags::MAP_PRIVATE)
+    );
     poke(mine, b"mine");
     assert_eq!(peek(lent), [0; 4]);
 }
@@ -228,14 +297,29 @@ fn a_provider_can_lend_only_what_it_mapped() {
     let _me = client(&host);
     daemon.start_job(move |raw| {
         raw.accept_open(6);
-        for answer in [Ok(lent + 1), Ok(lent + PAGE), Ok(0x1000), Err(syscall::EACCES)] {
+        for answer in [
+            Ok(lent + 1),
+            Ok(lent + PAGE),
+            Ok(0x1000),
+            Err(syscall::EACCES),
+        ] {
             let sqe = raw.next();
             raw.answer(sqe.tag, answer);
         }
     });
     let fd = open("/scheme/lies/", O_RDWR).unwrap();
-    let errors: Vec<_> = (0..4).map(|_| errno(map(fd, 2 * PAGE, SHARED, 0))).collect();
-    assert_eq!(errors, [syscall::EINVAL, syscall::EFAULT, syscall::EFAULT, syscall::EACCES]);
+    let errors: Vec<_> = (0..4)
+        .map(|_| errno(map(fd, 2 * PAGE, SHARED, 0)))
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            syscall::EINVAL,
+            syscall::EFAULT,
+            syscall::EFAULT,
+            syscall::EACCES
+        ]
+    );
     assert_eq!(errno(map(fd, PAGE, SHARED, 5)), syscall::EINVAL);
     assert_eq!(errno(map(fd, 0, SHARED, 0)), syscall::EINVAL);
 }
@@ -282,7 +366,9 @@ fn the_memory_of_a_killed_process_stays_until_its_thread_has_ended() {
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let (mapped, address) = std::sync::mpsc::channel();
     let process = host.spawn(ProcessSpec::new("zombie"), move || {
-        mapped.send(map(usize::MAX, PAGE, PRIVATE, 0).unwrap()).unwrap();
+        mapped
+            .send(map(usize::MAX, PAGE, PRIVATE, 0).unwrap())
+            .unwrap();
         gone.recv().unwrap();
         0
     });
@@ -313,5 +399,8 @@ fn a_client_that_exits_unmaps_and_then_closes() {
         let fd = open("/scheme/exits/", O_RDWR).unwrap();
         map(fd, PAGE, SHARED, 0).unwrap();
     }
-    assert_eq!(served.recv_timeout(LONG).unwrap(), (Opcode::Munmap as u8, Opcode::CloseMsg as u8));
+    assert_eq!(
+        served.recv_timeout(LONG).unwrap(),
+        (Opcode::Munmap as u8, Opcode::CloseMsg as u8)
+    );
 }

@@ -1,5 +1,5 @@
 //! Requests that are answered later, cancelled, or never: parking, signals, SIGKILL, the death of a provider.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 use common::*;
@@ -9,8 +9,14 @@ use redox_host::{ExitStatus, ProcessSpec};
 use syscall::flag::{O_RDONLY, O_RDWR};
 use syscall::schemev2::{Opcode, SqeFlags};
 
+/// What a read gave, and the buffer after it.
+type Outcome = (Result<usize, i32>, [u8; 4]);
+
 /// A client that opens `path` and reads once; gives the result and what it read.
-fn reader(host: &redox_host::Host, path: &'static str) -> (redox_host::Process, std::sync::mpsc::Receiver<(Result<usize, i32>, [u8; 4])>) {
+fn reader(
+    host: &redox_host::Host,
+    path: &'static str,
+) -> (redox_host::Process, std::sync::mpsc::Receiver<Outcome>) {
     background(host, ProcessSpec::new("reader"), move || {
         let fd = open(path, O_RDONLY).unwrap();
         let mut buf = *b"....";
@@ -42,7 +48,11 @@ fn parked_requests_are_answered_in_any_order() {
     for (process, result) in readers {
         let (result, buf) = result.recv_timeout(LONG).unwrap();
         assert!(result.is_ok());
-        assert_eq!(buf, [b'0' + process.pid() as u8 % 10; 4], "everybody has its own answer");
+        assert_eq!(
+            buf,
+            [b'0' + process.pid() as u8 % 10; 4],
+            "everybody has its own answer"
+        );
     }
 }
 
@@ -70,7 +80,12 @@ fn another_thread_of_the_provider_may_answer() {
 #[test]
 fn a_signal_sends_cancel_and_the_answer_to_the_original_tag_ends_the_call() {
     let host = host();
-    for (answer, expected) in [(Err(syscall::ECANCELED), Err(syscall::EINTR)), (Err(syscall::EINTR), Err(syscall::EINTR)), (Ok(2), Ok(2)), (Err(syscall::EPIPE), Err(syscall::EPIPE))] {
+    for (answer, expected) in [
+        (Err(syscall::ECANCELED), Err(syscall::EINTR)),
+        (Err(syscall::EINTR), Err(syscall::EINTR)),
+        (Ok(2), Ok(2)),
+        (Err(syscall::EPIPE), Err(syscall::EPIPE)),
+    ] {
         let daemon = Daemon::start(&host, "cancel");
         let (process, result) = reader(&host, "/scheme/cancel/");
         let read = daemon.run(|raw| {
@@ -82,7 +97,10 @@ fn a_signal_sends_cancel_and_the_answer_to_the_original_tag_ends_the_call() {
         let cancel = daemon.run(Raw::next);
         assert_eq!(cancel.opcode, Opcode::Cancel as u8);
         assert_eq!(cancel.sqe_flags.bits(), SqeFlags::ONEWAY.bits());
-        assert_eq!((cancel.tag, cancel.caller, cancel.args), (read.tag, 0, [0; 6]));
+        assert_eq!(
+            (cancel.tag, cancel.caller, cancel.args),
+            (read.tag, 0, [0; 6])
+        );
         // A second signal sends no second Cancel.
         process.interrupt();
         assert!(daemon.run(Raw::drain).is_empty());
@@ -103,7 +121,12 @@ fn forget(host: &redox_host::Host, name: &str, daemon: &Daemon) {
 fn eintr_without_a_cancel_becomes_eio() {
     let host = host();
     let daemon = Daemon::start(&host, "eio");
-    for (answer, expected) in [(syscall::EINTR, syscall::EIO), (syscall::ECANCELED, syscall::ECANCELED), (syscall::EWOULDBLOCK, 41), (syscall::EAGAIN, 11)] {
+    for (answer, expected) in [
+        (syscall::EINTR, syscall::EIO),
+        (syscall::ECANCELED, syscall::ECANCELED),
+        (syscall::EWOULDBLOCK, 41),
+        (syscall::EAGAIN, 11),
+    ] {
         let (_, result) = reader(&host, "/scheme/eio/");
         daemon.run(move |raw| {
             raw.accept_open(1);
@@ -141,12 +164,20 @@ fn sigkill_sends_no_cancel_and_closes_what_the_process_had() {
     assert_eq!(process.open_fds(), 0, "at once");
     assert_eq!(process.wait(LONG), Some(ExitStatus::Killed));
     let after = daemon.run(Raw::drain);
-    assert_eq!(after.iter().map(|sqe| sqe.opcode).collect::<Vec<_>>(), [Opcode::CloseMsg as u8], "{after:?}");
+    assert_eq!(
+        after.iter().map(|sqe| sqe.opcode).collect::<Vec<_>>(),
+        [Opcode::CloseMsg as u8],
+        "{after:?}"
+    );
     // The payload is still there for the provider, and the late answer is taken.
     daemon.run(move |raw| {
         payload(&read).fill(b'!');
         raw.answer(read.tag, Ok(4));
-        assert_eq!(errno(raw.write(&[regular(read.tag, Ok(4))])), syscall::EBADFD, "the request is over");
+        assert_eq!(
+            errno(raw.write(&[regular(read.tag, Ok(4))])),
+            syscall::EBADFD,
+            "the request is over"
+        );
     });
 }
 
@@ -189,13 +220,27 @@ fn a_closed_socket_gives_its_callers_enodev() {
         raw.next()
     });
     daemon.process.kill();
-    assert_eq!(result.recv_timeout(LONG).unwrap().0, Err(syscall::ENODEV), "blocked calls return");
+    assert_eq!(
+        result.recv_timeout(LONG).unwrap().0,
+        Err(syscall::ENODEV),
+        "blocked calls return"
+    );
     assert_eq!(errno(redox::read(mine, &mut [0; 1])), syscall::ENODEV);
     assert_eq!(errno(redox::dup(mine, b"x")), syscall::ENODEV);
     assert_eq!(errno(openat(mine, "x", O_RDONLY)), syscall::ENODEV);
-    assert_eq!(errno(redox::fcntl(mine, syscall::F_GETFL, 0)), syscall::ENODEV);
-    assert!(redox::dup(mine, b"").is_ok(), "dup without a path is the kernel's alone");
-    assert_eq!(errno(open("/scheme/dead/", O_RDWR)), syscall::ENODEV, "the name still leads to the dead scheme");
+    assert_eq!(
+        errno(redox::fcntl(mine, syscall::F_GETFL, 0)),
+        syscall::ENODEV
+    );
+    assert!(
+        redox::dup(mine, b"").is_ok(),
+        "dup without a path is the kernel's alone"
+    );
+    assert_eq!(
+        errno(open("/scheme/dead/", O_RDWR)),
+        syscall::ENODEV,
+        "the name still leads to the dead scheme"
+    );
     let open_before = me.open_fds();
     assert!(redox::close(mine).is_ok());
     assert_eq!(errno(redox::close(mine)), syscall::EBADF);
@@ -229,7 +274,10 @@ fn a_newer_kernel_leaves_the_callers_of_a_dead_scheme_waiting() {
     daemon.process.kill();
     process.interrupt();
     assert!(process.wait_parked(LONG));
-    assert!(result.try_recv().is_err(), "neither the death nor a signal ends the call");
+    assert!(
+        result.try_recv().is_err(),
+        "neither the death nor a signal ends the call"
+    );
     process.kill();
     assert_eq!(process.wait(LONG), Some(ExitStatus::Killed));
 }
@@ -243,12 +291,25 @@ fn the_name_of_a_dead_scheme_stands_until_it_is_unlinked() {
         let socket = redox_scheme::Socket::create().unwrap();
         redox_scheme::scheme::register_scheme_inner(&socket, "name", 0).map(|()| socket)
     };
-    assert_eq!(register().err().unwrap().errno, syscall::EEXIST, "while the first lives");
+    assert_eq!(
+        register().err().unwrap().errno,
+        syscall::EEXIST,
+        "while the first lives"
+    );
     daemon.process.kill();
-    assert_eq!(register().err().unwrap().errno, syscall::EEXIST, "and after it died");
+    assert_eq!(
+        register().err().unwrap().errno,
+        syscall::EEXIST,
+        "and after it died"
+    );
     let namespace = redox::getns().unwrap();
     redox_host::calls::unlinkat(namespace, "/scheme/name", 0).unwrap();
-    assert_eq!(redox_host::calls::unlinkat(namespace, "/scheme/name", 0).unwrap_err().errno, syscall::ENODEV);
+    assert_eq!(
+        redox_host::calls::unlinkat(namespace, "/scheme/name", 0)
+            .unwrap_err()
+            .errno,
+        syscall::ENODEV
+    );
     assert!(register().is_ok());
 }
 
@@ -256,7 +317,9 @@ fn the_name_of_a_dead_scheme_stands_until_it_is_unlinked() {
 fn an_exit_closes_files_like_a_kill() {
     let host = host();
     let daemon = Daemon::start(&host, "exit");
-    let (process, _) = background(&host, ProcessSpec::new("client"), || open("/scheme/exit/", O_RDONLY).unwrap());
+    let (process, _) = background(&host, ProcessSpec::new("client"), || {
+        open("/scheme/exit/", O_RDONLY).unwrap()
+    });
     let seen = daemon.run(|raw| {
         raw.accept_open(3);
         raw.next()
@@ -279,7 +342,10 @@ fn a_close_while_another_thread_reads_does_not_reach_the_scheme() {
     });
     let read = daemon.run(Raw::next);
     redox::close(fd).unwrap();
-    assert!(daemon.run(Raw::drain).is_empty(), "the call holds the description");
+    assert!(
+        daemon.run(Raw::drain).is_empty(),
+        "the call holds the description"
+    );
     daemon.run(move |raw| raw.answer(read.tag, Ok(1)));
     assert_eq!(reader.join().unwrap().unwrap(), 1);
     assert_eq!(daemon.run(Raw::next).opcode, Opcode::CloseMsg as u8);

@@ -1,5 +1,5 @@
 //! Requests and answers on scheme sockets, to the byte (kernel scheme/user.rs, redox_syscall schemev2.rs).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 use common::*;
@@ -21,20 +21,37 @@ fn a_request_is_64_bytes_with_opcode_tag_arguments_and_caller() {
         raw.answer(read.tag, Ok(3));
         (open, read)
     });
-    let fd = redox::open("/scheme/wire/some/path", (O_RDWR | O_NONBLOCK) as i32, 0o640).unwrap();
+    let fd = redox::open(
+        "/scheme/wire/some/path",
+        (O_RDWR | O_NONBLOCK) as i32,
+        0o640,
+    )
+    .unwrap();
     assert_eq!(redox::read(fd, &mut [0; 5]).unwrap(), 3);
     let (open, read) = served.recv_timeout(LONG).unwrap();
     assert_eq!(open.opcode, Opcode::OpenAt as u8);
     assert_eq!(open.sqe_flags.bits(), 0);
     assert_eq!(open.args[0], 0, "the root handle");
     assert_eq!(open.args[2], 9, "length of some/path");
-    assert_eq!(open.args[3], (O_RDWR | O_NONBLOCK | 0o640) as u64, "flags, with the mode in the lower half");
+    assert_eq!(
+        open.args[3],
+        (O_RDWR | O_NONBLOCK | 0o640) as u64,
+        "flags, with the mode in the lower half"
+    );
     assert_eq!(open.args[4], O_NONBLOCK as u64, "fcntl flags");
     assert_eq!(open.args[5], 1000 | 100 << 32, "uid and gid");
     assert_eq!(open.caller, me.pid() as u64);
     assert_eq!(read.opcode, Opcode::Read as u8);
-    assert_eq!((read.args[0], read.args[2], read.args[3]), (7, 5, u64::MAX), "no offset unless positioned");
-    assert_eq!(read.args[4] & O_NONBLOCK as u64, O_NONBLOCK as u64, "the flags of the description");
+    assert_eq!(
+        (read.args[0], read.args[2], read.args[3]),
+        (7, 5, u64::MAX),
+        "no offset unless positioned"
+    );
+    assert_eq!(
+        read.args[4] & O_NONBLOCK as u64,
+        O_NONBLOCK as u64,
+        "the flags of the description"
+    );
     assert_eq!(read.args[5], 1000 | 100 << 32);
 }
 
@@ -45,7 +62,10 @@ fn a_positioned_handle_gets_the_kernels_offset() {
     let _me = client(&host);
     let served = daemon.start_job(|raw| {
         let open = raw.next();
-        let positioned = Cqe { extra_raw: [1, 0, 0], ..regular(open.tag, Ok(4)) };
+        let positioned = Cqe {
+            extra_raw: [1, 0, 0],
+            ..regular(open.tag, Ok(4))
+        };
         raw.write(&[positioned]).unwrap();
         let mut offsets = Vec::new();
         for count in [3, 0, 2] {
@@ -142,8 +162,11 @@ fn a_read_of_the_socket_gives_as_many_requests_as_fit() {
     let host = host();
     let daemon = Daemon::start(&host, "many");
     let _me = client(&host);
-    let opened = daemon.start_job(|raw| (0..3).map(|i| raw.accept_open(i)).count());
-    let fds: Vec<_> = (0..3).map(|_| open("/scheme/many/", O_RDONLY).unwrap()).collect();
+    let opened =
+        daemon.start_job(|raw| (0..3).map(|i| raw.accept_open(i)).collect::<Vec<_>>().len());
+    let fds: Vec<_> = (0..3)
+        .map(|_| open("/scheme/many/", O_RDONLY).unwrap())
+        .collect();
     assert_eq!(opened.recv_timeout(LONG).unwrap(), 3);
     for fd in fds {
         redox::close(fd).unwrap();
@@ -153,7 +176,10 @@ fn a_read_of_the_socket_gives_as_many_requests_as_fit() {
         let first = redox::read(raw.fd(), &mut bytes).unwrap();
         let rest = raw.drain();
         redox::fcntl(raw.fd(), syscall::F_SETFL, O_NONBLOCK).unwrap();
-        let none = [errno(redox::read(raw.fd(), &mut [0; 64])), errno(redox::read(raw.fd(), &mut [0; 63]))];
+        let none = [
+            errno(redox::read(raw.fd(), &mut [0; 64])),
+            errno(redox::read(raw.fd(), &mut [0; 63])),
+        ];
         (first, rest.len(), none)
     });
     // 130 bytes hold two requests; what is left of the third is handed out too, but stays in the queue.
@@ -169,23 +195,32 @@ fn a_bad_answer_after_a_good_one_is_a_short_count() {
     let counts = daemon.start_job(|raw| {
         let open = raw.next();
         let bad = regular(4711, Ok(0));
-        let counts = (raw.write(&[regular(open.tag, Ok(1)), bad, bad]).unwrap(), errno(raw.write(&[bad])));
+        let counts = (
+            raw.write(&[regular(open.tag, Ok(1)), bad, bad]).unwrap(),
+            errno(raw.write(&[bad])),
+        );
         let unknown = Cqe { flags: 7, ..bad };
         (counts.0, counts.1, errno(raw.write(&[unknown])))
     });
     open("/scheme/short/", O_RDONLY).unwrap();
-    assert_eq!(counts.recv_timeout(LONG).unwrap(), (16, syscall::EBADFD, syscall::EINVAL));
+    assert_eq!(
+        counts.recv_timeout(LONG).unwrap(),
+        (16, syscall::EBADFD, syscall::EINVAL)
+    );
 }
 
 #[test]
 fn a_second_answer_to_one_request_is_refused() {
     let host = host();
     let daemon = Daemon::start(&host, "twice");
-    let (_, opened) = background(&host, ProcessSpec::new("client"), || open("/scheme/twice/", O_RDONLY));
+    let (_, opened) = background(&host, ProcessSpec::new("client"), || {
+        open("/scheme/twice/", O_RDONLY)
+    });
     let second = daemon.run(|raw| {
         let sqe = raw.next();
         // Both answers in one write: the second comes before the caller can have taken the first.
-        raw.write(&[regular(sqe.tag, Ok(1)), regular(sqe.tag, Ok(2))]).unwrap()
+        raw.write(&[regular(sqe.tag, Ok(1)), regular(sqe.tag, Ok(2))])
+            .unwrap()
     });
     assert_eq!(second, 16);
     assert!(opened.recv_timeout(LONG).unwrap().is_ok());
@@ -198,7 +233,11 @@ fn bits_of_new_fd_flags_that_do_not_exist_are_refused() {
     let _me = client(&host);
     daemon.start_job(|raw| {
         let open = raw.next();
-        raw.write(&[Cqe { extra_raw: [0x80, 0, 0], ..regular(open.tag, Ok(4)) }]).unwrap();
+        raw.write(&[Cqe {
+            extra_raw: [0x80, 0, 0],
+            ..regular(open.tag, Ok(4))
+        }])
+        .unwrap();
     });
     assert_eq!(errno(open("/scheme/bits/", O_RDONLY)), syscall::EINVAL);
 }
@@ -208,7 +247,12 @@ fn a_call_on_the_socket_without_fd_is_not_supported() {
     let host = host();
     let _me = client(&host);
     let raw = Raw::create("kcall");
-    let result = redox::call_rw(raw.fd(), &mut [0; 64], syscall::CallFlags::empty(), &[0, 1, 1]);
+    let result = redox::call_rw(
+        raw.fd(),
+        &mut [0; 64],
+        syscall::CallFlags::empty(),
+        &[0, 1, 1],
+    );
     assert_eq!(errno(result), syscall::EOPNOTSUPP);
 }
 
@@ -219,8 +263,16 @@ fn paths_are_checked_before_the_scheme_sees_them() {
     let _me = client(&host);
     let served = daemon.start_job(|raw| (raw.accept_open(1), raw.accept_open(2).args[2]));
     let root = open("/scheme/paths/", O_RDWR).unwrap();
-    assert_eq!(calls::openat(root, b"\xff\xfe", O_RDONLY, 0).unwrap_err().errno, syscall::EINVAL);
-    assert_eq!(errno(openat(root, &"x".repeat(4097), O_RDONLY)), syscall::ENAMETOOLONG);
+    assert_eq!(
+        calls::openat(root, b"\xff\xfe", O_RDONLY, 0)
+            .unwrap_err()
+            .errno,
+        syscall::EINVAL
+    );
+    assert_eq!(
+        errno(openat(root, &"x".repeat(4097), O_RDONLY)),
+        syscall::ENAMETOOLONG
+    );
     assert!(openat(root, &"x".repeat(4096), O_RDONLY).is_ok());
     assert_eq!(served.recv_timeout(LONG).unwrap().1, 4096);
     assert_eq!(errno(open("relative", O_RDONLY)), syscall::ENOENT);
@@ -241,10 +293,23 @@ fn openat_passes_what_it_is_given() {
         (sqe, path)
     });
     let root = open("/scheme/at/", O_RDWR).unwrap();
-    redox::openat(root, "a/../b//c", (O_RDONLY | O_NONBLOCK) as i32, O_NONBLOCK as u32).unwrap();
+    redox::openat(
+        root,
+        "a/../b//c",
+        (O_RDONLY | O_NONBLOCK) as i32,
+        O_NONBLOCK as u32,
+    )
+    .unwrap();
     let (sqe, path) = served.recv_timeout(LONG).unwrap();
-    assert_eq!((sqe.args[0], path.as_str()), (5, "a/../b//c"), "paths are the scheme's to read");
-    assert_eq!((sqe.args[3], sqe.args[4]), ((O_RDONLY | O_NONBLOCK) as u64, O_NONBLOCK as u64));
+    assert_eq!(
+        (sqe.args[0], path.as_str()),
+        (5, "a/../b//c"),
+        "paths are the scheme's to read"
+    );
+    assert_eq!(
+        (sqe.args[3], sqe.args[4]),
+        ((O_RDONLY | O_NONBLOCK) as u64, O_NONBLOCK as u64)
+    );
 }
 
 #[test]
@@ -264,10 +329,21 @@ fn sockets_of_redox_scheme_block_or_not_as_created() {
     let host = host();
     let _me = client(&host);
     let socket = Socket::nonblock().unwrap();
-    assert_eq!(socket.next_request(SignalBehavior::Interrupt).err().unwrap().errno, syscall::EAGAIN);
+    assert_eq!(
+        socket
+            .next_request(SignalBehavior::Interrupt)
+            .err()
+            .unwrap()
+            .errno,
+        syscall::EAGAIN
+    );
     let (process, result) = background(&host, ProcessSpec::new("blocked"), || {
         let socket = Socket::create().unwrap();
-        socket.next_request(SignalBehavior::Interrupt).err().unwrap().errno
+        socket
+            .next_request(SignalBehavior::Interrupt)
+            .err()
+            .unwrap()
+            .errno
     });
     assert!(process.wait_parked(LONG));
     process.interrupt();
@@ -279,10 +355,23 @@ fn simultaneous_write_and_read_of_the_library_is_not_supported_by_this_kernel() 
     let host = host();
     let daemon = Daemon::start(&host, "both");
     let errno = daemon.start_job(|raw| {
-        let request = raw.socket.next_request(SignalBehavior::Restart).unwrap().unwrap();
-        let redox_scheme::RequestKind::Call(call) = request.kind() else { panic!("not a call") };
+        let request = raw
+            .socket
+            .next_request(SignalBehavior::Restart)
+            .unwrap()
+            .unwrap();
+        let redox_scheme::RequestKind::Call(call) = request.kind() else {
+            panic!("not a call")
+        };
         let tag = call.request_id();
-        let error = raw.socket.write_response_and_await_next_request(SignalBehavior::Restart, redox_scheme::Response::ok(1, call)).err().unwrap();
+        let error = raw
+            .socket
+            .write_response_and_await_next_request(
+                SignalBehavior::Restart,
+                redox_scheme::Response::ok(1, call),
+            )
+            .err()
+            .unwrap();
         let _ = tag;
         raw.answer(0, Ok(1));
         error.errno

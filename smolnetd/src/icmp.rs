@@ -3,9 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{
-    Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Ipv4Packet,
-};
+use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Ipv4Packet};
 
 use crate::counters::counters;
 use crate::error::SocketError;
@@ -127,7 +125,10 @@ impl Quoted<'_> {
 
     /// The sequence number of the quoted TCP segment.
     pub fn tcp_sequence(&self) -> Option<u32> {
-        self.payload.get(4..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+        self.payload
+            .get(4..)?
+            .first_chunk()
+            .map(|bytes| u32::from_be_bytes(*bytes))
     }
 
     /// The identifier of the quoted echo request, if it was one.
@@ -142,20 +143,31 @@ impl Quoted<'_> {
 /// # Errors
 /// The counter under which it is dropped.
 pub fn parse(payload: &[u8]) -> Result<Message<'_>, Reason> {
-    let message = Icmpv4Packet::new_checked(payload).map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+    let message = Icmpv4Packet::new_checked(payload)
+        .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
     if !message.verify_checksum() {
         return Err(|counters| &mut counters.bad_checksum);
     }
     let code = message.msg_code();
     match message.msg_type() {
-        Icmpv4Message::EchoRequest => payload.get(4..).map(Message::EchoRequest).ok_or(|counters| &mut counters.bad_length),
+        Icmpv4Message::EchoRequest => payload
+            .get(4..)
+            .map(Message::EchoRequest)
+            .ok_or(|counters| &mut counters.bad_length),
         Icmpv4Message::EchoReply => payload
             .get(6..)
-            .map(|rest| Message::EchoReply { identifier: message.echo_ident(), sequence_and_data: rest })
+            .map(|rest| Message::EchoReply {
+                identifier: message.echo_ident(),
+                sequence_and_data: rest,
+            })
             .ok_or(|counters| &mut counters.bad_length),
         Icmpv4Message::DstUnreachable => quoted(unreachable(code, payload), message.data()),
-        Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => quoted(ErrorKind::Lost, message.data()),
-        Icmpv4Message::Redirect | Icmpv4Message::Unknown(SOURCE_QUENCH) => Err(|counters| &mut counters.ignored),
+        Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => {
+            quoted(ErrorKind::Lost, message.data())
+        }
+        Icmpv4Message::Redirect | Icmpv4Message::Unknown(SOURCE_QUENCH) => {
+            Err(|counters| &mut counters.ignored)
+        }
         _ => Err(|counters| &mut counters.unknown_type),
     }
 }
@@ -166,14 +178,21 @@ const SOURCE_QUENCH: u8 = 4;
 /// What the codes of "destination unreachable" mean to a transport (RFC 1122 3.2.2.1, 4.2.3.9).
 fn unreachable(code: u8, message: &[u8]) -> ErrorKind {
     match Icmpv4DstUnreachable::from(code) {
-        Icmpv4DstUnreachable::PortUnreachable | Icmpv4DstUnreachable::ProtoUnreachable => ErrorKind::Refused,
+        Icmpv4DstUnreachable::PortUnreachable | Icmpv4DstUnreachable::ProtoUnreachable => {
+            ErrorKind::Refused
+        }
         Icmpv4DstUnreachable::FragRequired => {
-            let mtu = message.get(6..8).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u16::from_be_bytes(*bytes));
+            let mtu = message
+                .get(6..8)
+                .and_then(|bytes| bytes.first_chunk())
+                .map_or(0, |bytes| u16::from_be_bytes(*bytes));
             ErrorKind::PacketTooBig { mtu }
         }
         Icmpv4DstUnreachable::NetUnreachable
         | Icmpv4DstUnreachable::DstNetUnknown
-        | Icmpv4DstUnreachable::NetUnreachToS => ErrorKind::Unreachable(SocketError::NetworkUnreachable),
+        | Icmpv4DstUnreachable::NetUnreachToS => {
+            ErrorKind::Unreachable(SocketError::NetworkUnreachable)
+        }
         _ => ErrorKind::Unreachable(SocketError::HostUnreachable),
     }
 }
@@ -186,7 +205,10 @@ fn quoted(kind: ErrorKind, quote: &[u8]) -> Result<Message<'_>, Reason> {
     }
     let header = Ipv4Packet::new_unchecked(quote);
     let header_length = usize::from(header.header_len());
-    let payload = quote.get(header_length..).filter(|payload| payload.len() >= ICMP_HEADER_LENGTH).ok_or(BAD)?;
+    let payload = quote
+        .get(header_length..)
+        .filter(|payload| payload.len() >= ICMP_HEADER_LENGTH)
+        .ok_or(BAD)?;
     if header.version() != 4 || header_length < HEADER_LENGTH || header.frag_offset() != 0 {
         return Err(BAD);
     }
@@ -202,7 +224,9 @@ fn quoted(kind: ErrorKind, quote: &[u8]) -> Result<Message<'_>, Reason> {
 /// Writes an echo request or reply whose identifier, sequence number and data are `rest`, filling `message`
 /// (4 bytes longer than `rest`).
 pub fn write_echo(message: &mut [u8], kind: Icmpv4Message, rest: &[u8]) {
-    let Some((_, body)) = message.split_at_mut_checked(4) else { return };
+    let Some((_, body)) = message.split_at_mut_checked(4) else {
+        return;
+    };
     for (to, from) in body.iter_mut().zip(rest) {
         *to = *from;
     }
@@ -221,12 +245,18 @@ pub enum Complaint {
 impl Complaint {
     /// How long the error about `packet` is, IP header excluded.
     pub fn length(self, packet: &Incoming<'_>) -> usize {
-        ICMP_HEADER_LENGTH + packet.packet.len().min(LONGEST_ERROR - HEADER_LENGTH - ICMP_HEADER_LENGTH)
+        ICMP_HEADER_LENGTH
+            + packet
+                .packet
+                .len()
+                .min(LONGEST_ERROR - HEADER_LENGTH - ICMP_HEADER_LENGTH)
     }
 
     /// Writes the error about `packet`; `message` has [`Complaint::length`] bytes.
     pub fn write(self, message: &mut [u8], packet: &Incoming<'_>) {
-        let Some((header, quote)) = message.split_at_mut_checked(ICMP_HEADER_LENGTH) else { return };
+        let Some((header, quote)) = message.split_at_mut_checked(ICMP_HEADER_LENGTH) else {
+            return;
+        };
         header.fill(0);
         for (to, from) in quote.iter_mut().zip(packet.packet) {
             *to = *from;
@@ -241,7 +271,9 @@ impl Complaint {
 
 /// Type, code and checksum, when the rest is in place.
 fn finish(message: &mut [u8], kind: Icmpv4Message, code: u8) {
-    let Ok(mut packet) = Icmpv4Packet::new_checked(message) else { return };
+    let Ok(mut packet) = Icmpv4Packet::new_checked(message) else {
+        return;
+    };
     packet.set_msg_type(kind);
     packet.set_msg_code(code);
     packet.fill_checksum();
@@ -259,7 +291,12 @@ pub struct RateLimit {
 impl RateLimit {
     /// Full at the start: `burst` events at once, then one each `interval`.
     pub fn new(burst: u32, interval: Duration, now: Instant) -> RateLimit {
-        RateLimit { burst, interval, tokens: burst, refilled: now }
+        RateLimit {
+            burst,
+            interval,
+            tokens: burst,
+            refilled: now,
+        }
     }
 
     /// May one more happen now? If so, it is counted.

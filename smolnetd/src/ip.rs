@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use smoltcp::wire::{IpProtocol, Ipv4Packet, checksum};
+use smoltcp::wire::{IpProtocol, Ipv4Packet};
 
 use crate::counters::counters;
 
@@ -84,7 +84,8 @@ impl<'p> Incoming<'p> {
             Some(first) if first >> 4 != 4 => return Err(|counters| &mut counters.bad_version),
             Some(_) => (),
         }
-        let header = Ipv4Packet::new_checked(bytes).map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+        let header = Ipv4Packet::new_checked(bytes)
+            .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
         if !header.verify_checksum() {
             return Err(|counters| &mut counters.bad_checksum);
         }
@@ -94,7 +95,9 @@ impl<'p> Incoming<'p> {
         if header.more_frags() || header.frag_offset() != 0 {
             return Err(|counters| &mut counters.fragment);
         }
-        let packet = bytes.get(..usize::from(header.total_len())).unwrap_or(bytes);
+        let packet = bytes
+            .get(..usize::from(header.total_len()))
+            .unwrap_or(bytes);
         Ok(Incoming {
             source: header.src_addr(),
             destination: header.dst_addr(),
@@ -108,7 +111,9 @@ impl<'p> Incoming<'p> {
 /// May no host have this address as its source (RFC 1122 3.2.1.3, RFC 1812 5.3.7)? Whether it is some network's
 /// directed broadcast, only the link it came from can tell.
 pub fn is_impossible_source(source: Ipv4Addr) -> bool {
-    source.is_multicast() || source.octets()[0] >= 240 || (source.octets()[0] == 0 && !source.is_unspecified())
+    source.is_multicast()
+        || source.octets()[0] >= 240
+        || (source.octets()[0] == 0 && !source.is_unspecified())
 }
 
 /// What a packet of our own carries in its header.
@@ -130,8 +135,12 @@ impl Outgoing {
     /// Writes the header at the start of `packet`, whose length is the total length, and gives what follows it. A
     /// `packet` without room for a header, or longer than 65535 bytes, is left alone and what follows is empty.
     pub fn write<'p>(&self, packet: &'p mut [u8]) -> &'p mut [u8] {
-        let Ok(total_length) = u16::try_from(packet.len()) else { return &mut [] };
-        let Some((header, payload)) = packet.split_at_mut_checked(HEADER_LENGTH) else { return &mut [] };
+        let Ok(total_length) = u16::try_from(packet.len()) else {
+            return &mut [];
+        };
+        let Some((header, payload)) = packet.split_at_mut_checked(HEADER_LENGTH) else {
+            return &mut [];
+        };
         let mut header = Ipv4Packet::new_unchecked(header);
         header.set_version(4);
         header.set_header_len(HEADER_LENGTH as u8);
@@ -152,7 +161,81 @@ impl Outgoing {
     }
 }
 
-/// Is the Internet checksum (RFC 1071) over all of `data`, checksum field included, in order?
-pub fn checksum_holds(data: &[u8]) -> bool {
-    checksum::data(data) == !0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTGOING: Outgoing = Outgoing {
+        source: Ipv4Addr::new(10, 0, 0, 1),
+        destination: Ipv4Addr::new(10, 0, 0, 2),
+        protocol: IpProtocol::Udp,
+        ttl: 3,
+        identification: 0xbeef,
+    };
+
+    #[test]
+    fn what_is_written_into_dirty_memory_is_read_back() {
+        let mut packet = vec![0xa5; 28];
+        OUTGOING
+            .write(&mut packet)
+            .copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        // The link pads short frames.
+        packet.extend([0x77; 20]);
+        let read = Incoming::parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
+        assert_eq!(
+            (read.source, read.destination, read.protocol),
+            (OUTGOING.source, OUTGOING.destination, 17)
+        );
+        assert_eq!(
+            (read.payload, read.packet.len()),
+            (&[1, 2, 3, 4, 5, 6, 7, 8][..], 28)
+        );
+        let header = Ipv4Packet::new_checked(&packet).expect("a header");
+        assert_eq!((header.hop_limit(), header.ident()), (3, 0xbeef));
+        assert!(!header.dont_frag() && !header.more_frags());
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_a_header_nothing_is_written() {
+        for length in [0, 19, 65_536] {
+            let mut packet = vec![0xa5; length];
+            assert!(OUTGOING.write(&mut packet).is_empty());
+            assert!(packet.iter().all(|byte| *byte == 0xa5), "{length}");
+        }
+    }
+
+    #[test]
+    fn options_are_stepped_over() {
+        let mut packet = vec![0; 32];
+        OUTGOING.write(&mut packet);
+        // A loose source route (RFC 791 3.1), which a host that does not forward has no use for.
+        packet[20..24].copy_from_slice(&[0x83, 3, 4, 0]);
+        packet[24..].copy_from_slice(b"payload.");
+        let mut header = Ipv4Packet::new_unchecked(&mut packet);
+        header.set_header_len(24);
+        header.fill_checksum();
+        let read = Incoming::parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
+        assert_eq!(read.payload, b"payload.");
+    }
+
+    #[test]
+    fn some_addresses_are_no_hosts() {
+        let impossible = [
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "0.0.0.1",
+        ];
+        let possible = [
+            "0.0.0.0",
+            "10.0.0.1",
+            "127.0.0.1",
+            "223.255.255.255",
+            "192.0.2.255",
+        ];
+        let test = |text: &str| is_impossible_source(text.parse().expect("an address"));
+        assert!(impossible.iter().all(|text| test(text)));
+        assert!(!possible.iter().any(|text| test(text)));
+    }
 }

@@ -79,7 +79,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the fields that `features` say exist. A change in between may tear them: see the generation of the transport.
+    /// Reads the fields that `features` say exist. A change in between may tear them: see the
+    /// generation of the transport.
     #[must_use]
     pub fn read(registers: &dyn Registers, features: Features) -> Self {
         let with = |feature| features.contains(feature);
@@ -111,7 +112,8 @@ impl Config {
     /// The MTU that the device asks for.
     ///
     /// # Errors
-    /// What it asks for, when no network can work with so little. The feature is then not to be accepted.
+    /// What it asks for, when no network can work with so little. The feature is then not to be
+    /// accepted.
     pub fn mtu(&self) -> Result<u16, u16> {
         match self.mtu {
             None => Ok(DEFAULT_MTU),
@@ -121,7 +123,8 @@ impl Config {
     }
 }
 
-/// An address of this adapter's own, made of random bytes: of one station, locally administered (IEEE 802, 8.2.2).
+/// An address of this adapter's own, made of random bytes: of one station, locally administered
+/// (IEEE 802, 8.2.2).
 #[must_use]
 pub fn local_address(random: [u8; 6]) -> Mac {
     let [first, rest @ ..] = random;

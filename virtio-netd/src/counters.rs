@@ -46,6 +46,8 @@ counters! {
     RxNumBuffersOdd => "rx_num_buffers_odd",
     /// Buffers that the queue did not take back. Each is gone until the next reset.
     RxNotReposted => "rx_not_reposted",
+    /// Times that the device was told of receive buffers.
+    RxDoorbells => "rx_doorbells",
     /// Frames handed to the device.
     TxFrames => "tx_frames",
     /// Their bytes, from the destination address on.
@@ -54,6 +56,8 @@ counters! {
     TxFull => "tx_full",
     /// Dropped: the queue did not take the frame.
     TxNotPosted => "tx_drop_not_posted",
+    /// Times that the device was told of frames to send.
+    TxDoorbells => "tx_doorbells",
     /// Frames that the device had when it was reset: sent or lost, nobody knows.
     TxLostInReset => "tx_lost_in_reset",
     /// Times that the driver was woken by the device.
@@ -74,7 +78,8 @@ counters! {
     Resets => "resets",
 }
 
-/// A number for each [`Counter`], from the daemon's start on; a reset of the device does not touch them.
+/// A number for each [`Counter`], from the daemon's start on; a reset of the device does not touch
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Counter::ALL.len()]);
 

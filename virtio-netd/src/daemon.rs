@@ -29,10 +29,12 @@ pub struct Options {
 /// The token of the scheme's socket; those of the interrupts are their places, from 0.
 const SCHEME: usize = usize::MAX;
 
-/// Drives the network card behind pcid's `channel` and serves it as `/scheme/network.<pci name>_virtio_net`.
+/// Drives the network card behind pcid's `channel` and serves it as `/scheme/network.<pci
+/// name>_virtio_net`.
 ///
 /// # Errors
-/// What ended it; it never ends otherwise. The channel, the interrupts and the card are given up with it.
+/// What ended it; it never ends otherwise. The channel, the interrupts and the card are given up
+/// with it.
 pub fn run(
     options: &Options,
     platform: &mut impl Platform,
@@ -50,15 +52,15 @@ pub fn run(
     if let Err(why) = daemon::ready(options.init_notify.as_deref()) {
         log::debug!("{why}");
     }
-    Driver {
-        _function: function,
-        interrupts,
+    let driver = Driver {
         server,
         reactor,
+        interrupts,
         resets: Resets::default(),
         unfinished: false,
-    }
-    .serve()
+        _function: function,
+    };
+    driver.serve()
 }
 
 /// Six bytes of the system's random source.
@@ -67,15 +69,16 @@ fn random_bytes() -> Result<[u8; 6], Error> {
     Ok([a, b, c, d, e, f])
 }
 
+/// Dropped in this order: the card is stopped before pcid takes it back.
 struct Driver {
-    /// pcid disables the device when its channel is closed.
-    _function: Function,
-    interrupts: Interrupts,
     server: NetworkServer<Adapter>,
     reactor: Reactor,
+    interrupts: Interrupts,
     resets: Resets,
     /// Requests or answers were left for the next turn. No event tells of them.
     unfinished: bool,
+    /// pcid disables the device when its channel is closed.
+    _function: Function,
 }
 
 impl Driver {
@@ -89,7 +92,8 @@ impl Driver {
             watched(file.raw(), place)?;
         }
         watched(self.server.fd(), SCHEME)?;
-        // The card has been running for a while, and an interrupt before the subscription is told to nobody.
+        // The card has been running for a while, and an interrupt before the subscription is told
+        // to nobody.
         self.look_everywhere()?;
         let mut events = Vec::new();
         loop {

@@ -15,13 +15,16 @@ const RECEIVE_QUEUE: u16 = 0;
 /// The transmit queue.
 const TRANSMIT_QUEUE: u16 = 1;
 
-/// Descriptors of a queue, where the device has as many: what a burst can fill before the driver runs.
+/// Descriptors of a queue, where the device has as many: what a burst can fill before the driver
+/// runs.
 const QUEUE_SIZE: u16 = 1024;
 
-/// Bytes of buffers for a queue. Frames of 1500 bytes stay far below; for larger ones the queue is shorter instead.
+/// Bytes of buffers for a queue. Frames of 1500 bytes stay far below; for larger ones the queue is
+/// shorter instead.
 const QUEUE_MEMORY: usize = 4 << 20;
 
-/// How often the status of a device is read that does not come out of its reset: a part of a second on the slowest machine seen.
+/// How often the status of a device is read that does not come out of its reset: a part of a second
+/// on the slowest machine seen.
 const RESET_POLLS: u32 = 20_000;
 
 /// A card that runs, and what its life was given.
@@ -43,14 +46,16 @@ pub(crate) struct Pools {
     pub(crate) transmit: Pool,
 }
 
-/// The longest frame of a network with this MTU, in bytes from the destination address on, with a VLAN tag.
+/// The longest frame of a network with this MTU, in bytes from the destination address on, with a
+/// VLAN tag.
 pub(crate) fn longest_frame(mtu: u16) -> usize {
     usize::from(mtu)
         .saturating_add(ETHERNET_HEADER)
         .saturating_add(VLAN_TAG)
 }
 
-/// Resets the card and brings it up. `pools` are those of the life before, if there was one, with every buffer in them.
+/// Resets the card and brings it up. `pools` are those of the life before, if there was one, with
+/// every buffer in them.
 pub(crate) fn bring_up(hardware: &mut Hardware, pools: Option<Pools>) -> Result<Life, Error> {
     let device = Device::new(hardware.transport.clone(), RESET_POLLS)?
         .acknowledge()?
@@ -121,7 +126,8 @@ fn queue(
         .checked_div(buffer_length)
         .and_then(|count| u16::try_from(count).ok())
         .unwrap_or(QUEUE_SIZE);
-    // A frame and its header lie in one buffer, so there is nothing to be gained from indirect tables.
+    // A frame and its header lie in one buffer, so there is nothing to be gained from indirect
+    // tables.
     let options = QueueOptions {
         index,
         size: most.clamp(1, QUEUE_SIZE),

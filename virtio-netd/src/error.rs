@@ -33,7 +33,8 @@ pub enum Error {
     },
     /// The function has neither MSI-X that this machine can use nor an INTx line.
     NoInterrupt,
-    /// The device uses an INTx line and has no interrupt status register, without which the line stays up.
+    /// The device uses an INTx line and has no interrupt status register, without which the line
+    /// stays up.
     NoInterruptStatus,
     /// The device could not be brought up, or stopped.
     Device(DeviceError),

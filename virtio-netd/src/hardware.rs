@@ -146,7 +146,10 @@ mod tests {
         };
         function.bars[2] = Bar::Port(0xc000);
         let windows = bar_windows(&function);
-        assert_eq!((windows.len(), windows.first()), (1, Some(&(u64::MAX - 10..u64::MAX))));
+        assert_eq!(
+            (windows.len(), windows.first()),
+            (1, Some(&(u64::MAX - 10..u64::MAX)))
+        );
         assert_eq!(
             bar_sizes(&function),
             [Some(4096), None, None, None, None, None]

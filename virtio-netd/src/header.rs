@@ -5,8 +5,8 @@ use crate::counters::Counter;
 /// Bytes of the header. With VERSION_1 it always has `num_buffers` (virtio 5.1.6.1).
 pub const HEADER_LENGTH: usize = 12;
 
-/// The header of a frame to send that asks nothing of the device: whole checksums, one segment. `num_buffers` is 0 in that direction
-/// (virtio 5.1.6.2.1).
+/// The header of a frame to send that asks nothing of the device: whole checksums, one segment.
+/// `num_buffers` is 0 in that direction (virtio 5.1.6.2.1).
 pub const PLAIN: [u8; HEADER_LENGTH] = [0; HEADER_LENGTH];
 
 /// `flags`: the checksum from `csum_start` on is still to be computed.
@@ -40,12 +40,14 @@ pub struct Header {
     pub csum_start: u16,
     /// Where its field is, from there.
     pub csum_offset: u16,
-    /// How many buffers the frame takes. Says something only with MRG_RXBUF, which this driver does not use.
+    /// How many buffers the frame takes. Says something only with MRG_RXBUF, which this driver does
+    /// not use.
     pub num_buffers: u16,
 }
 
 impl Header {
-    /// Splits what the device wrote into the header and the frame. `None` when it is shorter than a header.
+    /// Splits what the device wrote into the header and the frame. `None` when it is shorter than a
+    /// header.
     #[must_use]
     pub fn split(written: &[u8]) -> Option<(Self, &[u8])> {
         let (header, frame) = written.split_first_chunk::<HEADER_LENGTH>()?;
@@ -62,10 +64,12 @@ impl Header {
         Some((header, frame))
     }
 
-    /// Whether a frame of `length` bytes with this header can be used, and under which reason it is dropped when not.
+    /// Whether a frame of `length` bytes with this header can be used, and under which reason it is
+    /// dropped when not.
     ///
-    /// None of the offloads is negotiated, so an honest device sends `flags` 0 (or "verified") and `gso_type` NONE
-    /// (virtio 5.1.6.4.1). A frame that says otherwise has no valid checksum or is no frame of the wire.
+    /// None of the offloads is negotiated, so an honest device sends `flags` 0 (or "verified") and
+    /// `gso_type` NONE (virtio 5.1.6.4.1). A frame that says otherwise has no valid checksum or is
+    /// no frame of the wire.
     ///
     /// # Errors
     /// The reason.

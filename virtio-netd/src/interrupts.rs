@@ -16,7 +16,8 @@ const MSIX_ENTRY_LENGTH: usize = 16;
 
 /// The vector of both queues: which of them it was is seen in their memory, at no cost.
 pub(crate) const QUEUE_VECTOR: u16 = 0;
-/// The vector of changes of the configuration, one of its own, so that no register must be read for a frame.
+/// The vector of changes of the configuration, one of its own, so that no register must be read for
+/// a frame.
 const CONFIG_VECTOR: u16 = 1;
 
 /// The files that become readable at an interrupt.
@@ -128,7 +129,8 @@ impl Interrupts {
         }
     }
 
-    /// The files to watch; each event is to be given to [`Interrupts::arrived`] with the place of its file here.
+    /// The files to watch; each event is to be given to [`Interrupts::arrived`] with the place of
+    /// its file here.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Fd> {
         let (first, second) = match self {
             Self::MsiX { queues, config } => (queues, config.as_ref()),
@@ -137,7 +139,8 @@ impl Interrupts {
         core::iter::once(first).chain(second)
     }
 
-    /// The event of the file at `place` came: what is to be looked at. `status` is the device's interrupt status register.
+    /// The event of the file at `place` came: what is to be looked at. `status` is the device's
+    /// interrupt status register.
     pub(crate) fn arrived(
         &self,
         place: usize,
@@ -160,8 +163,9 @@ impl Interrupts {
     }
 }
 
-/// The order matters: the count is read before the device is asked, so that an interrupt in between makes the count differ; the device lets go of
-/// the line before the acknowledgement unmasks it. A count that differs acknowledges nothing: the line fired again, and its event is on its way.
+/// The order matters: the count is read before the device is asked, so that an interrupt in between
+/// makes the count differ; the device lets go of the line before the acknowledgement unmasks it. A
+/// count that differs acknowledges nothing: the line fired again, and its event is on its way.
 fn serve_line(line: &Fd, status: &InterruptStatus) -> Result<Look, Error> {
     let count = intx::read_count(line)?;
     let why = status.read();

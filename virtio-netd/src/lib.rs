@@ -1,7 +1,8 @@
 //! The driver of virtio network cards.
 //!
-//! It finds its card through pcid's channel, brings it up and serves it as `/scheme/network.<pci name>_virtio_net`. All of it runs in one thread
-//! that sleeps in one event queue: an interrupt, or a request of the scheme, is what wakes it. "virtio" in comments is the Virtual I/O Device
+//! It finds its card through pcid's channel, brings it up and serves it as `/scheme/network.<pci
+//! name>_virtio_net`. All of it runs in one thread that sleeps in one event queue: an interrupt, or
+//! a request of the scheme, is what wakes it. "virtio" in comments is the Virtual I/O Device
 //! specification, version 1.2.
 //!
 //! ```text
@@ -16,8 +17,9 @@
 //!   platform   the machine underneath        redox   that machine when it is Redox
 //! ```
 //!
-//! What a card does wrong never takes the driver down: a frame that lies is dropped and counted, a queue that lies or a card that asks for it is
-//! reset and brought up again, and a card that needs that too often is given up with a message that says why.
+//! What a card does wrong never takes the driver down: a frame that lies is dropped and counted, a
+//! queue that lies or a card that asks for it is reset and brought up again, and a card that needs
+//! that too often is given up with a message that says why.
 
 pub mod config;
 pub mod counters;

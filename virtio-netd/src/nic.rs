@@ -31,7 +31,8 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Brings the card up. `random` is asked for random bytes only if the card has no address of its own that can be used.
+    /// Brings the card up. `random` is asked for random bytes only if the card has no address of
+    /// its own that can be used.
     ///
     /// # Errors
     /// What stood in the way.
@@ -104,7 +105,8 @@ impl Adapter {
         }
     }
 
-    /// Looks at what `look` says, whether there is anything new, and takes no interrupts until somebody waits again.
+    /// Looks at what `look` says, whether there is anything new, and takes no interrupts until
+    /// somebody waits again.
     pub(crate) fn look(&mut self, look: Look) -> bool {
         let mut found = false;
         if look.queues {
@@ -119,7 +121,8 @@ impl Adapter {
         found
     }
 
-    /// Looks for DEVICE_NEEDS_RESET (virtio 2.1.2) and for changes of the configuration; whether there was any.
+    /// Looks for DEVICE_NEEDS_RESET (virtio 2.1.2) and for changes of the configuration; whether
+    /// there was any.
     fn look_at_config(&mut self) -> bool {
         let Some(device) = &self.device else {
             return false;
@@ -172,7 +175,8 @@ impl Adapter {
             })
     }
 
-    /// Resets the card and brings it up again with all its buffers. Frames under way are lost, and nothing else.
+    /// Resets the card and brings it up again with all its buffers. Frames under way are lost, and
+    /// nothing else.
     ///
     /// # Errors
     /// It does not come up. [`Adapter::trouble`] then still says so, and this can be tried again.

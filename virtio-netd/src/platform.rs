@@ -9,24 +9,29 @@ use virtio_core::{DmaAllocator, Registers};
 
 use crate::error::Error;
 
-/// A machine: how registers are reached, where memory for the device comes from, how interrupts arrive.
+/// A machine: how registers are reached, where memory for the device comes from, how interrupts
+/// arrive.
 ///
-/// [`crate::redox::Redox`] is Redox itself. Whoever reaches the registers by another way implements this, and may use
-/// [`crate::redox::MemoryScheme`] and the interrupts of [`pcid_interface`] all the same.
+/// [`crate::redox::Redox`] is Redox itself. Whoever reaches the registers by another way implements
+/// this, and may use [`crate::redox::MemoryScheme`] and the interrupts of [`pcid_interface`] all
+/// the same.
 pub trait Platform {
-    /// The registers of BAR `bar`, all of it. Called once for each BAR, before the driver gives up its namespace.
+    /// The registers of BAR `bar`, all of it. Called once for each BAR, before the driver gives up
+    /// its namespace.
     ///
     /// # Errors
     /// The BAR cannot be reached.
     fn registers(&mut self, function: &Function, bar: u8) -> Result<Arc<dyn Registers>, Error>;
 
-    /// Where memory comes from that the device can reach, now and after the driver has given up its namespace.
+    /// Where memory comes from that the device can reach, now and after the driver has given up its
+    /// namespace.
     ///
     /// # Errors
     /// It cannot be opened.
     fn memory(&mut self) -> Result<Box<dyn DmaAllocator>, Error>;
 
-    /// Another interrupt vector and the message that raises it; `None` when this machine has no message signalled interrupts.
+    /// Another interrupt vector and the message that raises it; `None` when this machine has no
+    /// message signalled interrupts.
     ///
     /// # Errors
     /// It has, but none could be had.
@@ -40,8 +45,8 @@ pub trait Platform {
         Ok(line.open()?)
     }
 
-    /// Whether the device addresses of [`Platform::memory`] are those that the device's own bus uses, so that ACCESS_PLATFORM may be
-    /// accepted (virtio 6).
+    /// Whether the device addresses of [`Platform::memory`] are those that the device's own bus
+    /// uses, so that ACCESS_PLATFORM may be accepted (virtio 6).
     fn addresses_are_the_bus(&self) -> bool {
         true
     }

@@ -8,16 +8,19 @@ use virtio_core::{Buffer, Chain, Doorbell, Pool, PostError, SplitQueue, Used};
 use crate::counters::{Counter, Counters};
 use crate::header::{HEADER_LENGTH, Header};
 
-/// Buffers given back that are shown to the device together, at most: it neither waits for the end of a burst nor is told of each.
+/// Buffers given back that are shown to the device together, at most: it neither waits for the end
+/// of a burst nor is told of each.
 const PUBLISH_BATCH: u16 = 32;
 
-/// How often in a row the device may fill its buffers with frames of no use before it is taken for broken: a driver that tried for ever would hang.
+/// How often in a row the device may fill its buffers with frames of no use before it is taken for
+/// broken: a driver that tried for ever would hang.
 const MOST_USELESS_ROUNDS: u32 = 64;
 
 /// The receive half of the adapter.
 ///
-/// All buffers of the pool are the device's, but for those of frames that are lent. The used ring is the queue of frames that wait: when
-/// nobody reads, the device runs out of buffers and drops what it cannot place, which costs nothing here.
+/// All buffers of the pool are the device's, but for those of frames that are lent. The used ring
+/// is the queue of frames that wait: when nobody reads, the device runs out of buffers and drops
+/// what it cannot place, which costs nothing here.
 #[derive(Debug)]
 pub struct Receive {
     pool: Pool,
@@ -54,8 +57,9 @@ impl Receive {
         };
     }
 
-    /// Whether a frame waits. Those of no use are dropped on the way, and their buffers shown to the device at the next [`Receive::publish`]: so there
-    /// is an end to them, whatever the device does.
+    /// Whether a frame waits. Those of no use are dropped on the way, and their buffers shown to
+    /// the device at the next [`Receive::publish`]: so there is an end to them, whatever the device
+    /// does.
     pub fn is_ready(&mut self) -> bool {
         while self.next.is_none() {
             // A fault is kept by the queue, where the adapter finds it.
@@ -75,10 +79,13 @@ impl Receive {
 
     /// Shows the device all buffers that were given back, and rings if it asked for that.
     pub fn publish(&mut self) {
-        self.doorbell.publish(&mut self.queue);
+        if self.doorbell.publish(&mut self.queue) {
+            self.counters.count(Counter::RxDoorbells);
+        }
     }
 
-    /// Asks for an interrupt at the next frame, and looks again: true when one waits already. Sleep only after false.
+    /// Asks for an interrupt at the next frame, and looks again: true when one waits already. Sleep
+    /// only after false.
     pub fn arm(&mut self) -> bool {
         for _ in 0..MOST_USELESS_ROUNDS {
             self.publish();
@@ -89,7 +96,8 @@ impl Receive {
             if !self.queue.arm() {
                 return false;
             }
-            // What there is may all be of no use, and the interrupt was asked for before it: then once more.
+            // What there is may all be of no use, and the interrupt was asked for before it: then
+            // once more.
             if self.is_ready() {
                 return true;
             }
@@ -131,7 +139,8 @@ impl Receive {
         self.pool.posted()
     }
 
-    /// Buffers of frames that wait or are lent. With [`Receive::posted`] they make [`Receive::ring_size`], or a buffer was lost.
+    /// Buffers of frames that wait or are lent. With [`Receive::posted`] they make
+    /// [`Receive::ring_size`], or a buffer was lost.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.pool
@@ -163,7 +172,8 @@ impl Receive {
     }
 }
 
-/// Posts every buffer of `pool` to a queue that has room for them; how many that were. For a device that does not run yet.
+/// Posts every buffer of `pool` to a queue that has room for them; how many that were. For a device
+/// that does not run yet.
 pub(crate) fn fill(pool: &Pool, queue: &mut SplitQueue) -> Result<usize, PostError> {
     let mut posted = 0_usize;
     while let Some(buffer) = pool.take() {
@@ -182,7 +192,8 @@ fn check(used: &Used, counters: &mut Counters) -> Result<(), Counter> {
         return Err(Counter::RxRunt);
     }
     if header.num_buffers != 1 {
-        // virtio 5.1.6.4.1 wants 1 of the device even without MRG_RXBUF. Real ones send 0 or rubbish, with a frame that is whole.
+        // virtio 5.1.6.4.1 wants 1 of the device even without MRG_RXBUF. Real ones send 0 or
+        // rubbish, with a frame that is whole.
         counters.count(Counter::RxNumBuffersOdd);
     }
     header.check(frame.len())

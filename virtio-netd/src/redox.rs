@@ -1,12 +1,13 @@
-//! The driver's machine when that is Redox: registers are mapped, memory is `/scheme/memory`, interrupts are `/scheme/irq`.
+//! The driver's machine when that is Redox: registers are mapped, memory is `/scheme/memory`,
+//! interrupts are `/scheme/irq`.
 #![allow(unsafe_code)]
 
 use core::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use libredox::flag::{MAP_PRIVATE, PROT_READ, PROT_WRITE};
 use libredox::Fd;
 use libredox::call::{self, MmapArgs};
+use libredox::flag::{MAP_PRIVATE, PROT_READ, PROT_WRITE};
 use pcid_interface::msix::{self, Vector};
 use pcid_interface::{Function, MappedBar, MemoryType};
 use syscall::flag::{CallFlags, O_RDWR};
@@ -18,7 +19,8 @@ use crate::platform::Platform;
 /// The kernel's page, in bytes, on every machine that Redox runs on.
 const PAGE: usize = 4096;
 
-/// How memory for devices is cached: x86 keeps caches coherent with devices, the others are not known to.
+/// How memory for devices is cached: x86 keeps caches coherent with devices, the others are not
+/// known to.
 const CACHING: &str = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
     "wb"
 } else {
@@ -41,7 +43,8 @@ impl Platform for Redox {
     }
 
     fn vector(&mut self) -> Result<Option<Vector>, Error> {
-        // A message is a write to a local APIC, and the kernel hands out its vectors for nothing else.
+        // A message is a write to a local APIC, and the kernel hands out its vectors for nothing
+        // else.
         if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
             Ok(Some(msix::allocate_vector()?))
         } else {
@@ -86,7 +89,8 @@ impl Registers for BarRegisters {
 
 /// Physically contiguous memory from `/scheme/memory`.
 ///
-/// It is opened once, while the driver still has a namespace; from then on its own descriptor is enough.
+/// It is opened once, while the driver still has a namespace; from then on its own descriptor is
+/// enough.
 pub struct MemoryScheme {
     root: Fd,
     translation: Fd,
@@ -182,12 +186,14 @@ impl Mapping {
             length,
             // The C library's numbers, which are not the kernel's `MapFlags`.
             prot: PROT_READ | PROT_WRITE,
-            // Private is how the kernel wants contiguous memory to be asked for; it is shared with nobody but the device.
+            // Private is how the kernel wants contiguous memory to be asked for; it is shared with
+            // nobody but the device.
             flags: MAP_PRIVATE,
             fd: file.raw(),
             offset: 0,
         };
-        // SAFETY: no address is asked for, so nothing that exists is replaced; the result is owned by `Mapping`.
+        // SAFETY: no address is asked for, so nothing that exists is replaced; the result is owned
+        // by `Mapping`.
         let pointer = unsafe { call::mmap(arguments) }?;
         let pointer = NonNull::new(pointer.cast())
             .ok_or(libredox::error::Error::new(syscall::error::ENOMEM))?;
@@ -197,8 +203,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping that `new` made, and whoever drops it has no pointer into it any more.
-        // A failure leaves it mapped; there is nobody left whom it would help to know.
+        // SAFETY: this is the mapping that `new` made, and whoever drops it has no pointer into it
+        // any more. A failure leaves it mapped; there is nobody left whom it would help to know.
         let _ = unsafe { call::munmap(self.pointer.as_ptr().cast(), self.length) };
     }
 }
@@ -210,11 +216,13 @@ struct SchemeMemory {
     address: DeviceAddress,
 }
 
-// SAFETY: a mapping belongs to the address space, not to the thread that made it, and `SchemeMemory` owns it alone.
+// SAFETY: a mapping belongs to the address space, not to the thread that made it, and
+// `SchemeMemory` owns it alone.
 unsafe impl Send for SchemeMemory {}
 
-// SAFETY: the mapping is private, readable, writable and zeroed, stays where it is until it is dropped, and no one else knows of it. Every page of it
-// was translated, and they follow each other from `address` on, so that the device finds the same bytes there; the kernel does not move pages.
+// SAFETY: the mapping is private, readable, writable and zeroed, stays where it is until it is
+// dropped, and no one else knows of it. Every page of it was translated, and they follow each other
+// from `address` on, so that the device finds the same bytes there; the kernel does not move pages.
 unsafe impl DmaMemory for SchemeMemory {
     fn pointer(&self) -> NonNull<u8> {
         self.memory.pointer

@@ -1,4 +1,5 @@
-//! The adapter over a card made of plain values, which does what its test says: the stories, and everything a broken or hostile card sends.
+//! The adapter over a card made of plain values, which does what its test says: the stories, and
+//! everything a broken or hostile card sends.
 
 mod bench;
 mod hostile;

@@ -10,8 +10,9 @@ use crate::header::{HEADER_LENGTH, PLAIN};
 
 /// The transmit half of the adapter.
 ///
-/// A buffer that the device has sent stays in the ring until its room is needed, and no interrupt tells of it. Only when all are in use is the
-/// device asked to ring once half of them are done; until then there is no slot, and whoever wants to write waits.
+/// A buffer that the device has sent stays in the ring until its room is needed, and no interrupt
+/// tells of it. Only when all are in use is the device asked to ring once half of them are done;
+/// until then there is no slot, and whoever wants to write waits.
 #[derive(Debug)]
 pub struct Transmit {
     pool: Pool,
@@ -23,7 +24,8 @@ pub struct Transmit {
 }
 
 impl Transmit {
-    /// The half over an empty queue of a running device. `capacity` is the longest frame; the buffers of `pool` have room for it and a header.
+    /// The half over an empty queue of a running device. `capacity` is the longest frame; the
+    /// buffers of `pool` have room for it and a header.
     pub(crate) fn new(pool: Pool, queue: SplitQueue, doorbell: Doorbell, capacity: usize) -> Self {
         Self {
             pool,
@@ -49,7 +51,8 @@ impl Transmit {
         };
     }
 
-    /// Whether there is room for a frame. When there is not, the device has been asked to ring when there is.
+    /// Whether there is room for a frame. When there is not, the device has been asked to ring when
+    /// there is.
     pub fn is_ready(&mut self) -> bool {
         self.pool.free() > 0 || self.make_room()
     }
@@ -76,7 +79,8 @@ impl Transmit {
             .map(|fault| format!("transmit queue: {fault}"))
     }
 
-    /// The device was reset: all buffers go back to the pool. What it had sent is taken from what it had.
+    /// The device was reset: all buffers go back to the pool. What it had sent is taken from what
+    /// it had.
     pub(crate) fn retire(&mut self) {
         self.reap();
         let lost = self.queue.reclaim().unwrap_or_default().len();
@@ -105,6 +109,14 @@ impl Transmit {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    fn buffer(&mut self) -> Option<Buffer> {
+        if let Some(buffer) = self.pool.take() {
+            return Some(buffer);
+        }
+        self.make_room();
+        self.pool.take()
     }
 
     /// Takes back what was sent, and asks for an interrupt if that was nothing.
@@ -190,20 +202,21 @@ impl FrameSink for Transmit {
         if length > self.capacity {
             return None;
         }
-        if !self.is_ready() {
-            self.counters.count(Counter::TxFull);
-            return None;
+        if let Some(buffer) = self.buffer() {
+            return Some(TransmitSlot {
+                transmit: self,
+                buffer,
+                length,
+            });
         }
-        let buffer = self.pool.take()?;
-        Some(TransmitSlot {
-            transmit: self,
-            buffer,
-            length,
-        })
+        self.counters.count(Counter::TxFull);
+        None
     }
 
     fn flush(&mut self) {
-        self.doorbell.publish(&mut self.queue);
+        if self.doorbell.publish(&mut self.queue) {
+            self.counters.count(Counter::TxDoorbells);
+        }
     }
 
     fn capacity(&self) -> usize {

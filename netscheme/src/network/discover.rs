@@ -2,11 +2,12 @@
 //!
 //! The daemon opens what it needs for this before it enters the null namespace: a descriptor of the
 //! namespace it came from, without the rights to register or remove anything, and the listing of
-//! its schemes. Both stay valid and show what is registered later.
+//! its schemes. Both stay valid and show what is registered later. (A namespace cannot be narrowed to
+//! schemes that do not exist yet: this one still opens any, and only adapters are opened by it.)
 //!
-//! The namespace manager posts no events: nobody is told when a scheme appears. A daemon looks again
-//! when something else wakes it (a request that asks for the adapters, an adapter that fails), and
-//! never on a timer.
+//! The namespace manager posts no events: nobody is told when a scheme appears. A driver of ours says so
+//! itself ([`crate::network::announce`]); for those of others a daemon looks again when something else
+//! wakes it (a request that asks for the adapters, an adapter that fails), and never on a timer.
 
 use std::collections::BTreeSet;
 

@@ -1,16 +1,13 @@
 //! The files of one adapter, as the driver serves them. Knows nothing of sockets and events.
 
-use core::fmt::Write;
-
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOENT, ENOTDIR, EWOULDBLOCK, Error,
-    Result,
+    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOTDIR, EWOULDBLOCK, Error, Result,
 };
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_DIRECTORY, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
 use syscall::schemev2::NewFdFlags;
 
 use crate::directory;
@@ -20,8 +17,14 @@ use crate::network::server::{Full, Nic};
 use crate::readiness::Readiness;
 use crate::server::Scheme;
 
+mod node;
+
+use node::{Handle, NODES, Node, Source, Text};
+
 /// Files of one adapter that may be open at a time.
 const HANDLE_LIMIT: usize = 256;
+/// Frames without a reader that are dropped in one turn.
+const DROPS_PER_TURN: usize = 1024;
 
 /// What the scheme drops, refuses or cuts, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,24 @@ struct Counters {
     rx_truncated: u64,
     tx_too_short: u64,
     tx_too_long: u64,
+}
+
+impl Counters {
+    fn iter(self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Counters {
+            rx_no_reader,
+            rx_truncated,
+            tx_too_short,
+            tx_too_long,
+        } = self;
+        [
+            ("rx_no_reader", rx_no_reader),
+            ("rx_truncated", rx_truncated),
+            ("tx_too_short", tx_too_short),
+            ("tx_too_long", tx_too_long),
+        ]
+        .into_iter()
+    }
 }
 
 pub(super) struct NetworkScheme<N> {
@@ -44,40 +65,6 @@ pub(super) struct NetworkScheme<N> {
     /// Frames were queued since the last doorbell.
     doorbell: bool,
 }
-
-struct Handle {
-    node: Node,
-    /// Open flags, with what `fcntl` made of them.
-    flags: usize,
-    readiness: Readiness,
-}
-
-enum Node {
-    Root,
-    Data,
-    Mac,
-    Text(Text),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Mtu,
-    Link,
-    Stats,
-}
-
-/// A text being read.
-struct Text {
-    source: Source,
-    contents: String,
-    /// Bytes read so far; `None` when the next read begins anew.
-    at: Option<usize>,
-    /// The link's state as read last.
-    link: Option<LinkState>,
-}
-
-/// The files beside the data.
-const NODES: [&str; 4] = ["mac", "mtu", "link", "stats"];
 
 impl<N: Nic> NetworkScheme<N> {
     pub(super) fn new(name: String, nic: N) -> Self {
@@ -108,16 +95,22 @@ impl<N: Nic> NetworkScheme<N> {
         data.map(|(id, _)| id)
     }
 
-    /// Ends a turn: frames that nobody will read go back to the device, frames queued go out.
-    pub(super) fn settle(&mut self) {
-        if self.reader.is_none() {
-            while self.nic.receive().is_some() {
-                self.counters.rx_no_reader += 1;
-            }
-        }
+    /// Ends a turn: frames that nobody will read go back to the device, frames queued go out. Returns
+    /// whether there may be more of the former: the device can be faster than this.
+    pub(super) fn settle(&mut self) -> bool {
         if core::mem::take(&mut self.doorbell) {
             self.nic.flush();
         }
+        if self.reader.is_some() {
+            return false;
+        }
+        for _ in 0..DROPS_PER_TURN {
+            if self.nic.receive().is_none() {
+                return false;
+            }
+            self.counters.rx_no_reader += 1;
+        }
+        true
     }
 
     /// What to post to whom.
@@ -146,30 +139,6 @@ impl<N: Nic> NetworkScheme<N> {
 
     fn handle(&self, id: usize) -> Result<&Handle> {
         self.handles.get(id).ok_or(Error::new(EBADF))
-    }
-
-    fn node(path: &str, flags: usize) -> Result<Node> {
-        let text = |source| {
-            Node::Text(Text {
-                source,
-                contents: String::new(),
-                at: None,
-                link: None,
-            })
-        };
-        let node = match path.trim_matches('/') {
-            "" if flags & O_DIRECTORY != 0 => return Ok(Node::Root),
-            "" => Node::Data,
-            "mac" => Node::Mac,
-            "mtu" => text(Source::Mtu),
-            "link" => text(Source::Link),
-            "stats" => text(Source::Stats),
-            _ => return Err(Error::new(ENOENT)),
-        };
-        match flags & O_DIRECTORY {
-            0 => Ok(node),
-            _ => Err(Error::new(ENOTDIR)),
-        }
     }
 
     /// One frame into `buffer`; a frame that is longer is cut, as by any datagram socket.
@@ -215,52 +184,34 @@ impl<N: Nic> NetworkScheme<N> {
         }
     }
 
-    fn render(&self, source: Source) -> String {
-        let Counters {
-            rx_no_reader,
-            rx_truncated,
-            tx_too_short,
-            tx_too_long,
-        } = self.counters;
+    /// The text of a file, while the link is `link`.
+    fn render(&self, source: Source, link: LinkState) -> String {
         match source {
             Source::Mtu => format!("{}\n", self.nic.mtu()),
-            Source::Link => format!("{}\n", self.nic.link()),
+            Source::Link => format!("{link}\n"),
             Source::Stats => {
-                let own = [
-                    ("rx_no_reader", rx_no_reader),
-                    ("rx_truncated", rx_truncated),
-                    ("tx_too_short", tx_too_short),
-                    ("tx_too_long", tx_too_long),
-                ];
-                self.nic
-                    .stats()
-                    .chain(own)
-                    .fold(String::new(), |mut text, (name, value)| {
-                        // Writing to a string does not fail.
-                        let _ = writeln!(text, "{name} {value}");
-                        text
-                    })
+                let counters = self.nic.stats().chain(self.counters.iter());
+                counters
+                    .map(|(name, value)| format!("{name} {value}\n"))
+                    .collect()
             }
         }
     }
 
     fn read_text(&mut self, id: usize, buffer: &mut [u8]) -> Result<usize> {
-        let Node::Text(Text { source, at, .. }) = self.handle(id)?.node else {
+        let Node::Text(text) = &self.handle(id)?.node else {
             return Err(Error::new(EBADF));
         };
-        let fresh = at.is_none().then(|| (self.render(source), self.nic.link()));
+        let fresh = text.is_at_start().then(|| {
+            let link = self.nic.link();
+            (self.render(text.source, link), link)
+        });
         let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
         handle.readiness.acted(EventFlags::EVENT_READ);
-        let Node::Text(text) = &mut handle.node else {
-            return Err(Error::new(EBADF));
-        };
-        if let Some((contents, link)) = fresh {
-            (text.contents, text.link) = (contents, Some(link));
+        match &mut handle.node {
+            Node::Text(text) => Ok(text.read(fresh, buffer)),
+            Node::Root | Node::Data | Node::Mac => Err(Error::new(EBADF)),
         }
-        let at = text.at.unwrap_or(0);
-        let length = directory::read_at(text.contents.as_bytes(), at as u64, buffer);
-        text.at = (length > 0 || buffer.is_empty()).then_some(at + length);
-        Ok(length)
     }
 }
 
@@ -306,7 +257,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
         if caller.uid != 0 {
             return Err(Error::new(EACCES));
         }
-        let node = Self::node(path, flags)?;
+        let node = Node::at(path, flags)?;
         let reads = matches!(node, Node::Data) && flags & O_RDONLY != 0;
         if reads && self.reader.is_some() {
             return Err(Error::new(EBUSY));
@@ -427,7 +378,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
             Node::Data => directory::stat_file(stat, 0o600, 0),
             Node::Mac => directory::stat_file(stat, 0o400, 6),
             Node::Text(text) => {
-                let size = self.render(text.source).len() as u64;
+                let size = self.render(text.source, self.nic.link()).len() as u64;
                 directory::stat_file(stat, 0o400, size);
             }
         }

@@ -94,13 +94,13 @@ impl<N: Nic> NetworkServer<N> {
     /// [`ServerError`] when the scheme is of no more use.
     pub fn on_requests(&mut self, now: Instant) -> core::result::Result<bool, ServerError> {
         let served = self.server.serve(&mut self.scheme, now)?;
-        let sent = self.settle(EventFlags::empty())?;
-        Ok(served.more || !sent)
+        let unfinished = self.settle(EventFlags::empty())?;
+        Ok(served.more || unfinished)
     }
 
     /// The card interrupted: frames may have arrived, room may have become free, the link may have
     /// changed. Hands frames to waiting readers, runs waiting writers, posts what changed. Returns
-    /// whether answers are left to send: then call [`NetworkServer::on_requests`] before sleeping.
+    /// whether there is more to do: then call [`NetworkServer::on_requests`] before sleeping.
     ///
     /// # Errors
     /// [`ServerError`] when the scheme is of no more use.
@@ -109,7 +109,7 @@ impl<N: Nic> NetworkServer<N> {
         for handle in handles {
             self.server.retry(&mut self.scheme, handle);
         }
-        Ok(!self.settle(EventFlags::EVENT_READ)?)
+        self.settle(EventFlags::EVENT_READ)
     }
 
     /// How many calls wait.
@@ -117,13 +117,14 @@ impl<N: Nic> NetworkServer<N> {
         self.server.parked()
     }
 
-    /// Rings the doorbell, posts the edges and sends the answers; returns whether all are sent. What
-    /// is in `arrived` may be new.
+    /// Rings the doorbell, posts the edges and sends the answers; returns whether some of that is
+    /// left. What is in `arrived` may be new.
     fn settle(&mut self, arrived: EventFlags) -> core::result::Result<bool, ServerError> {
-        self.scheme.settle();
+        let more = self.scheme.settle();
         for (handle, flags) in self.scheme.edges(arrived) {
             self.server.post(handle, flags);
         }
-        self.server.flush()
+        let sent = self.server.flush()?;
+        Ok(more || !sent)
     }
 }

@@ -1,4 +1,5 @@
-//! The exchange of a request and its response, over a channel that does what channels may do, and what they may not.
+//! The exchange of a request and its response, over a channel that does what channels may do, and
+//! what they may not.
 
 use crate::error::Error;
 use crate::function::{ByteChannel, exchange};

@@ -1,4 +1,5 @@
-//! The messages as Rust types for serde, for bincode 1 to encode: what the other end of the channel is made of.
+//! The messages as Rust types for serde, for bincode 1 to encode: what the other end of the channel
+//! is made of.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,8 @@ use syscall::data::Stat;
 use syscall::dirent::{DirEntry, DirentBuf, DirentKind};
 use syscall::error::{EBADF, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, Error, Result};
 use syscall::flag::{
-    AT_REMOVEDIR, EventFlags, O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_STAT, O_TRUNC, O_WRONLY,
+    AT_REMOVEDIR, EventFlags, O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW,
+    O_RDONLY, O_RDWR, O_STAT, O_TRUNC, O_WRONLY,
 };
 
 use crate::context::Context;
@@ -47,12 +48,25 @@ impl FileScheme {
     pub(crate) const ROOT: usize = 0;
 
     pub(crate) fn new(id: SchemeId, root: &Path) -> std::io::Result<Self> {
-        let root = rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { id, root, open: Mutex::default(), next: AtomicUsize::new(1) })
+        let root = rustix::fs::openat(
+            CWD,
+            root,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            id,
+            root,
+            open: Mutex::default(),
+            next: AtomicUsize::new(1),
+        })
     }
 
     fn get(&self, number: usize) -> Result<Arc<Open>> {
-        lock(&self.open).get(&number).cloned().ok_or(Error::new(EBADF))
+        lock(&self.open)
+            .get(&number)
+            .cloned()
+            .ok_or(Error::new(EBADF))
     }
 
     /// `path` relative to the directory `number`, from the root.
@@ -62,7 +76,11 @@ impl FileScheme {
             return Ok(path.to_owned());
         }
         let base = self.get(number)?;
-        Ok(if path.is_empty() { base.path.clone() } else { format!("{}/{path}", base.path) })
+        Ok(if path.is_empty() {
+            base.path.clone()
+        } else {
+            format!("{}/{path}", base.path)
+        })
     }
 
     fn open_path(&self, path: &str, flags: usize) -> Result<OwnedFd> {
@@ -81,9 +99,20 @@ impl FileScheme {
             // Linux opens directories for reading only, and lists none that were opened as a mere path.
             linux = (linux - OFlags::PATH - OFlags::RDWR - OFlags::WRONLY) | OFlags::RDONLY;
         }
-        let mode = if flags & O_CREAT != 0 { Mode::from_bits_truncate((flags & 0o777) as u32) } else { Mode::empty() };
+        let mode = if flags & O_CREAT != 0 {
+            Mode::from_bits_truncate((flags & 0o777) as u32)
+        } else {
+            Mode::empty()
+        };
         let path = if path.is_empty() { "." } else { path };
-        rustix::fs::openat2(&self.root, path, linux, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).map_err(error)
+        rustix::fs::openat2(
+            &self.root,
+            path,
+            linux,
+            mode,
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
+        .map_err(error)
     }
 
     /// The directory that holds the last part of `path`, and that part.
@@ -100,7 +129,9 @@ fn list(fd: &OwnedFd) -> Result<Vec<(String, DirentKind, u64)>> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(fd).map_err(error)? {
         let entry = entry.map_err(error)?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
+        let Ok(name) = entry.file_name().to_str() else {
+            continue;
+        };
         if matches!(name, "." | "..") {
             continue;
         }
@@ -121,7 +152,14 @@ impl KernelScheme for FileScheme {
         self.id
     }
 
-    fn openat(&self, _cx: &Arc<Context>, number: usize, path: &str, flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         let path = self.resolve(number, path)?;
         let fd = self.open_path(&path, flags)?;
         let stat = rustix::fs::fstat(&fd).map_err(error)?;
@@ -131,18 +169,40 @@ impl KernelScheme for FileScheme {
             _ => None,
         };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.open).insert(number, Arc::new(Open { path, fd, entries, flags }));
-        Ok(Opened::Local { number, positioned: true })
+        lock(&self.open).insert(
+            number,
+            Arc::new(Open {
+                path,
+                fd,
+                entries,
+                flags,
+            }),
+        );
+        Ok(Opened::Local {
+            number,
+            positioned: true,
+        })
     }
 
     fn unlinkat(&self, _cx: &Arc<Context>, number: usize, path: &str, flags: usize) -> Result<()> {
         let path = self.resolve(number, path)?;
         let (directory, name) = self.parent(&path)?;
-        let flags = if flags & AT_REMOVEDIR != 0 { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if flags & AT_REMOVEDIR != 0 {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         rustix::fs::unlinkat(directory, name, flags).map_err(error)
     }
 
-    fn read_at(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], offset: u64, _flags: u32) -> Result<usize> {
+    fn read_at(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        offset: u64,
+        _flags: u32,
+    ) -> Result<usize> {
         let open = self.get(number)?;
         if open.entries.is_some() {
             return Err(Error::new(EISDIR));
@@ -150,20 +210,43 @@ impl KernelScheme for FileScheme {
         rustix::io::pread(&open.fd, buf, offset).map_err(error)
     }
 
-    fn write_at(&self, _cx: &Arc<Context>, number: usize, buf: &[u8], offset: u64, flags: u32) -> Result<usize> {
+    fn write_at(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &[u8],
+        offset: u64,
+        flags: u32,
+    ) -> Result<usize> {
         let open = self.get(number)?;
         let append = (open.flags | flags as usize) & O_APPEND != 0;
-        let offset = if append { rustix::fs::fstat(&open.fd).map_err(error)?.st_size as u64 } else { offset };
+        let offset = if append {
+            rustix::fs::fstat(&open.fd).map_err(error)?.st_size as u64
+        } else {
+            offset
+        };
         rustix::io::pwrite(&open.fd, buf, offset).map_err(error)
     }
 
-    fn getdents(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], header_size: u16, opaque: u64) -> Result<usize> {
+    fn getdents(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        header_size: u16,
+        opaque: u64,
+    ) -> Result<usize> {
         let open = self.get(number)?;
         let entries = open.entries.as_ref().ok_or(Error::new(ENOTDIR))?;
         let mut out = DirentBuf::new(buf, header_size).ok_or(Error::new(EIO))?;
         let first = usize::try_from(opaque).unwrap_or(usize::MAX);
         for (i, (name, kind, inode)) in entries.iter().enumerate().skip(first) {
-            match out.entry(DirEntry { inode: *inode, next_opaque_id: i as u64 + 1, name, kind: *kind }) {
+            match out.entry(DirEntry {
+                inode: *inode,
+                next_opaque_id: i as u64 + 1,
+                name,
+                kind: *kind,
+            }) {
                 Ok(()) => {}
                 Err(Error { errno: EINVAL }) if i > first => break,
                 Err(error) => return Err(error),
@@ -207,7 +290,9 @@ impl KernelScheme for FileScheme {
     }
 
     fn fsize(&self, _cx: &Arc<Context>, number: usize) -> Result<u64> {
-        rustix::fs::fstat(&self.get(number)?.fd).map(|stat| stat.st_size as u64).map_err(error)
+        rustix::fs::fstat(&self.get(number)?.fd)
+            .map(|stat| stat.st_size as u64)
+            .map_err(error)
     }
 
     fn fevent(&self, _cx: &Arc<Context>, number: usize, flags: EventFlags) -> Result<EventFlags> {
@@ -217,7 +302,11 @@ impl KernelScheme for FileScheme {
     fn fpath(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8]) -> Result<usize> {
         let path = match number {
             Self::ROOT => String::new(),
-            _ => self.get(number).map_err(|_| Error::new(ENOENT))?.path.clone(),
+            _ => self
+                .get(number)
+                .map_err(|_| Error::new(ENOENT))?
+                .path
+                .clone(),
         };
         Ok(put_text(buf, &format!("/scheme/file/{path}")))
     }

@@ -44,11 +44,18 @@ impl IrqScheme {
     pub(crate) const ROOT: usize = 0;
 
     pub(crate) fn new(controller: Arc<IrqController>) -> Self {
-        Self { controller, open: Mutex::default(), next: AtomicUsize::new(1) }
+        Self {
+            controller,
+            open: Mutex::default(),
+            next: AtomicUsize::new(1),
+        }
     }
 
     fn get(&self, number: usize) -> Result<Handle> {
-        lock(&self.open).get(&number).copied().ok_or(Error::new(EBADF))
+        lock(&self.open)
+            .get(&number)
+            .copied()
+            .ok_or(Error::new(EBADF))
     }
 
     fn add(&self, handle: Handle) -> usize {
@@ -68,7 +75,10 @@ impl IrqScheme {
         if flags & O_STAT == 0 && !self.controller.reserve(irq) {
             return Err(Error::new(EEXIST));
         }
-        Ok(Handle::Irq { irq, acknowledged: 0 })
+        Ok(Handle::Irq {
+            irq,
+            acknowledged: 0,
+        })
     }
 
     fn open_on_cpu(&self, path: &str, flags: usize) -> Result<Handle> {
@@ -78,9 +88,15 @@ impl IrqScheme {
         if rest.is_empty() {
             return Ok(Handle::Available(cpu));
         }
-        let irq: u8 = rest.strip_prefix('/').and_then(|irq| irq.parse().ok()).ok_or(Error::new(ENOENT))?;
+        let irq: u8 = rest
+            .strip_prefix('/')
+            .and_then(|irq| irq.parse().ok())
+            .ok_or(Error::new(ENOENT))?;
         if irq < LEGACY && cpu == 0 {
-            Ok(Handle::Irq { irq, acknowledged: 0 })
+            Ok(Handle::Irq {
+                irq,
+                acknowledged: 0,
+            })
         } else if irq < TOTAL {
             self.exclusive(irq, flags)
         } else {
@@ -92,13 +108,24 @@ impl IrqScheme {
         let (phandle, specifier) = path.split_once('/').unwrap_or((path, ""));
         let phandle = phandle.parse().map_err(|_| Error::new(ENOENT))?;
         if specifier.is_empty() {
-            return if self.controller.phandle_exists(phandle) { Ok(Handle::Phandle(phandle)) } else { Err(Error::new(ENOENT)) };
+            return if self.controller.phandle_exists(phandle) {
+                Ok(Handle::Phandle(phandle))
+            } else {
+                Err(Error::new(ENOENT))
+            };
         }
-        let numbers = specifier.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>().map_err(|_| Error::new(ENOENT))?;
+        let numbers = specifier
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<Vec<u32>, _>>()
+            .map_err(|_| Error::new(ENOENT))?;
         if flags & (O_CREAT | O_STAT) == 0 {
             return Err(Error::new(EINVAL));
         }
-        let irq = self.controller.phandle(phandle, &numbers).ok_or(Error::new(ENOENT))?;
+        let irq = self
+            .controller
+            .phandle(phandle, &numbers)
+            .ok_or(Error::new(ENOENT))?;
         self.exclusive(irq, flags)
     }
 }
@@ -108,7 +135,14 @@ impl KernelScheme for IrqScheme {
         self.controller.id()
     }
 
-    fn openat(&self, cx: &Arc<Context>, number: usize, path: &str, flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         if number != Self::ROOT {
             return Err(Error::new(EACCES));
         }
@@ -130,17 +164,37 @@ impl KernelScheme for IrqScheme {
             if irq >= LEGACY {
                 return Err(Error::new(ENOENT));
             }
-            Handle::Irq { irq, acknowledged: 0 }
+            Handle::Irq {
+                irq,
+                acknowledged: 0,
+            }
         };
-        let positioned = matches!(handle, Handle::TopLevel | Handle::Available(_) | Handle::Phandle(_));
-        Ok(Opened::Local { number: self.add(handle), positioned })
+        let positioned = matches!(
+            handle,
+            Handle::TopLevel | Handle::Available(_) | Handle::Phandle(_)
+        );
+        Ok(Opened::Local {
+            number: self.add(handle),
+            positioned,
+        })
     }
 
-    fn read_at(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], _offset: u64, _flags: u32) -> Result<usize> {
+    fn read_at(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        _offset: u64,
+        _flags: u32,
+    ) -> Result<usize> {
         let count = match self.get(number)? {
-            Handle::Irq { irq, acknowledged } => Some(self.controller.count(irq)).filter(|count| *count != acknowledged),
+            Handle::Irq { irq, acknowledged } => {
+                Some(self.controller.count(irq)).filter(|count| *count != acknowledged)
+            }
             Handle::Bsp => Some(0),
-            Handle::Available(_) | Handle::TopLevel | Handle::Phandle(_) => return Err(Error::new(EISDIR)),
+            Handle::Available(_) | Handle::TopLevel | Handle::Phandle(_) => {
+                return Err(Error::new(EISDIR));
+            }
         };
         let word = buf.first_chunk_mut::<WORD>().ok_or(Error::new(EINVAL))?;
         match count {
@@ -153,7 +207,9 @@ impl KernelScheme for IrqScheme {
     }
 
     fn write(&self, _cx: &Arc<Context>, number: usize, buf: &[u8], _flags: u32) -> Result<usize> {
-        let Handle::Irq { irq, .. } = self.get(number)? else { return Err(Error::new(EBADF)) };
+        let Handle::Irq { irq, .. } = self.get(number)? else {
+            return Err(Error::new(EBADF));
+        };
         let ack = usize::from_ne_bytes(*buf.first_chunk::<WORD>().ok_or(Error::new(EINVAL))?);
         if ack != self.controller.count(irq) {
             return Ok(0);
@@ -165,24 +221,55 @@ impl KernelScheme for IrqScheme {
         Ok(WORD)
     }
 
-    fn getdents(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], header_size: u16, opaque: u64) -> Result<usize> {
+    fn getdents(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        header_size: u16,
+        opaque: u64,
+    ) -> Result<usize> {
         let mut entries = DirentBuf::new(buf, header_size).ok_or(Error::new(EIO))?;
         match self.get(number)? {
             Handle::TopLevel if opaque == 0 => {
-                entries.entry(DirEntry { inode: 0, next_opaque_id: 1, kind: DirentKind::CharDev, name: "bsp" })?;
-                entries.entry(DirEntry { inode: 0, next_opaque_id: 1, kind: DirentKind::Directory, name: "cpu-00" })?;
+                entries.entry(DirEntry {
+                    inode: 0,
+                    next_opaque_id: 1,
+                    kind: DirentKind::CharDev,
+                    name: "bsp",
+                })?;
+                entries.entry(DirEntry {
+                    inode: 0,
+                    next_opaque_id: 1,
+                    kind: DirentKind::Directory,
+                    name: "cpu-00",
+                })?;
             }
             Handle::TopLevel => {}
             Handle::Available(cpu) => {
-                let irqs = if cpu == 0 { self.controller.available() } else { Vec::new() };
+                let irqs = if cpu == 0 {
+                    self.controller.available()
+                } else {
+                    Vec::new()
+                };
                 // As in the kernel: the next position is a vector, but is taken as a number of entries to skip; and no part of a list is given
                 // when the buffer is too small for all of it.
-                for irq in irqs.into_iter().skip(usize::try_from(opaque).unwrap_or(usize::MAX)) {
+                for irq in irqs
+                    .into_iter()
+                    .skip(usize::try_from(opaque).unwrap_or(usize::MAX))
+                {
                     let name = irq.to_string();
-                    entries.entry(DirEntry { inode: 0, next_opaque_id: u64::from(irq) + 33, kind: DirentKind::CharDev, name: &name })?;
+                    entries.entry(DirEntry {
+                        inode: 0,
+                        next_opaque_id: u64::from(irq) + 33,
+                        kind: DirentKind::CharDev,
+                        name: &name,
+                    })?;
                 }
             }
-            Handle::Irq { .. } | Handle::Bsp | Handle::Phandle(_) => return Err(Error::new(ENOTDIR)),
+            Handle::Irq { .. } | Handle::Bsp | Handle::Phandle(_) => {
+                return Err(Error::new(ENOTDIR));
+            }
         }
         Ok(entries.finalize())
     }
@@ -192,13 +279,30 @@ impl KernelScheme for IrqScheme {
     }
 
     fn fstat(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8]) -> Result<()> {
-        let file = |mode, st_ino| Stat { st_mode: MODE_CHR | mode, st_size: WORD as u64, st_blocks: 1, st_blksize: WORD as u32, st_ino, st_nlink: 1, ..Stat::default() };
-        let directory = |mode, st_ino| Stat { st_mode: MODE_DIR | mode, st_ino, st_nlink: 2, ..Stat::default() };
+        let file = |mode, st_ino| Stat {
+            st_mode: MODE_CHR | mode,
+            st_size: WORD as u64,
+            st_blocks: 1,
+            st_blksize: WORD as u32,
+            st_ino,
+            st_nlink: 1,
+            ..Stat::default()
+        };
+        let directory = |mode, st_ino| Stat {
+            st_mode: MODE_DIR | mode,
+            st_ino,
+            st_nlink: 2,
+            ..Stat::default()
+        };
         let stat = match self.get(number)? {
             Handle::Irq { irq, .. } => file(0o600, u64::from(irq)),
             Handle::Bsp => file(0o400, 0x8001_0000_0000_0000),
-            Handle::Available(cpu) => directory(0o700, 0x8000_0000_0000_0000 | u64::from(cpu) << 32),
-            Handle::Phandle(phandle) => directory(0o700, 0x8003_0000_0000_0000 | u64::from(phandle) << 32),
+            Handle::Available(cpu) => {
+                directory(0o700, 0x8000_0000_0000_0000 | u64::from(cpu) << 32)
+            }
+            Handle::Phandle(phandle) => {
+                directory(0o700, 0x8003_0000_0000_0000 | u64::from(phandle) << 32)
+            }
             Handle::TopLevel => directory(0o500, 0x8002_0000_0000_0000),
         };
         put_stat(buf, &stat)

@@ -68,7 +68,13 @@ impl LogScheme {
 
     /// `root_only`: like the kernel's `debug`, of which others may open nothing.
     pub(crate) fn new(id: SchemeId, log: Arc<Log>, root_only: bool) -> Self {
-        Self { id, log, root_only, open: Mutex::default(), next: AtomicUsize::new(1) }
+        Self {
+            id,
+            log,
+            root_only,
+            open: Mutex::default(),
+            next: AtomicUsize::new(1),
+        }
     }
 
     /// A handle that the machine opens for a new process.
@@ -84,7 +90,14 @@ impl KernelScheme for LogScheme {
         self.id
     }
 
-    fn openat(&self, cx: &Arc<Context>, number: usize, _path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        _path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         if number != Self::ROOT {
             return Err(Error::new(EACCES));
         }
@@ -121,11 +134,25 @@ impl KernelScheme for LogScheme {
     }
 
     fn fstat(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8]) -> Result<()> {
-        put_stat(buf, &Stat { st_mode: MODE_CHR | 0o222, st_nlink: 1, ..Stat::default() })
+        put_stat(
+            buf,
+            &Stat {
+                st_mode: MODE_CHR | 0o222,
+                st_nlink: 1,
+                ..Stat::default()
+            },
+        )
     }
 
     fn fpath(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8]) -> Result<usize> {
-        Ok(put_text(buf, if self.root_only { "debug:" } else { "/scheme/log" }))
+        Ok(put_text(
+            buf,
+            if self.root_only {
+                "debug:"
+            } else {
+                "/scheme/log"
+            },
+        ))
     }
 
     fn close(&self, number: usize) {

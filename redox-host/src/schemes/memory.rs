@@ -54,12 +54,15 @@ impl MemoryScheme {
                 return Err(Error::new(EOPNOTSUPP));
             }
             // The buddy allocator gives powers of two, aligned to their size; the mapping itself has the pages asked for.
-            let size = (map.size.max(PAGE) as u64).checked_next_power_of_two().ok_or(Error::new(EINVAL))?;
+            let size = (map.size.max(PAGE) as u64)
+                .checked_next_power_of_two()
+                .ok_or(Error::new(EINVAL))?;
             self.ram.allocate(size, size)?
         } else {
             self.anonymous.allocate(map.size as u64, PAGE as u64)?
         };
-        cx.memory().map(FrameRange { frames, start: 0 }, map, true, None)
+        cx.memory()
+            .map(FrameRange { frames, start: 0 }, map, true, None)
     }
 }
 
@@ -95,7 +98,14 @@ impl KernelScheme for MemoryScheme {
         self.id
     }
 
-    fn openat(&self, cx: &Arc<Context>, number: usize, path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         if number != Self::ROOT {
             return Err(Error::new(EACCES));
         }
@@ -109,8 +119,16 @@ impl KernelScheme for MemoryScheme {
         Ok(Opened::local(number))
     }
 
-    fn call(&self, cx: &Arc<Context>, numbers: &[usize], payload: &mut [u8], _metadata: &[u64]) -> Result<usize> {
-        let &[number] = numbers else { return Err(Error::new(EINVAL)) };
+    fn call(
+        &self,
+        cx: &Arc<Context>,
+        numbers: &[usize],
+        payload: &mut [u8],
+        _metadata: &[u64],
+    ) -> Result<usize> {
+        let &[number] = numbers else {
+            return Err(Error::new(EINVAL));
+        };
         match number & 0xFF {
             TRANSLATION => {
                 let word = payload.first_chunk_mut::<8>().ok_or(Error::new(EINVAL))?;

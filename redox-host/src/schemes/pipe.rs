@@ -52,7 +52,12 @@ impl PipeScheme {
     pub(crate) const ROOT: usize = 0;
 
     pub(crate) fn new(id: SchemeId, events: Arc<Events>) -> Self {
-        Self { id, events, pipes: Mutex::new(HashMap::from([(Self::ROOT, Handle::Root)])), next: AtomicUsize::new(2) }
+        Self {
+            id,
+            events,
+            pipes: Mutex::new(HashMap::from([(Self::ROOT, Handle::Root)])),
+            next: AtomicUsize::new(2),
+        }
     }
 
     fn get(&self, number: usize) -> Result<Arc<Pipe>> {
@@ -88,12 +93,14 @@ impl PipeScheme {
     }
 
     fn told_reader(&self, number: usize, pipe: &Pipe) {
-        self.events.trigger(self.id, number & !WRITER, EventFlags::EVENT_READ);
+        self.events
+            .trigger(self.id, number & !WRITER, EventFlags::EVENT_READ);
         pipe.readable.notify();
     }
 
     fn told_writer(&self, number: usize, pipe: &Pipe) {
-        self.events.trigger(self.id, number | WRITER, EventFlags::EVENT_WRITE);
+        self.events
+            .trigger(self.id, number | WRITER, EventFlags::EVENT_WRITE);
         pipe.writable.notify();
     }
 }
@@ -103,7 +110,14 @@ impl KernelScheme for PipeScheme {
         self.id
     }
 
-    fn openat(&self, _cx: &Arc<Context>, number: usize, path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         let is_root = match lock(&self.pipes).get(&(number & !WRITER)) {
             Some(Handle::Root) => true,
             Some(Handle::Pipe(_)) => false,
@@ -117,8 +131,18 @@ impl KernelScheme for PipeScheme {
             "scheme-root" => return Ok(Opened::local(self.add(Handle::Root))),
             _ => return Err(Error::new(ENOENT)),
         }
-        let inside = Inside { bytes: VecDeque::new(), files: VecDeque::new(), reader: true, writer: true, has_run_dup: false };
-        let pipe = Pipe { inside: Mutex::new(inside), readable: Condition::default(), writable: Condition::default() };
+        let inside = Inside {
+            bytes: VecDeque::new(),
+            files: VecDeque::new(),
+            reader: true,
+            writer: true,
+            has_run_dup: false,
+        };
+        let pipe = Pipe {
+            inside: Mutex::new(inside),
+            readable: Condition::default(),
+            writable: Condition::default(),
+        };
         Ok(Opened::local(self.add(Handle::Pipe(Arc::new(pipe)))))
     }
 
@@ -176,7 +200,14 @@ impl KernelScheme for PipeScheme {
         }
     }
 
-    fn fd_write(&self, cx: &Arc<Context>, number: usize, files: Vec<Arc<Description>>, _flags: CallFlags, _metadata: &[u64]) -> Result<usize> {
+    fn fd_write(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        files: Vec<Arc<Description>>,
+        _flags: CallFlags,
+        _metadata: &[u64],
+    ) -> Result<usize> {
         let pipe = self.end(number, true)?;
         loop {
             let mut inside = lock(&pipe.inside);
@@ -198,7 +229,14 @@ impl KernelScheme for PipeScheme {
         }
     }
 
-    fn fd_read(&self, cx: &Arc<Context>, number: usize, wanted: usize, _flags: CallFlags, _metadata: &[u64]) -> Result<Vec<Arc<Description>>> {
+    fn fd_read(
+        &self,
+        cx: &Arc<Context>,
+        number: usize,
+        wanted: usize,
+        _flags: CallFlags,
+        _metadata: &[u64],
+    ) -> Result<Vec<Arc<Description>>> {
         let pipe = self.end(number, false)?;
         loop {
             let mut inside = lock(&pipe.inside);
@@ -220,7 +258,11 @@ impl KernelScheme for PipeScheme {
         let pipe = self.get(number)?;
         let inside = lock(&pipe.inside);
         Ok(if number & WRITER != 0 {
-            if inside.bytes.len() < ROOM || !inside.reader { flags & EventFlags::EVENT_WRITE } else { EventFlags::empty() }
+            if inside.bytes.len() < ROOM || !inside.reader {
+                flags & EventFlags::EVENT_WRITE
+            } else {
+                EventFlags::empty()
+            }
         } else if !inside.bytes.is_empty() || !inside.writer {
             flags & EventFlags::EVENT_READ
         } else {
@@ -233,7 +275,13 @@ impl KernelScheme for PipeScheme {
     }
 
     fn fstat(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8]) -> Result<()> {
-        put_stat(buf, &Stat { st_mode: MODE_FIFO | 0o666, ..Stat::default() })
+        put_stat(
+            buf,
+            &Stat {
+                st_mode: MODE_FIFO | 0o666,
+                ..Stat::default()
+            },
+        )
     }
 
     fn close(&self, number: usize) {
@@ -250,14 +298,22 @@ impl KernelScheme for PipeScheme {
             // Nobody will ever take what is inside. A writing end that was never made will never be closed either.
             !inside.writer || !inside.has_run_dup
         };
-        let unread = if inside.reader { VecDeque::new() } else { std::mem::take(&mut inside.files) };
+        let unread = if inside.reader {
+            VecDeque::new()
+        } else {
+            std::mem::take(&mut inside.files)
+        };
         drop(inside);
         if number & WRITER != 0 {
             self.told_reader(number, &pipe);
         } else {
             self.told_writer(number, &pipe);
         }
-        let gone = if done { lock(&self.pipes).remove(&(number & !WRITER)) } else { None };
+        let gone = if done {
+            lock(&self.pipes).remove(&(number & !WRITER))
+        } else {
+            None
+        };
         drop((unread, gone));
     }
 }

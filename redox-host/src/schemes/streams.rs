@@ -42,11 +42,28 @@ impl KernelScheme for StreamScheme {
         self.id
     }
 
-    fn openat(&self, _cx: &Arc<Context>, number: usize, _path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
-        if number == Self::ROOT { Ok(Opened::local(Self::OPEN)) } else { Err(Error::new(EACCES)) }
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        _path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
+        if number == Self::ROOT {
+            Ok(Opened::local(Self::OPEN))
+        } else {
+            Err(Error::new(EACCES))
+        }
     }
 
-    fn read(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8], _flags: u32) -> Result<usize> {
+    fn read(
+        &self,
+        _cx: &Arc<Context>,
+        _number: usize,
+        buf: &mut [u8],
+        _flags: u32,
+    ) -> Result<usize> {
         match self.stream {
             Stream::Null => return Ok(0),
             Stream::Zero => buf.fill(0),
@@ -64,7 +81,14 @@ impl KernelScheme for StreamScheme {
     }
 
     fn fstat(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8]) -> Result<()> {
-        put_stat(buf, &Stat { st_mode: MODE_CHR | 0o666, st_nlink: 1, ..Stat::default() })
+        put_stat(
+            buf,
+            &Stat {
+                st_mode: MODE_CHR | 0o666,
+                st_nlink: 1,
+                ..Stat::default()
+            },
+        )
     }
 
     fn fpath(&self, _cx: &Arc<Context>, _number: usize, buf: &mut [u8]) -> Result<usize> {
@@ -79,7 +103,8 @@ impl KernelScheme for StreamScheme {
 
 fn fill_random(mut buf: &mut [u8]) -> Result<()> {
     while !buf.is_empty() {
-        let count = rustix::rand::getrandom(&mut *buf, rustix::rand::GetRandomFlags::empty()).map_err(|_| Error::new(EIO))?;
+        let count = rustix::rand::getrandom(&mut *buf, rustix::rand::GetRandomFlags::empty())
+            .map_err(|_| Error::new(EIO))?;
         buf = buf.get_mut(count..).unwrap_or_default();
     }
     Ok(())

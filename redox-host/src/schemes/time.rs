@@ -20,7 +20,11 @@ use crate::wait::lock;
 const TIMESPEC: usize = 16;
 
 fn linux_clock(clock: usize) -> ClockId {
-    if clock == CLOCK_REALTIME { ClockId::Realtime } else { ClockId::Monotonic }
+    if clock == CLOCK_REALTIME {
+        ClockId::Realtime
+    } else {
+        ClockId::Monotonic
+    }
 }
 
 /// A clock in nanoseconds; Redox's numbers of clocks.
@@ -47,7 +51,11 @@ struct Set {
 
 impl Set {
     fn heap(&mut self, clock: usize) -> &mut BinaryHeap<Reverse<Timer>> {
-        if clock == CLOCK_REALTIME { &mut self.realtime } else { &mut self.monotonic }
+        if clock == CLOCK_REALTIME {
+            &mut self.realtime
+        } else {
+            &mut self.monotonic
+        }
     }
 
     /// Takes what is due; says how long until the next is.
@@ -66,7 +74,10 @@ impl Set {
                 due.extend(heap.pop().map(|Reverse(timer)| timer));
             }
         }
-        (due, wait.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))))
+        (
+            due,
+            wait.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))),
+        )
     }
 }
 
@@ -79,7 +90,11 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(events: Arc<Events>) -> Self {
-        Self { events, set: Mutex::default(), changed: Condvar::new() }
+        Self {
+            events,
+            set: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     fn add(self: &Arc<Self>, scheme: SchemeId, number: usize, clock: usize, at: i128) {
@@ -110,8 +125,14 @@ impl Timers {
                 continue;
             }
             set = match wait {
-                Some(wait) => self.changed.wait_timeout(set, wait).map_or_else(|e| e.into_inner().0, |(set, _)| set),
-                None => self.changed.wait(set).unwrap_or_else(std::sync::PoisonError::into_inner),
+                Some(wait) => self
+                    .changed
+                    .wait_timeout(set, wait)
+                    .map_or_else(|e| e.into_inner().0, |(set, _)| set),
+                None => self
+                    .changed
+                    .wait(set)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
             };
         }
     }
@@ -144,11 +165,19 @@ impl TimeScheme {
     pub(crate) const ROOT: usize = 0;
 
     pub(crate) fn new(id: SchemeId, timers: Arc<Timers>) -> Self {
-        Self { id, timers, open: Mutex::default(), next: AtomicUsize::new(1) }
+        Self {
+            id,
+            timers,
+            open: Mutex::default(),
+            next: AtomicUsize::new(1),
+        }
     }
 
     fn get(&self, number: usize) -> Result<(usize, Kind)> {
-        lock(&self.open).get(&number).copied().ok_or(Error::new(EBADF))
+        lock(&self.open)
+            .get(&number)
+            .copied()
+            .ok_or(Error::new(EBADF))
     }
 }
 
@@ -157,12 +186,22 @@ impl KernelScheme for TimeScheme {
         self.id
     }
 
-    fn openat(&self, _cx: &Arc<Context>, number: usize, path: &str, _flags: usize, _fcntl_flags: u32) -> Result<Opened> {
+    fn openat(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        path: &str,
+        _flags: usize,
+        _fcntl_flags: u32,
+    ) -> Result<Opened> {
         if number != Self::ROOT {
             return Err(Error::new(EACCES));
         }
         let mut parts = path.split('/');
-        let clock = parts.next().and_then(|clock| clock.parse().ok()).ok_or(Error::new(ENOENT))?;
+        let clock = parts
+            .next()
+            .and_then(|clock| clock.parse().ok())
+            .ok_or(Error::new(ENOENT))?;
         let kind = match parts.next() {
             None | Some("") => Kind::Default,
             Some("gettime") => Kind::GetTime,
@@ -178,7 +217,13 @@ impl KernelScheme for TimeScheme {
         Ok(Opened::local(number))
     }
 
-    fn read(&self, _cx: &Arc<Context>, number: usize, buf: &mut [u8], _flags: u32) -> Result<usize> {
+    fn read(
+        &self,
+        _cx: &Arc<Context>,
+        number: usize,
+        buf: &mut [u8],
+        _flags: u32,
+    ) -> Result<usize> {
         let (clock, kind) = self.get(number)?;
         let mut count = 0;
         for chunk in buf.chunks_exact_mut(TIMESPEC) {
@@ -201,8 +246,16 @@ impl KernelScheme for TimeScheme {
                 return Err(Error::new(EINVAL));
             }
             let seconds = chunk.first_chunk().map_or(0, |b| i64::from_ne_bytes(*b));
-            let rest = chunk.get(8..12).and_then(|b| b.try_into().ok()).map_or(0, i32::from_ne_bytes);
-            self.timers.add(self.id, number, clock, i128::from(seconds) * 1_000_000_000 + i128::from(rest));
+            let rest = chunk
+                .get(8..12)
+                .and_then(|b| b.try_into().ok())
+                .map_or(0, i32::from_ne_bytes);
+            self.timers.add(
+                self.id,
+                number,
+                clock,
+                i128::from(seconds) * 1_000_000_000 + i128::from(rest),
+            );
             count += TIMESPEC;
         }
         Ok(count)

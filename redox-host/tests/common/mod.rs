@@ -1,5 +1,12 @@
 //! What the tests share: a machine, a provider that is told by the test what to answer, and short names for calls.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file uses a part"
+)]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -64,7 +71,10 @@ impl Raw {
         let result = redox::read(self.fd(), &mut bytes);
         redox::fcntl(self.fd(), syscall::F_SETFL, 0).unwrap();
         match result {
-            Ok(count) => bytes[..count].chunks(64).map(|chunk| sqe(chunk.try_into().unwrap())).collect(),
+            Ok(count) => bytes[..count]
+                .chunks(64)
+                .map(|chunk| sqe(chunk.try_into().unwrap()))
+                .collect(),
             Err(error) => {
                 assert_eq!(error.errno(), syscall::EAGAIN);
                 Vec::new()
@@ -104,17 +114,30 @@ pub fn sqe(bytes: &[u8; 64]) -> Sqe {
 
 pub fn regular(tag: u32, result: Result<usize, i32>) -> Cqe {
     let result = syscall::Error::mux(result.map_err(syscall::Error::new)) as u64;
-    Cqe { flags: CqeOpcode::RespondRegular as u8, extra_raw: [0; 3], tag, result }
+    Cqe {
+        flags: CqeOpcode::RespondRegular as u8,
+        extra_raw: [0; 3],
+        tag,
+        result,
+    }
 }
 
 pub fn post_event(id: usize, flags: usize) -> Cqe {
-    Cqe { flags: CqeOpcode::SendFevent as u8, extra_raw: [0; 3], tag: flags as u32, result: id as u64 }
+    Cqe {
+        flags: CqeOpcode::SendFevent as u8,
+        extra_raw: [0; 3],
+        tag: flags as u32,
+        result: id as u64,
+    }
 }
+
+/// Something that a daemon does.
+type Job = Box<dyn FnOnce(&Raw) + Send>;
 
 /// A daemon that does one thing after another, as the test tells it: every job runs on its thread, in its process.
 pub struct Daemon {
     pub process: Process,
-    jobs: Sender<Box<dyn FnOnce(&Raw) + Send>>,
+    jobs: Sender<Job>,
 }
 
 impl Daemon {
@@ -124,7 +147,7 @@ impl Daemon {
     }
 
     pub fn start_as(host: &Host, name: &str, spec: ProcessSpec) -> Self {
-        let (jobs, todo): (Sender<Box<dyn FnOnce(&Raw) + Send>>, Receiver<_>) = channel();
+        let (jobs, todo): (Sender<Job>, Receiver<_>) = channel();
         let (ready, is_ready) = channel();
         let name = name.to_owned();
         let process = host.spawn(spec, move || {
@@ -140,7 +163,10 @@ impl Daemon {
     }
 
     /// Starts a job and gives what it will give.
-    pub fn start_job<T: Send + 'static>(&self, job: impl FnOnce(&Raw) -> T + Send + 'static) -> Receiver<T> {
+    pub fn start_job<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Raw) -> T + Send + 'static,
+    ) -> Receiver<T> {
         let (done, is_done) = channel();
         self.jobs
             .send(Box::new(move |raw| {
@@ -157,7 +183,11 @@ impl Daemon {
 }
 
 /// Runs `work` on a process of its own while the test goes on.
-pub fn background<T: Send + 'static>(host: &Host, spec: ProcessSpec, work: impl FnOnce() -> T + Send + 'static) -> (Process, Receiver<T>) {
+pub fn background<T: Send + 'static>(
+    host: &Host,
+    spec: ProcessSpec,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (Process, Receiver<T>) {
     let (done, is_done) = channel();
     let process = host.spawn(spec, move || {
         let _ = done.send(work());
@@ -170,8 +200,17 @@ pub fn event_queue() -> usize {
     open("/scheme/event", O_RDWR).unwrap()
 }
 
-pub fn subscribe(queue: usize, fd: usize, data: usize, flags: usize) -> libredox::error::Result<()> {
-    let event = syscall::Event { id: fd, flags: syscall::EventFlags::from_bits_retain(flags), data };
+pub fn subscribe(
+    queue: usize,
+    fd: usize,
+    data: usize,
+    flags: usize,
+) -> libredox::error::Result<()> {
+    let event = syscall::Event {
+        id: fd,
+        flags: syscall::EventFlags::from_bits_retain(flags),
+        data,
+    };
     redox::write(queue, &event).map(|count| assert_eq!(count, 24))
 }
 
@@ -198,14 +237,20 @@ pub fn wait_events(queue: usize) -> Vec<(usize, usize, usize)> {
 }
 
 fn parse_events(bytes: &[u8]) -> Vec<(usize, usize, usize)> {
-    let word = |chunk: &[u8], i: usize| usize::from_ne_bytes(chunk[i * 8..i * 8 + 8].try_into().unwrap());
-    bytes.chunks(24).map(|chunk| (word(chunk, 0), word(chunk, 1), word(chunk, 2))).collect()
+    let word =
+        |chunk: &[u8], i: usize| usize::from_ne_bytes(chunk[i * 8..i * 8 + 8].try_into().unwrap());
+    bytes
+        .chunks(24)
+        .map(|chunk| (word(chunk, 0), word(chunk, 1), word(chunk, 2)))
+        .collect()
 }
 
 /// Requests as redox-scheme parses them.
 pub fn read_requests(socket: &Socket) -> Vec<Request> {
     let mut requests = Vec::with_capacity(16);
-    socket.read_requests(&mut requests, SignalBehavior::Restart).unwrap();
+    socket
+        .read_requests(&mut requests, SignalBehavior::Restart)
+        .unwrap();
     requests
 }
 
@@ -213,5 +258,20 @@ pub fn read_requests(socket: &Socket) -> Vec<Request> {
 #[allow(unsafe_code)]
 pub fn payload(sqe: &Sqe) -> &'static mut [u8] {
     // SAFETY: the kernel lends the memory until the request is answered; tests use it only before.
-    unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(sqe.args[1] as usize), sqe.args[2] as usize) }
+    unsafe {
+        std::slice::from_raw_parts_mut(
+            std::ptr::with_exposed_provenance_mut(sqe.args[1] as usize),
+            sqe.args[2] as usize,
+        )
+    }
+}
+
+/// Names in what getdents gave. Entries are padded with NULs, which the iterator of redox_syscall takes for part of the name.
+pub fn entry_names(bytes: &[u8]) -> Vec<String> {
+    let name = |raw: &[u8]| {
+        String::from_utf8(raw.split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap()
+    };
+    syscall::dirent::DirentIter::new(bytes)
+        .map(|entry| name(entry.unwrap().1))
+        .collect()
 }

@@ -452,7 +452,8 @@ impl Connection {
         self.heard = now;
         let mut wire = Wire::new(now, path, out, &mut self.guard);
         engine.ingress(&mut self.set, packet, &mut wire);
-        self.owes_ack |= wire.reply_lost;
+        // In SYN-SENT the reply was a RST: the peer will ask for it again.
+        self.owes_ack |= wire.reply_lost && before != State::SynSent;
         let after = self.socket().state();
         if before == State::SynSent && matches!(after, State::Established | State::SynReceived) {
             self.irs = Some(segment.seq);
@@ -512,7 +513,7 @@ impl Connection {
         out: &mut impl Output,
     ) -> Served {
         self.time_out(now, limits, counters);
-        if self.owes_ack && !self.is_over() {
+        if self.owes_ack && self.state() != State::Closed {
             if !self.acknowledge(now, key, path, out) {
                 return Served::Blocked;
             }

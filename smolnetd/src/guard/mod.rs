@@ -259,8 +259,12 @@ impl Guard {
     /// back in place to what the peer already has.
     pub fn departing(&mut self, packet: &mut [u8]) {
         let Some(mut tcp) = tcp_in(packet) else { return };
+        if tcp.rst() {
+            // In SYN-SENT its sequence number is the peer's invention.
+            return;
+        }
         self.sends(&tcp);
-        if tcp.ack() && !tcp.rst() {
+        if tcp.ack() {
             self.tells_edge(&mut tcp);
         }
     }

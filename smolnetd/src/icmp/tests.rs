@@ -10,10 +10,18 @@ fn checked(mut message: Vec<u8>) -> Vec<u8> {
 #[test]
 fn an_echo_request_goes_back_as_it_came() {
     let request = checked(vec![8, 0, 0, 0, 0x12, 0x34, 0, 7, b'd', b'a', b't']);
-    let Ok(Message::EchoRequest(rest)) = parse(&request) else { panic!("{:?}", parse(&request).err()) };
+    let Ok(Message::EchoRequest(rest)) = parse(&request) else {
+        panic!("{:?}", parse(&request).err())
+    };
     let mut reply = vec![0xa5; rest.len() + 4];
     write_echo(&mut reply, Icmpv4Message::EchoReply, rest);
-    let Ok(Message::EchoReply { identifier, sequence_and_data }) = parse(&reply) else { panic!("{reply:?}") };
+    let Ok(Message::EchoReply {
+        identifier,
+        sequence_and_data,
+    }) = parse(&reply)
+    else {
+        panic!("{reply:?}")
+    };
     assert_eq!((identifier, sequence_and_data), (0x1234, &request[6..]));
 }
 
@@ -29,7 +37,9 @@ fn every_code_of_unreachable_has_its_meaning() {
         }
     };
     let errors: Vec<_> = (0..16).map(kind).collect();
-    use SocketError::{ConnectionRefused as R, HostUnreachable as H, MessageTooLong as M, NetworkUnreachable as N};
+    use SocketError::{
+        ConnectionRefused as R, HostUnreachable as H, MessageTooLong as M, NetworkUnreachable as N,
+    };
     assert_eq!(errors, [N, H, R, R, M, H, N, H, H, H, H, N, H, H, H, H]);
 }
 
@@ -38,7 +48,9 @@ fn fragmentation_needed_names_the_mtu() {
     let mut quote = vec![0; 28];
     quote[0] = 0x45;
     let message = checked([&[3, 4, 0, 0, 0, 0, 5, 0x14][..], &quote].concat());
-    let Ok(Message::Error(quoted)) = parse(&message) else { panic!("no error") };
+    let Ok(Message::Error(quoted)) = parse(&message) else {
+        panic!("no error")
+    };
     assert_eq!(quoted.kind, ErrorKind::PacketTooBig { mtu: 1300 });
 }
 
@@ -50,9 +62,17 @@ fn a_quote_tells_whose_packet_it_was() {
     quote[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
     quote.extend([0x13, 0x88, 0, 9, 0xde, 0xad, 0xbe, 0xef]);
     let message = checked([&[3, 3, 0, 0, 0, 0, 0, 0][..], &quote].concat());
-    let Ok(Message::Error(quoted)) = parse(&message) else { panic!("no error") };
-    let ends = ("10.0.0.1:5000".parse().unwrap(), "10.0.0.2:9".parse().unwrap());
-    assert_eq!((quoted.protocol, quoted.endpoints(), quoted.tcp_sequence()), (17, Some(ends), Some(0xdead_beef)));
+    let Ok(Message::Error(quoted)) = parse(&message) else {
+        panic!("no error")
+    };
+    let ends = (
+        "10.0.0.1:5000".parse().unwrap(),
+        "10.0.0.2:9".parse().unwrap(),
+    );
+    assert_eq!(
+        (quoted.protocol, quoted.endpoints(), quoted.tcp_sequence()),
+        (17, Some(ends), Some(0xdead_beef))
+    );
     assert_eq!(quoted.echo_identifier(), None);
 }
 

@@ -43,14 +43,14 @@ counters! {
         arp_rx,
         /// Dropped: not an ARP packet for Ethernet and IPv4, or cut short.
         arp_rx_malformed,
-        /// Dropped: a sender that cannot be one (group or null hardware address; broadcast, multicast, loopback or
-        /// off-link protocol address).
+        /// Dropped: a sender that cannot be one (group or null hardware address, or our own; broadcast, multicast or
+        /// loopback protocol address).
         arp_rx_bad_sender,
         /// ARP requests for an address of ours, answered.
         arp_rx_requests_for_us,
         /// ARP replies received that answer a request of ours.
         arp_rx_replies,
-        /// Not learned: unsolicited, about a neighbour that we do not talk to.
+        /// Not learned: unsolicited, about a neighbour that we do not talk to, or one that is not on this link.
         arp_rx_not_learned,
         /// Not believed at once: unsolicited, contradicting an entry known to be good, which is verified instead.
         arp_rx_contradictions,
@@ -64,7 +64,7 @@ counters! {
         arp_tx_replies,
         /// ARP announcements sent, and probes for an address newly added.
         arp_tx_announcements,
-        /// ARP packets not sent: the adapter's transmit ring is full.
+        /// ARP packets not sent: the adapter's transmit ring is full, and too many wait for it.
         arp_tx_full,
         /// Neighbours evicted to make room for others.
         neighbour_evicted,
@@ -82,7 +82,7 @@ counters! {
         pending_flushed,
         /// DHCP messages sent.
         dhcp_tx,
-        /// DHCP messages not sent: the adapter's transmit ring is full or the server's address is not resolved.
+        /// DHCP messages not sent: no room, or the server cannot be reached.
         dhcp_tx_failed,
         /// DHCP replies received while the client is on.
         dhcp_rx,

@@ -10,7 +10,8 @@ use super::arp::{self, Arp, Operation};
 use super::dhcp::Action;
 use super::neighbour::{Evidence, Learned, Resolution};
 use super::{
-    AddressOrigin, BROADCAST, Lease, Link, LinkEvent, MAX_EVENTS, TransmitError, ethernet,
+    AddressOrigin, BROADCAST, Lease, Link, LinkEvent, MAX_CONTROL, MAX_EVENTS, TransmitError,
+    ethernet,
 };
 use crate::counters::count;
 use crate::ports::Ports;
@@ -40,7 +41,7 @@ impl Link {
             return;
         }
         if !probes {
-            if !self.is_neighbour(sender) {
+            if !self.is_unicast(sender) {
                 count(&mut self.counters.arp_rx_bad_sender);
                 return;
             }
@@ -65,6 +66,12 @@ impl Link {
             count(&mut self.counters.arp_rx_replies);
         }
         let sender = IpAddr::V4(arp.sender);
+        // A station outside our networks is one that we speak to (a gateway outside the leased network), or none: it
+        // is answered, but a packet of its own does not make it a neighbour.
+        if !self.addresses.is_on_link(sender) && !self.neighbours.contains(sender) {
+            count(&mut self.counters.arp_rx_not_learned);
+            return;
+        }
         match self
             .neighbours
             .learn(now, sender, arp.sender_mac, evidence, &mut self.counters)
@@ -134,32 +141,23 @@ impl Link {
     fn act(&mut self, now: Instant, action: Action, ports: &mut impl Ports) {
         match action {
             Action::Broadcast(packet) => {
-                let sent = self.send(
-                    BROADCAST,
-                    EthernetProtocol::Ipv4,
-                    packet.len(),
-                    copy(&packet),
-                    ports,
-                );
-                count(if sent {
-                    &mut self.counters.dhcp_tx
-                } else {
-                    &mut self.counters.dhcp_tx_failed
-                });
+                let sent = self.send_control(BROADCAST, EthernetProtocol::Ipv4, &packet, ports);
+                self.count_dhcp(sent);
             }
             Action::Unicast { next_hop, packet } => {
-                let sent = self
-                    .transmit(now, next_hop, packet.len(), copy(&packet), ports)
-                    .is_ok();
-                count(if sent {
-                    &mut self.counters.dhcp_tx
-                } else {
-                    &mut self.counters.dhcp_tx_failed
-                });
+                let sent = self.transmit(now, next_hop, packet.len(), copy(&packet), ports);
+                self.count_dhcp(sent.is_ok());
             }
             Action::Bound { lease, before } => self.lease_began(now, lease, before),
             Action::Lost(lease) => self.lease_lost(now, &lease),
         }
+    }
+
+    fn count_dhcp(&mut self, sent: bool) {
+        count(match sent {
+            true => &mut self.counters.dhcp_tx,
+            false => &mut self.counters.dhcp_tx_failed,
+        });
     }
 
     fn lease_began(&mut self, now: Instant, lease: Lease, before: Option<Lease>) {
@@ -258,26 +256,59 @@ impl Link {
         }
     }
 
-    pub(super) fn send_arp(
-        &mut self,
-        destination: [u8; 6],
-        arp: Arp,
-        ports: &mut impl Ports,
-    ) -> bool {
-        let full = self.counters.tx_full;
-        let sent = self.send(
-            destination,
-            EthernetProtocol::Arp,
-            arp::LENGTH,
-            |buffer| arp.emit(buffer),
-            ports,
-        );
+    /// False when the packet was dropped, and counted.
+    fn send_arp(&mut self, destination: [u8; 6], arp: Arp, ports: &mut impl Ports) -> bool {
+        let mut packet = [0; arp::LENGTH];
+        arp.emit(&mut packet);
+        let sent = self.send_control(destination, EthernetProtocol::Arp, &packet, ports);
         if !sent {
-            // Nobody was refused: the packet will be asked for again.
-            self.counters.tx_full = full;
             count(&mut self.counters.arp_tx_full);
         }
         sent
+    }
+
+    /// Sends a packet of the link's own. When the ring is full it waits for room, ahead of everything else: who fills
+    /// the ring must not keep our neighbours from finding us, nor us from finding them. False when too many wait.
+    fn send_control(
+        &mut self,
+        destination: [u8; 6],
+        ethertype: EthernetProtocol,
+        packet: &[u8],
+        ports: &mut impl Ports,
+    ) -> bool {
+        self.flush_control(ports);
+        if ports.has_room(self.id) {
+            return self.send(destination, ethertype, packet.len(), copy(packet), ports);
+        }
+        let control = Control {
+            destination,
+            ethertype,
+            packet: packet.into(),
+        };
+        if self.control.contains(&control) {
+            // A question asked again, before it could be asked at all.
+            return true;
+        }
+        if self.control.len() >= MAX_CONTROL {
+            return false;
+        }
+        self.control.push_back(control);
+        true
+    }
+
+    /// Sends the link's own packets that waited for room.
+    pub(super) fn flush_control(&mut self, ports: &mut impl Ports) {
+        while ports.has_room(self.id) {
+            let Some(Control {
+                destination,
+                ethertype,
+                packet,
+            }) = self.control.pop_front()
+            else {
+                return;
+            };
+            self.send(destination, ethertype, packet.len(), copy(&packet), ports);
+        }
     }
 
     /// Has a frame written into the adapter's ring; false when there is no room.
@@ -357,13 +388,9 @@ impl Link {
         askable && self.source_address(next_hop).is_some()
     }
 
-    /// Can `address` be that of a station on this link? An address outside our networks is a station's own only when
-    /// we speak to it as to one (a gateway outside the leased network).
-    fn is_neighbour(&self, address: IpAddr) -> bool {
-        is_host(address)
-            && !address.is_loopback()
-            && !self.is_broadcast(address)
-            && (self.addresses.is_on_link(address) || self.neighbours.contains(address))
+    /// Can `address` be that of one station?
+    fn is_unicast(&self, address: IpAddr) -> bool {
+        is_host(address) && !address.is_loopback() && !self.is_broadcast(address)
     }
 
     /// RFC 1122 section 3.3.6: a packet in a broadcast or multicast frame has to be for a group.
@@ -386,6 +413,14 @@ impl Link {
         }
         self.events.push_back(event);
     }
+}
+
+/// A packet of the link's own that waits for room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Control {
+    destination: [u8; 6],
+    ethertype: EthernetProtocol,
+    packet: Box<[u8]>,
 }
 
 /// Writes a packet that was made before.

@@ -30,6 +30,7 @@ use smoltcp::wire::{EthernetProtocol, IpCidr};
 
 use self::address::{Addresses, Announcement};
 use self::dhcp::Client;
+use self::handle::Control;
 use self::loopback::Loopback;
 use self::neighbour::{Due, Neighbours};
 use self::random::Random;
@@ -46,6 +47,9 @@ pub use self::types::{LinkConfig, LinkEvent, LinkKind, NeighbourInfo, TransmitEr
 /// Events about neighbours and conflicts that are kept for somebody to take. Those about leases are always kept.
 const MAX_EVENTS: usize = 256;
 
+/// ARP and DHCP packets that may wait for room in the ring.
+const MAX_CONTROL: usize = 32;
+
 const BROADCAST: [u8; 6] = [0xff; 6];
 
 /// One adapter.
@@ -56,6 +60,8 @@ pub struct Link {
     counters: LinkCounters,
     addresses: Addresses,
     neighbours: Neighbours,
+    /// Packets of the link's own that found no room in the ring.
+    control: VecDeque<Control>,
     /// Neighbours that are resolved but whose packets found no room in the ring.
     unsent: VecDeque<IpAddr>,
     dhcp: Client,
@@ -74,6 +80,7 @@ impl Link {
             counters: LinkCounters::default(),
             addresses: Addresses::default(),
             neighbours: Neighbours::new(Random::new(seed, 0)),
+            control: VecDeque::new(),
             unsent: VecDeque::new(),
             dhcp: Client::new(config.mac, config.mtu, config.up, Random::new(seed, 1), now),
             loopback: Loopback::default(),
@@ -277,6 +284,7 @@ impl Link {
     /// Does what is due: solicitations, announcements, DHCP, packets that waited for room. Call it at
     /// [`Link::next_deadline`] and when the adapter has room again.
     pub fn poll(&mut self, now: Instant, ports: &mut impl Ports) {
+        self.flush_control(ports);
         self.flush_unsent(ports);
         self.poll_dhcp(now, ports);
         while let Some(announcement) = self.addresses.poll(now) {
@@ -319,6 +327,7 @@ impl Link {
             return;
         }
         if !up {
+            self.control.clear();
             self.unsent.clear();
             let flushed = self
                 .neighbours

@@ -209,6 +209,18 @@ fn a_route_added_again_is_replaced_and_one_of_another_origin_is_not() {
 }
 
 #[test]
+fn a_route_that_is_replaced_keeps_its_place() {
+    let mut table = table(&[
+        ("default via 10.0.0.1", ETH0),
+        ("default via 10.0.0.2", ETH0),
+    ]);
+    let renewed = route("default via 10.0.0.1 src 10.0.0.9", ETH0, Origin::Static);
+    assert_eq!(table.add(renewed), Ok(true));
+    let preferred = way(&table, "1.1.1.1");
+    assert_eq!(preferred.as_deref(), Some("10.0.0.1 eth0"));
+}
+
+#[test]
 fn host_bits_of_a_destination_do_not_matter() {
     let mut table = table(&[("10.1.2.3/16 via 10.0.0.1", ETH0)]);
     assert_eq!(

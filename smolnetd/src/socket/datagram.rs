@@ -20,6 +20,8 @@ pub(crate) struct DatagramSocket {
     pub(crate) local_from_route: bool,
     /// Whom it is connected to.
     pub(crate) peer: Option<SocketAddr>,
+    /// The one it hears: the peer, unless that is a broadcast or multicast address, from which nothing ever comes.
+    pub(crate) hears: Option<SocketAddr>,
     pub(crate) inbox: Inbox,
     pub(crate) error: Option<SocketError>,
     pub(crate) reuse: bool,
@@ -39,6 +41,7 @@ impl DatagramSocket {
             port: 0,
             local_from_route: false,
             peer: None,
+            hears: None,
             inbox: Inbox::default(),
             error: None,
             reuse: false,
@@ -56,13 +59,21 @@ impl DatagramSocket {
         self.receive_ended || self.inbox.push(source, data)
     }
 
-    pub(crate) fn receive(&mut self, buffer: &mut [u8], flags: ReceiveFlags) -> Result<Received, SocketError> {
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        flags: ReceiveFlags,
+    ) -> Result<Received, SocketError> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         match self.inbox.receive(buffer, flags) {
             Some(received) => Ok(received),
-            None if self.receive_ended => Ok(Received { length: 0, full_length: 0, source: None }),
+            None if self.receive_ended => Ok(Received {
+                length: 0,
+                full_length: 0,
+                source: None,
+            }),
             None => Err(SocketError::WouldBlock),
         }
     }

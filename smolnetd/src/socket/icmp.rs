@@ -16,13 +16,21 @@ pub(crate) struct IcmpTable {
 
 impl IcmpTable {
     pub(crate) fn new(secret: Secret) -> IcmpTable {
-        IcmpTable { echo: BTreeMap::new(), watchers: BTreeSet::new(), secret, chosen: 0 }
+        IcmpTable {
+            echo: BTreeMap::new(),
+            watchers: BTreeSet::new(),
+            secret,
+            chosen: 0,
+        }
     }
 
     /// Gives the socket an identifier that no other has and nobody can guess; none if all are taken.
     pub(crate) fn claim(&mut self, id: SocketId) -> Option<u16> {
         self.chosen = self.chosen.wrapping_add(1);
-        let [a, b, ..] = self.secret.hash("echo identifier", self.chosen).to_ne_bytes();
+        let [a, b, ..] = self
+            .secret
+            .hash("echo identifier", self.chosen)
+            .to_ne_bytes();
         let start = u16::from_ne_bytes([a, b]);
         // 0 is how a socket says that it has none.
         let identifier = (0..=u16::MAX)
@@ -54,6 +62,8 @@ impl IcmpTable {
 
     /// Who wants the errors about datagrams from UDP `port`.
     pub(crate) fn watchers(&self, port: u16) -> impl Iterator<Item = SocketId> {
-        self.watchers.range((port, SocketId(0))..=(port, SocketId(u64::MAX))).map(|(_, id)| *id)
+        self.watchers
+            .range((port, SocketId(0))..=(port, SocketId(u64::MAX)))
+            .map(|(_, id)| *id)
     }
 }

@@ -12,7 +12,9 @@ const SMALLEST_LIMIT: usize = 64 << 10;
 /// The most that SO_RCVBUF can ask for.
 const LARGEST_LIMIT: usize = 4 << 20;
 /// What a datagram costs beside its bytes, so that empty ones are bounded too.
-const OVERHEAD: usize = 64;
+const OVERHEAD: usize = 96;
+/// Places for datagrams that an empty queue keeps.
+const KEPT: usize = 64;
 
 #[derive(Debug)]
 struct Datagram {
@@ -41,7 +43,11 @@ pub(crate) struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Inbox {
-        Inbox { datagrams: VecDeque::new(), charged: 0, limit: DEFAULT_LIMIT }
+        Inbox {
+            datagrams: VecDeque::new(),
+            charged: 0,
+            limit: DEFAULT_LIMIT,
+        }
     }
 }
 
@@ -73,7 +79,10 @@ impl Inbox {
             return false;
         }
         self.charged = charged;
-        self.datagrams.push_back(Datagram { source, data: data.into() });
+        self.datagrams.push_back(Datagram {
+            source,
+            data: data.into(),
+        });
         true
     }
 
@@ -85,10 +94,18 @@ impl Inbox {
         for (to, from) in buffer.iter_mut().zip(&datagram.data) {
             *to = *from;
         }
-        let received = Received { length, full_length: datagram.data.len(), source: Some(datagram.source) };
+        let received = Received {
+            length,
+            full_length: datagram.data.len(),
+            source: Some(datagram.source),
+        };
         if !flags.peek {
             self.charged = self.charged.saturating_sub(datagram.cost());
             self.datagrams.pop_front();
+            // One burst long ago is no reason to hold memory for ever.
+            if self.datagrams.is_empty() && self.datagrams.capacity() > KEPT {
+                self.datagrams = VecDeque::new();
+            }
         }
         Some(received)
     }

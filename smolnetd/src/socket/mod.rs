@@ -5,8 +5,8 @@ pub(crate) mod datagram;
 pub(crate) mod icmp;
 pub(crate) mod inbox;
 pub(crate) mod raw;
-pub mod udp;
 pub mod tcp;
+pub mod udp;
 
 use core::net::SocketAddr;
 
@@ -84,7 +84,10 @@ pub struct Readiness {
 
 impl Readiness {
     /// Both directions: what a pending error looks like.
-    pub const BOTH: Readiness = Readiness { readable: true, writable: true };
+    pub const BOTH: Readiness = Readiness {
+        readable: true,
+        writable: true,
+    };
 }
 
 /// How to receive.

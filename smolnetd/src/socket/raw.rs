@@ -25,7 +25,9 @@ impl RawTable {
 
     /// The sockets that get packets of `protocol`.
     pub(crate) fn listeners(&self, protocol: u8) -> impl Iterator<Item = SocketId> {
-        self.sockets.range((protocol, SocketId(0))..=(protocol, SocketId(u64::MAX))).map(|(_, id)| *id)
+        self.sockets
+            .range((protocol, SocketId(0))..=(protocol, SocketId(u64::MAX)))
+            .map(|(_, id)| *id)
     }
 }
 
@@ -44,10 +46,17 @@ pub(crate) struct Written {
 pub(crate) fn check(packet: &[u8], protocol: u8) -> Result<Written, SocketError> {
     let header = Ipv4Packet::new_checked(packet).map_err(|_| SocketError::Invalid)?;
     let whole = usize::from(header.total_len()) == packet.len();
-    if header.version() != 4 || !whole || u8::from(header.next_header()) != protocol || header.hop_limit() == 0 {
+    if header.version() != 4
+        || !whole
+        || u8::from(header.next_header()) != protocol
+        || header.hop_limit() == 0
+    {
         return Err(SocketError::Invalid);
     }
-    Ok(Written { source: header.src_addr(), destination: header.dst_addr() })
+    Ok(Written {
+        source: header.src_addr(),
+        destination: header.dst_addr(),
+    })
 }
 
 /// Copies a checked packet to where it will be sent from, with `source`, and with the header checksum right.

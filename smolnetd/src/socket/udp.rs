@@ -51,22 +51,33 @@ pub(crate) struct Incoming<'p> {
 }
 
 impl<'p> Incoming<'p> {
-    pub(crate) fn parse(payload: &'p [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Incoming<'p>, Reason> {
-        let packet = UdpPacket::new_checked(payload).map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+    pub(crate) fn parse(
+        payload: &'p [u8],
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+    ) -> Result<Incoming<'p>, Reason> {
+        let packet = UdpPacket::new_checked(payload)
+            .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
         if !packet.verify_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination)) {
             return Err(|counters| &mut counters.bad_checksum);
         }
         if packet.dst_port() == 0 {
             return Err(|counters| &mut counters.bad_port);
         }
-        Ok(Incoming { source_port: packet.src_port(), destination_port: packet.dst_port(), data: packet.payload() })
+        Ok(Incoming {
+            source_port: packet.src_port(),
+            destination_port: packet.dst_port(),
+            data: packet.payload(),
+        })
     }
 }
 
 /// Writes a datagram that carries `data`, filling `datagram` (8 bytes longer than `data`). IPv4 only, where the
 /// checksum could be left out and is not (RFC 1122 4.1.3.4).
 pub(crate) fn write(datagram: &mut [u8], source: SocketAddr, destination: SocketAddr, data: &[u8]) {
-    let Ok(length) = u16::try_from(datagram.len()) else { return };
+    let Ok(length) = u16::try_from(datagram.len()) else {
+        return;
+    };
     if datagram.len() < UDP_HEADER_LENGTH {
         return;
     }
@@ -95,6 +106,8 @@ pub(crate) struct Binding {
 pub(crate) struct UdpTable {
     // By port first: the sockets of one port stand side by side.
     bindings: BTreeSet<(Binding, SocketId)>,
+    /// The ports that somebody has.
+    held: PortSet,
     secret: Secret,
     chosen: u64,
     pub(crate) counters: UdpCounters,
@@ -102,36 +115,69 @@ pub(crate) struct UdpTable {
 
 impl UdpTable {
     pub(crate) fn new(secret: Secret) -> UdpTable {
-        UdpTable { bindings: BTreeSet::new(), secret, chosen: 0, counters: UdpCounters::default() }
+        UdpTable {
+            bindings: BTreeSet::new(),
+            held: PortSet([0; 1024]),
+            secret,
+            chosen: 0,
+            counters: UdpCounters::default(),
+        }
     }
 
     pub(crate) fn insert(&mut self, binding: Binding, id: SocketId) {
         self.bindings.insert((binding, id));
+        self.held.set(binding.port, true);
     }
 
     pub(crate) fn remove(&mut self, binding: Binding, id: SocketId) {
         self.bindings.remove(&(binding, id));
+        let held = self.holders(binding.port).next().is_some();
+        self.held.set(binding.port, held);
     }
 
     /// The sockets that have `port`, whatever else they ask for.
     pub(crate) fn holders(&self, port: u16) -> impl Iterator<Item = (Binding, SocketId)> {
-        let first = (Binding { port, local: None, peer: None }, SocketId(0));
-        self.bindings.range(first..).take_while(move |(binding, _)| binding.port == port).copied()
+        let first = (
+            Binding {
+                port,
+                local: None,
+                peer: None,
+            },
+            SocketId(0),
+        );
+        self.bindings
+            .range(first..)
+            .take_while(move |(binding, _)| binding.port == port)
+            .copied()
     }
 
     /// The socket that a datagram is for: of those it fits, the one that asks for the most; of equals the youngest.
     pub(crate) fn find(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketId> {
         let port = local.port();
         let local = Some(local.ip());
-        [(local, Some(peer)), (None, Some(peer)), (local, None), (None, None)].into_iter().find_map(|(local, peer)| {
+        [
+            (local, Some(peer)),
+            (None, Some(peer)),
+            (local, None),
+            (None, None),
+        ]
+        .into_iter()
+        .find_map(|(local, peer)| {
             let binding = Binding { port, local, peer };
-            self.bindings.range((binding, SocketId(0))..=(binding, SocketId(u64::MAX))).next_back().map(|(_, id)| *id)
+            self.bindings
+                .range((binding, SocketId(0))..=(binding, SocketId(u64::MAX)))
+                .next_back()
+                .map(|(_, id)| *id)
         })
     }
 
     /// The sockets that a broadcast or multicast datagram is for: all that it fits, a copy for each (RFC 1122 3.3.4.2
     /// hands such a packet to whoever listens on the link).
-    pub(crate) fn find_all(&self, local: SocketAddr, peer: SocketAddr) -> impl Iterator<Item = SocketId> {
+    pub(crate) fn find_all(
+        &self,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> impl Iterator<Item = SocketId> {
         self.holders(local.port())
             .filter(move |(binding, _)| binding.local.is_none_or(|own| own == local.ip()))
             .filter(move |(binding, _)| binding.peer.is_none_or(|theirs| theirs == peer))
@@ -140,25 +186,56 @@ impl UdpTable {
 
     /// Would a socket bound to `local` and `port` get what another already gets? Sockets of which `shares` is true
     /// are no hindrance.
-    pub(crate) fn is_taken(&self, local: Option<IpAddr>, port: u16, shares: impl Fn(SocketId) -> bool) -> bool {
-        self.holders(port)
-            .any(|(other, id)| (local.is_none() || other.local.is_none() || local == other.local) && !shares(id))
+    pub(crate) fn is_taken(
+        &self,
+        local: Option<IpAddr>,
+        port: u16,
+        shares: impl Fn(SocketId) -> bool,
+    ) -> bool {
+        self.holders(port).any(|(other, id)| {
+            (local.is_none() || other.local.is_none() || local == other.local) && !shares(id)
+        })
     }
 
     /// A free port, none if there is none: RFC 6056 3.3.3, an offset that only we can compute for each peer, and a
     /// counter. A port is free again as soon as no socket has it.
-    pub(crate) fn ephemeral(&mut self, local: Option<IpAddr>, peer: Option<SocketAddr>) -> Option<u16> {
+    pub(crate) fn ephemeral(
+        &mut self,
+        local: Option<IpAddr>,
+        peer: Option<SocketAddr>,
+    ) -> Option<u16> {
         let span = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
         self.chosen = self.chosen.wrapping_add(1);
         // Without a peer the counter itself goes through the hash: every choice is a new random one (3.3.1).
         let offset = match peer {
-            Some(peer) => self.secret.hash("udp port", (local, peer)).wrapping_add(self.chosen),
+            Some(peer) => {
+                let start = self.secret.hash("udp port", (local, peer));
+                start.wrapping_add(self.chosen)
+            }
             None => self.secret.hash("udp port", self.chosen),
         };
         (0..span)
             .filter_map(|step| u16::try_from(offset.wrapping_add(step) % span).ok())
             .map(|place| EPHEMERAL.start().saturating_add(place))
-            .find(|port| !self.is_taken(local, *port, |_| false))
+            .find(|port| !self.held.contains(*port))
+    }
+}
+
+/// A set of ports: looking for a free one must not cost a search for each that is not.
+#[derive(Debug)]
+struct PortSet([u64; 1024]);
+
+impl PortSet {
+    fn contains(&self, port: u16) -> bool {
+        let word = self.0.get(usize::from(port >> 6));
+        word.is_some_and(|word| word >> (port & 63) & 1 == 1)
+    }
+
+    fn set(&mut self, port: u16, held: bool) {
+        let bit = 1 << (port & 63);
+        if let Some(word) = self.0.get_mut(usize::from(port >> 6)) {
+            *word = if held { *word | bit } else { *word & !bit };
+        }
     }
 }
 

@@ -32,7 +32,9 @@ impl Stack {
             self.tcp_sockets.insert(tcp, id);
             return Ok(id);
         }
-        let id = self.sockets.add(owner, Socket::Datagram(Box::new(DatagramSocket::new(kind))));
+        let id = self
+            .sockets
+            .add(owner, Socket::Datagram(Box::new(DatagramSocket::new(kind))));
         if let SocketKind::Raw(protocol) = kind {
             self.raw.insert(protocol, id);
         }
@@ -45,7 +47,12 @@ impl Stack {
     /// # Errors
     /// `Invalid` when it has one, `AddressNotAvailable` when the address is not ours or no port is free, `AddressInUse`,
     /// `AccessDenied` for a port below 1024 to who is not root.
-    pub fn bind(&mut self, now: Instant, id: SocketId, local: SocketAddr) -> Result<(), SocketError> {
+    pub fn bind(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        local: SocketAddr,
+    ) -> Result<(), SocketError> {
         let privileged = self.sockets.owner(id)?.is_privileged();
         if !local.is_ipv4() {
             return Err(SocketError::FamilyNotSupported);
@@ -58,7 +65,8 @@ impl Stack {
         }
         match *self.sockets.get(id)? {
             Socket::Tcp(tcp) => {
-                let reuse = self.tcp.option(tcp, OptionName::ReuseAddress) == Ok(SocketOption::ReuseAddress(true));
+                let reuse = self.tcp.option(tcp, OptionName::ReuseAddress)
+                    == Ok(SocketOption::ReuseAddress(true));
                 self.tcp.bind(tcp, local, reuse)
             }
             Socket::Datagram(_) => self.bind_datagram(now, id, local),
@@ -81,12 +89,23 @@ impl Stack {
     ///
     /// # Errors
     /// No route, an address that cannot be a peer, and TCP's own.
-    pub fn connect(&mut self, now: Instant, id: SocketId, remote: SocketAddr) -> Result<(), SocketError> {
-        let Socket::Tcp(tcp) = *self.sockets.get(id)? else { return self.connect_datagram(now, id, remote) };
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        remote: SocketAddr,
+    ) -> Result<(), SocketError> {
+        let Socket::Tcp(tcp) = *self.sockets.get(id)? else {
+            return self.connect_datagram(id, remote);
+        };
         if remote.ip().is_multicast() || self.network.is_broadcast(remote.ip()) {
             return Err(SocketError::NetworkUnreachable);
         }
-        let bound = self.tcp.local(tcp).map(|local| local.ip()).filter(|local| !local.is_unspecified());
+        let bound = self
+            .tcp
+            .local(tcp)
+            .map(|local| local.ip())
+            .filter(|local| !local.is_unspecified());
         let path = self.network.path(remote.ip(), bound)?;
         self.tcp.connect(now, tcp, remote, path)
     }
@@ -97,7 +116,9 @@ impl Stack {
     /// `WouldBlock` while there is none; `NoBuffers` when the owner has as many sockets as allowed.
     pub fn accept(&mut self, id: SocketId) -> Result<SocketId, SocketError> {
         let owner = self.sockets.owner(id)?;
-        let Socket::Tcp(listener) = *self.sockets.get(id)? else { return Err(SocketError::NotSupported) };
+        let Socket::Tcp(listener) = *self.sockets.get(id)? else {
+            return Err(SocketError::NotSupported);
+        };
         self.sockets.check_room(owner)?;
         let tcp = self.tcp.accept(listener)?;
         let accepted = self.sockets.add(owner, Socket::Tcp(tcp));
@@ -114,7 +135,7 @@ impl Stack {
     pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
         match *self.sockets.get(id)? {
             Socket::Tcp(tcp) => self.tcp.disconnect(now, tcp),
-            Socket::Datagram(_) => self.disconnect_datagram(now, id),
+            Socket::Datagram(_) => self.disconnect_datagram(id),
         }
     }
 
@@ -132,7 +153,11 @@ impl Stack {
         match *self.sockets.get(id)? {
             Socket::Tcp(tcp) => {
                 let length = self.tcp.receive(now, tcp, buffer, flags.peek)?;
-                Ok(Received { length, full_length: length, source: None })
+                Ok(Received {
+                    length,
+                    full_length: length,
+                    source: None,
+                })
             }
             Socket::Datagram(_) => self.sockets.receive(id, buffer, flags),
         }
@@ -174,7 +199,9 @@ impl Stack {
 
     /// Gives a socket back; its number is never used again. What was written on TCP is still delivered, then FIN.
     pub fn close(&mut self, now: Instant, id: SocketId) {
-        let Ok(socket) = self.sockets.get(id) else { return };
+        let Ok(socket) = self.sockets.get(id) else {
+            return;
+        };
         match *socket {
             Socket::Tcp(tcp) => {
                 self.tcp.close(now, tcp);
@@ -192,7 +219,8 @@ impl Stack {
             Socket::Tcp(tcp) => self.tcp.local(*tcp),
             Socket::Datagram(socket) => {
                 let address = socket.local.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                (socket.port != 0 || socket.local.is_some()).then_some(SocketAddr::new(address, socket.port))
+                (socket.port != 0 || socket.local.is_some())
+                    .then_some(SocketAddr::new(address, socket.port))
             }
         }
     }

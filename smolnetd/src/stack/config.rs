@@ -52,7 +52,14 @@ impl Stack {
 
     /// The carrier came or went.
     pub fn set_link_up(&mut self, now: Instant, id: LinkId, up: bool) {
-        let Some(link) = self.network.links.get_mut(&id) else { return };
+        let Some(link) = self
+            .network
+            .links
+            .get_mut(&id)
+            .filter(|link| link.is_up() != up)
+        else {
+            return;
+        };
         link.set_up(now, up);
         self.network.routes.set_link_usable(id, up);
         self.changes.insert(Change::Link(id));
@@ -74,11 +81,16 @@ impl Stack {
         address: IpCidr,
         origin: AddressOrigin,
     ) -> Result<(), SocketError> {
-        let link = self.network.links.get_mut(&id).ok_or(SocketError::NoDevice)?;
-        link.add_address(now, address, origin).map_err(|error| match error {
-            AddressError::Invalid => SocketError::Invalid,
-            AddressError::TooMany => SocketError::NoBuffers,
-        })?;
+        let link = self
+            .network
+            .links
+            .get_mut(&id)
+            .ok_or(SocketError::NoDevice)?;
+        link.add_address(now, address, origin)
+            .map_err(|error| match error {
+                AddressError::Invalid => SocketError::Invalid,
+                AddressError::TooMany => SocketError::NoBuffers,
+            })?;
         self.addresses_changed(now, id);
         Ok(())
     }
@@ -87,8 +99,17 @@ impl Stack {
     ///
     /// # Errors
     /// `NoDevice`, or `NotFound`.
-    pub fn remove_address(&mut self, now: Instant, id: LinkId, address: IpCidr) -> Result<(), SocketError> {
-        let link = self.network.links.get_mut(&id).ok_or(SocketError::NoDevice)?;
+    pub fn remove_address(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        address: IpCidr,
+    ) -> Result<(), SocketError> {
+        let link = self
+            .network
+            .links
+            .get_mut(&id)
+            .ok_or(SocketError::NoDevice)?;
         if !link.remove_address(now, address) {
             return Err(SocketError::NotFound);
         }
@@ -100,12 +121,23 @@ impl Stack {
     ///
     /// # Errors
     /// As [`Stack::add_address`]; nothing changes then.
-    pub fn set_address(&mut self, now: Instant, id: LinkId, address: IpCidr) -> Result<(), SocketError> {
+    pub fn set_address(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        address: IpCidr,
+    ) -> Result<(), SocketError> {
         self.add_address(now, id, address, AddressOrigin::Static)?;
-        let link = self.network.links.get_mut(&id).ok_or(SocketError::NoDevice)?;
+        let link = self
+            .network
+            .links
+            .get_mut(&id)
+            .ok_or(SocketError::NoDevice)?;
         let others: Vec<IpCidr> = link.addresses().iter().map(|other| other.cidr).collect();
         for other in others {
-            if other.address().version() == address.address().version() && other.address() != address.address() {
+            if other.address().version() == address.address().version()
+                && other.address() != address.address()
+            {
                 link.remove_address(now, other);
             }
         }
@@ -121,10 +153,14 @@ impl Stack {
         if !self.network.links.contains_key(&route.link) {
             return Err(SocketError::NoDevice);
         }
-        let changed = self.network.routes.add(route).map_err(|error| match error {
-            RouteError::Invalid => SocketError::Invalid,
-            RouteError::TooMany => SocketError::NoBuffers,
-        })?;
+        let changed = self
+            .network
+            .routes
+            .add(route)
+            .map_err(|error| match error {
+                RouteError::Invalid => SocketError::Invalid,
+                RouteError::TooMany => SocketError::NoBuffers,
+            })?;
         if changed {
             self.routes_changed(now);
         }
@@ -174,7 +210,12 @@ impl Stack {
     ///
     /// # Errors
     /// `NoDevice`, or `NotSupported` for the loopback link.
-    pub fn enable_dhcp(&mut self, now: Instant, id: LinkId, enable: bool) -> Result<(), SocketError> {
+    pub fn enable_dhcp(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        enable: bool,
+    ) -> Result<(), SocketError> {
         let link = self.network.links.get(&id).ok_or(SocketError::NoDevice)?;
         if link.kind() != LinkKind::Ethernet {
             return Err(SocketError::NotSupported);
@@ -193,7 +234,8 @@ impl Stack {
         let port_is_free = self.udp.holders(DHCP_CLIENT_PORT).next().is_none();
         for (id, link) in &mut self.network.links {
             let by_hand = link.addresses().iter().any(|address| {
-                address.origin == AddressOrigin::Static && IpAddr::from(address.cidr.address()).is_ipv4()
+                address.origin == AddressOrigin::Static
+                    && IpAddr::from(address.cidr.address()).is_ipv4()
             });
             let wanted = self.config.dhcp.contains(id) && port_is_free && !by_hand;
             if link.dhcp_enabled() != wanted {
@@ -204,7 +246,9 @@ impl Stack {
 
     /// Acts upon what happened on a link.
     pub(super) fn apply_events(&mut self, now: Instant, id: LinkId) {
-        let Some(link) = self.network.links.get_mut(&id) else { return };
+        let Some(link) = self.network.links.get_mut(&id) else {
+            return;
+        };
         for event in link.take_events() {
             match event {
                 LinkEvent::Lease(lease) => {
@@ -219,12 +263,16 @@ impl Stack {
                 }
                 LinkEvent::AddressConflict { address, mac } => {
                     let [a, b, c, d, e, f] = mac;
-                    log::warn!("{address} is also used by {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+                    log::warn!(
+                        "{address} is also used by {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"
+                    );
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
                     self.tcp.next_hop_unreachable(now, id, address);
-                    packets.iter().for_each(|packet| self.undeliverable(now, packet));
+                    packets
+                        .iter()
+                        .for_each(|packet| self.undeliverable(now, packet));
                 }
                 LinkEvent::NeighbourResolved(_) => (),
             }
@@ -234,7 +282,9 @@ impl Stack {
     /// A packet of ours found no neighbour: whoever sent it hears what an ICMP host unreachable would say
     /// (RFC 1122 2.4, 3.2.2.1).
     fn undeliverable(&mut self, now: Instant, packet: &[u8]) {
-        let Ok(header) = Ipv4Packet::new_checked(packet) else { return };
+        let Ok(header) = Ipv4Packet::new_checked(packet) else {
+            return;
+        };
         if header.version() != 4 || packet.len() < HEADER_LENGTH {
             return;
         }
@@ -263,10 +313,17 @@ impl Stack {
     /// A link's addresses may have changed: connected routes, flows and the DHCP client follow.
     pub(super) fn addresses_changed(&mut self, now: Instant, id: LinkId) {
         let link = self.network.links.get(&id);
-        let current: Vec<IpAddr> =
-            link.map(Link::addresses).unwrap_or_default().iter().map(|address| address.cidr.address().into()).collect();
+        let current: Vec<IpAddr> = link
+            .map(Link::addresses)
+            .unwrap_or_default()
+            .iter()
+            .map(|address| address.cidr.address().into())
+            .collect();
         let before = self.config.known.insert(id, current).unwrap_or_default();
-        for address in before.into_iter().filter(|address| !self.network.is_local(*address)) {
+        for address in before
+            .into_iter()
+            .filter(|address| !self.network.is_local(*address))
+        {
             self.tcp.address_gone(now, address);
         }
         self.changes.insert(Change::Addresses(id));

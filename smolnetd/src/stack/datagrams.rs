@@ -19,7 +19,11 @@ use crate::socket::{SocketId, SocketKind, raw, udp};
 
 /// What the UDP table knows of a socket.
 fn binding(socket: &DatagramSocket) -> Binding {
-    Binding { port: socket.port, local: socket.local, peer: socket.peer }
+    Binding {
+        port: socket.port,
+        local: socket.local,
+        peer: socket.hears,
+    }
 }
 
 impl Stack {
@@ -33,12 +37,17 @@ impl Stack {
         let address = Some(local.ip()).filter(|address| !address.is_unspecified());
         match socket.kind {
             SocketKind::Raw(_) => self.sockets.datagram_mut(id)?.local = address,
-            SocketKind::Udp | SocketKind::IcmpEcho | SocketKind::IcmpUdpErrors if socket.port != 0 => {
+            SocketKind::Udp | SocketKind::IcmpEcho | SocketKind::IcmpUdpErrors
+                if socket.port != 0 =>
+            {
                 return Err(SocketError::Invalid);
             }
             SocketKind::Udp => self.bind_udp(now, id, address, local.port())?,
             SocketKind::IcmpEcho => {
-                let identifier = self.icmp.claim(id).ok_or(SocketError::AddressNotAvailable)?;
+                let identifier = self
+                    .icmp
+                    .claim(id)
+                    .ok_or(SocketError::AddressNotAvailable)?;
                 let socket = self.sockets.datagram_mut(id)?;
                 (socket.local, socket.port) = (address, identifier);
             }
@@ -62,9 +71,12 @@ impl Stack {
     ) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
         let port = if wanted == 0 {
-            self.udp.ephemeral(address, None).ok_or(SocketError::AddressNotAvailable)?
+            self.udp
+                .ephemeral(address, None)
+                .ok_or(SocketError::AddressNotAvailable)?
         } else {
-            let shares = |other| socket.reuse && self.sockets.datagram(other).is_ok_and(|other| other.reuse);
+            let shares =
+                |other| socket.reuse && self.sockets.datagram(other).is_ok_and(|other| other.reuse);
             if self.udp.is_taken(address, wanted, shares) {
                 return Err(SocketError::AddressInUse);
             }
@@ -78,7 +90,11 @@ impl Stack {
     }
 
     /// Changes a UDP socket's ends, and what the table knows of them.
-    fn rebind(&mut self, id: SocketId, change: impl FnOnce(&mut DatagramSocket)) -> Result<(), SocketError> {
+    fn rebind(
+        &mut self,
+        id: SocketId,
+        change: impl FnOnce(&mut DatagramSocket),
+    ) -> Result<(), SocketError> {
         let socket = self.sockets.datagram_mut(id)?;
         let before = binding(socket);
         change(socket);
@@ -92,7 +108,6 @@ impl Stack {
 
     pub(super) fn connect_datagram(
         &mut self,
-        now: Instant,
         id: SocketId,
         peer: SocketAddr,
     ) -> Result<(), SocketError> {
@@ -102,7 +117,12 @@ impl Stack {
         if kind == SocketKind::Udp && peer.port() == 0 {
             return Err(SocketError::Invalid);
         }
-        let source = Some(self.network.path(peer.ip(), bound)?.source).filter(|source| !source.is_unspecified());
+        let path = self.network.path(peer.ip(), bound)?;
+        // Who speaks to everybody is answered by anybody, and maybe at everybody's address: it hears what it heard
+        // before. DHCP clients connect so.
+        let group = peer.ip().is_multicast() || self.network.is_broadcast(peer.ip());
+        let source = if group { bound } else { Some(path.source) };
+        let hears = (!group).then_some(peer);
         let port = match kind {
             SocketKind::Udp if port == 0 => self.udp.ephemeral(source, Some(peer)),
             SocketKind::IcmpEcho if port == 0 => self.icmp.claim(id),
@@ -111,7 +131,8 @@ impl Stack {
         }
         .ok_or(SocketError::AddressNotAvailable)?;
         let connect = |socket: &mut DatagramSocket| {
-            (socket.local, socket.port, socket.peer) = (source, port, Some(peer));
+            (socket.local, socket.port, socket.peer, socket.hears) =
+                (source, port, Some(peer), hears);
             socket.local_from_route = bound.is_none();
         };
         match kind {
@@ -120,16 +141,14 @@ impl Stack {
         }
         // An error about the former peer is no news of this one.
         self.sockets.datagram_mut(id)?.error = None;
-        let _ = now;
         Ok(())
     }
 
-    pub(super) fn disconnect_datagram(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
+    pub(super) fn disconnect_datagram(&mut self, id: SocketId) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
         let kind = socket.kind;
-        let _ = now;
         let disconnect = |socket: &mut DatagramSocket| {
-            socket.peer = None;
+            (socket.peer, socket.hears) = (None, None);
             if core::mem::take(&mut socket.local_from_route) {
                 socket.local = None;
             }
@@ -145,7 +164,9 @@ impl Stack {
 
     /// Takes a socket that is about to go out of all tables.
     pub(super) fn release_datagram(&mut self, now: Instant, id: SocketId) {
-        let Ok(socket) = self.sockets.datagram(id) else { return };
+        let Ok(socket) = self.sockets.datagram(id) else {
+            return;
+        };
         let (kind, binding) = (socket.kind, binding(socket));
         if let Some(link) = socket.waits_for {
             self.waiting.remove(&(link, id));
@@ -215,7 +236,9 @@ impl Stack {
         let header = self.header(&path, to.ip(), IpProtocol::Udp, socket.ttl)?;
         let length = data.len().saturating_add(UDP_HEADER_LENGTH);
         let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
-        self.network.send(now, &path, header, length, fill, ports).map_err(|error| (error, Some(path)))?;
+        self.network
+            .send(now, &path, header, length, fill, ports)
+            .map_err(|error| (error, Some(path)))?;
         count(&mut self.udp.counters.sent);
         Ok(())
     }
@@ -235,15 +258,21 @@ impl Stack {
         // The client's first two bytes are the sequence number: what it does not write is six bytes of the header.
         let path = self.path_for(id, to, 6, data)?;
         if self.sockets.datagram(id)?.port == 0 {
-            let identifier = self.icmp.claim(id).ok_or(SocketError::AddressNotAvailable)?;
+            let identifier = self
+                .icmp
+                .claim(id)
+                .ok_or(SocketError::AddressNotAvailable)?;
             self.sockets.datagram_mut(id)?.port = identifier;
         }
         let socket = self.sockets.datagram(id)?;
         let rest = [&socket.port.to_be_bytes(), data].concat();
         let header = self.header(&path, to, IpProtocol::Icmp, socket.ttl)?;
         let length = rest.len().saturating_add(4);
-        let fill = |message: &mut [u8]| icmp::write_echo(message, Icmpv4Message::EchoRequest, &rest);
-        self.network.send(now, &path, header, length, fill, ports).map_err(|error| (error, Some(path)))
+        let fill =
+            |message: &mut [u8]| icmp::write_echo(message, Icmpv4Message::EchoRequest, &rest);
+        self.network
+            .send(now, &path, header, length, fill, ports)
+            .map_err(|error| (error, Some(path)))
     }
 
     fn send_raw(
@@ -264,18 +293,33 @@ impl Stack {
         }
         let source = ipv4(path.source)?;
         let fill = |to: &mut [u8]| raw::write(to, packet, source);
-        self.network.transmit(now, &path, packet.len(), fill, ports).map_err(|error| (error, Some(path)))
+        self.network
+            .transmit(now, &path, packet.len(), fill, ports)
+            .map_err(|error| (error, Some(path)))
     }
 
     /// The way for a datagram of `header` and `data` bytes behind the IP header, from where the socket is bound.
-    fn path_for(&self, id: SocketId, to: IpAddr, header: usize, data: &[u8]) -> Result<Path, SocketError> {
+    fn path_for(
+        &self,
+        id: SocketId,
+        to: IpAddr,
+        header: usize,
+        data: &[u8],
+    ) -> Result<Path, SocketError> {
         let bound = self.sockets.datagram(id)?.local;
         if bound.is_some_and(|local| !self.network.is_local(local)) {
             return Err(SocketError::AddressNotAvailable);
         }
         let path = self.network.path(to, bound)?;
-        let length = data.len().saturating_add(header).saturating_add(HEADER_LENGTH);
-        if length > usize::from(path.mtu) { Err(SocketError::MessageTooLong) } else { Ok(path) }
+        let length = data
+            .len()
+            .saturating_add(header)
+            .saturating_add(HEADER_LENGTH);
+        if length > usize::from(path.mtu) {
+            Err(SocketError::MessageTooLong)
+        } else {
+            Ok(path)
+        }
     }
 
     fn header(
@@ -287,7 +331,13 @@ impl Stack {
     ) -> Result<Outgoing, SocketError> {
         let identification = self.network.next_identification(path.source, destination);
         let (source, destination) = (ipv4(path.source)?, ipv4(destination)?);
-        Ok(Outgoing { source, destination, protocol, ttl, identification })
+        Ok(Outgoing {
+            source,
+            destination,
+            protocol,
+            ttl,
+            identification,
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod calls;
 mod config;
 mod datagrams;
+mod icmp;
 mod input;
 mod network;
 mod sockets;
@@ -54,7 +55,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { sockets: 65_536, sockets_per_user: 16_384, inbox_bytes: 64 << 20, tcp: tcp::Limits::default() }
+        Limits {
+            sockets: 65_536,
+            sockets_per_user: 16_384,
+            inbox_bytes: 64 << 20,
+            tcp: tcp::Limits::default(),
+        }
     }
 }
 
@@ -98,12 +104,21 @@ impl Stack {
     /// guessed (ports, sequence numbers, identifiers) comes from it.
     pub fn new(secret: [u8; 32], limits: Limits, now: Instant) -> Stack {
         let secret = Secret::new(secret);
-        let Limits { sockets, sockets_per_user, inbox_bytes, tcp } = limits;
+        let Limits {
+            sockets,
+            sockets_per_user,
+            inbox_bytes,
+            tcp,
+        } = limits;
         let mut stack = Stack {
             network: Network::new(secret, now),
             tcp: Tcp::new(secret.derive("tcp"), tcp),
             tcp_sockets: BTreeMap::new(),
-            sockets: Sockets::new(Bounds { sockets, sockets_per_user, inbox_bytes }),
+            sockets: Sockets::new(Bounds {
+                sockets,
+                sockets_per_user,
+                inbox_bytes,
+            }),
             udp: UdpTable::new(secret),
             icmp: IcmpTable::new(secret),
             icmp_counters: IcmpCounters::default(),
@@ -120,12 +135,26 @@ impl Stack {
     }
 
     /// A frame came in on `link`. Replies that cannot wait leave at once; call [`Stack::poll`] after a batch.
-    pub fn handle_frame(&mut self, now: Instant, link: LinkId, frame: &[u8], ports: &mut impl Ports) {
+    pub fn handle_frame(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        frame: &[u8],
+        ports: &mut impl Ports,
+    ) {
         let Some(adapter) = self.network.links.get_mut(&link) else {
             return count(&mut self.network.counters.unknown_link);
         };
         if let Some(packet) = adapter.receive(now, frame, ports) {
-            self.input(now, Arrival { link, looped: false }, packet, ports);
+            self.input(
+                now,
+                Arrival {
+                    link,
+                    looped: false,
+                },
+                packet,
+                ports,
+            );
         }
         self.apply_events(now, link);
     }
@@ -155,15 +184,31 @@ impl Stack {
 
     /// When [`Stack::poll`] must be called next if nothing else happens before; none if never.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let links = self.network.links.values().filter_map(Link::next_deadline).min();
-        [links, self.network.routes.next_deadline(), self.tcp.next_deadline()].into_iter().flatten().min()
+        let links = self
+            .network
+            .links
+            .values()
+            .filter_map(Link::next_deadline)
+            .min();
+        [
+            links,
+            self.network.routes.next_deadline(),
+            self.tcp.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// A link whose transmit ring was full has room again. What waits for it goes on at the next [`Stack::poll`].
     pub fn room_again(&mut self, link: LinkId) {
         self.tcp.room_again(link);
         self.roomy.insert(link);
-        let waiting: Vec<_> = self.waiting.range((link, SocketId(0))..=(link, SocketId(u64::MAX))).copied().collect();
+        let waiting: Vec<_> = self
+            .waiting
+            .range((link, SocketId(0))..=(link, SocketId(u64::MAX)))
+            .copied()
+            .collect();
         for (link, id) in waiting {
             self.waiting.remove(&(link, id));
             if let Ok(socket) = self.sockets.datagram_mut(id) {
@@ -211,10 +256,16 @@ impl Stack {
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
         ];
-        let links = self.links().map(|link| (link.name(), link.counters().iter().collect()));
+        let links = self
+            .links()
+            .map(|link| (link.name(), link.counters().iter().collect()));
         own.into_iter()
             .chain(links)
-            .flat_map(|(owner, counters)| counters.into_iter().map(move |(name, value)| (format!("{owner}.{name}"), value)))
+            .flat_map(|(owner, counters)| {
+                counters
+                    .into_iter()
+                    .map(move |(name, value)| (format!("{owner}.{name}"), value))
+            })
             .collect()
     }
 
@@ -227,7 +278,13 @@ impl Stack {
     fn poll_links(&mut self, now: Instant, ports: &mut impl Ports) {
         let mut due = core::mem::take(&mut self.roomy);
         let late = |link: &Link| link.next_deadline().is_some_and(|deadline| deadline <= now);
-        due.extend(self.network.links.values().filter(|link| late(link)).map(Link::id));
+        due.extend(
+            self.network
+                .links
+                .values()
+                .filter(|link| late(link))
+                .map(Link::id),
+        );
         for id in due {
             if let Some(link) = self.network.links.get_mut(&id) {
                 link.poll(now, ports);
@@ -238,10 +295,22 @@ impl Stack {
 
     /// Takes one packet from the loopback link; false when there is none.
     fn loop_once(&mut self, now: Instant, ports: &mut impl Ports) -> bool {
-        let Some(link) = self.network.links.get_mut(&LOOPBACK) else { return false };
+        let Some(link) = self.network.links.get_mut(&LOOPBACK) else {
+            return false;
+        };
         let was_full = !link.has_room(ports);
-        let Some(packet) = link.take_looped() else { return false };
-        self.input(now, Arrival { link: LOOPBACK, looped: true }, &packet, ports);
+        let Some(packet) = link.take_looped() else {
+            return false;
+        };
+        self.input(
+            now,
+            Arrival {
+                link: LOOPBACK,
+                looped: true,
+            },
+            &packet,
+            ports,
+        );
         if let Some(link) = self.network.links.get_mut(&LOOPBACK) {
             link.recycle(packet);
         }

@@ -21,6 +21,9 @@ pub const LOOPBACK: LinkId = LinkId(0);
 /// MTU of the loopback link in bytes: the largest IPv4 packet.
 const LOOPBACK_MTU: u16 = u16::MAX;
 
+/// Counters of identifications.
+const IDENTIFICATIONS: usize = 256;
+
 /// The links and the routes over them.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -28,7 +31,8 @@ pub(super) struct Network {
     pub(super) routes: RouteTable,
     pub(super) counters: IpCounters,
     secret: Secret,
-    identification: u16,
+    /// Counters of identifications, each shared by the pairs of addresses that a keyed hash puts together.
+    identifications: [u16; IDENTIFICATIONS],
     next_link: u32,
 }
 
@@ -38,12 +42,17 @@ impl Network {
             links: BTreeMap::new(),
             routes: RouteTable::new(),
             counters: IpCounters::default(),
-            identification: 0,
+            identifications: [0; IDENTIFICATIONS],
             next_link: LOOPBACK.0,
             secret,
         };
-        let config =
-            LinkConfig { name: "lo".into(), mac: [0; 6], mtu: LOOPBACK_MTU, up: true, kind: LinkKind::Loopback };
+        let config = LinkConfig {
+            name: "lo".into(),
+            mac: [0; 6],
+            mtu: LOOPBACK_MTU,
+            up: true,
+            kind: LinkKind::Loopback,
+        };
         let id = network.add_link(now, config);
         if let Some(link) = network.links.get_mut(&id) {
             let address = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::LOCALHOST, 8));
@@ -65,7 +74,9 @@ impl Network {
 
     /// Makes the connected routes those of the link's addresses. True when routes changed.
     pub(super) fn sync_routes(&mut self, id: LinkId) -> bool {
-        let Some(link) = self.links.get(&id) else { return false };
+        let Some(link) = self.links.get(&id) else {
+            return false;
+        };
         let addresses = link.addresses().iter().map(|address| address.cidr);
         self.routes.sync_addresses(id, addresses)
     }
@@ -77,7 +88,9 @@ impl Network {
 
     /// Is `address` a broadcast address on `link`?
     pub(super) fn is_broadcast_on(&self, link: LinkId, address: IpAddr) -> bool {
-        self.links.get(&link).is_some_and(|link| link.is_broadcast(address))
+        self.links
+            .get(&link)
+            .is_some_and(|link| link.is_broadcast(address))
     }
 
     /// Is `address` a broadcast address of any network we are on, or the limited one?
@@ -90,7 +103,11 @@ impl Network {
     ///
     /// # Errors
     /// No route, no address to speak from, the link is down, or an address that is nobody's.
-    pub(super) fn path(&self, destination: IpAddr, bound: Option<IpAddr>) -> Result<Path, SocketError> {
+    pub(super) fn path(
+        &self,
+        destination: IpAddr,
+        bound: Option<IpAddr>,
+    ) -> Result<Path, SocketError> {
         if !destination.is_ipv4() {
             return Err(SocketError::FamilyNotSupported);
         }
@@ -106,7 +123,9 @@ impl Network {
             return Err(SocketError::Invalid);
         }
         if is_limited_broadcast(destination) {
-            let link = self.broadcast_link(bound).ok_or(SocketError::NetworkUnreachable)?;
+            let link = self
+                .broadcast_link(bound)
+                .ok_or(SocketError::NetworkUnreachable)?;
             return self.path_over(link, destination, bound);
         }
         match self.routes.lookup(destination) {
@@ -115,28 +134,47 @@ impl Network {
                 self.path_over(route.link, route.next_hop(destination), source)
             }
             None if destination.is_multicast() => {
-                let link = self.broadcast_link(bound).ok_or(SocketError::NetworkUnreachable)?;
+                let link = self
+                    .broadcast_link(bound)
+                    .ok_or(SocketError::NetworkUnreachable)?;
                 self.path_over(link, destination, bound)
             }
             None => Err(SocketError::NetworkUnreachable),
         }
     }
 
-    fn path_over(&self, id: LinkId, next_hop: IpAddr, source: Option<IpAddr>) -> Result<Path, SocketError> {
-        let link = self.links.get(&id).filter(|link| link.is_up()).ok_or(SocketError::NetworkDown)?;
+    fn path_over(
+        &self,
+        id: LinkId,
+        next_hop: IpAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Path, SocketError> {
+        let link = self
+            .links
+            .get(&id)
+            .filter(|link| link.is_up())
+            .ok_or(SocketError::NetworkDown)?;
         // RFC 2131 4.1: who has no address yet speaks from 0.0.0.0, and only to everybody.
         let nameless = is_limited_broadcast(next_hop).then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let source = source
             .or_else(|| link.source_address(next_hop))
             .or(nameless)
             .ok_or(SocketError::AddressNotAvailable)?;
-        Ok(Path { link: id, source, next_hop, mtu: link.mtu() })
+        Ok(Path {
+            link: id,
+            source,
+            next_hop,
+            mtu: link.mtu(),
+        })
     }
 
     /// The link for what has no route, like the limited broadcast: the one that has the address it is sent from, else
     /// the first Ethernet that is up.
     fn broadcast_link(&self, bound: Option<IpAddr>) -> Option<LinkId> {
-        let mut usable = self.links.values().filter(|link| link.is_up() && link.kind() == LinkKind::Ethernet);
+        let mut usable = self
+            .links
+            .values()
+            .filter(|link| link.is_up() && link.kind() == LinkKind::Ethernet);
         match bound.filter(|source| !source.is_unspecified()) {
             Some(source) => usable.find(|link| link.has_address(source)),
             None => usable.next(),
@@ -158,7 +196,13 @@ impl Network {
         ports: &mut impl Ports,
     ) -> Result<(), SocketError> {
         let write = |packet: &mut [u8]| fill(header.write(packet));
-        self.transmit(now, path, length.saturating_add(HEADER_LENGTH), write, ports)
+        self.transmit(
+            now,
+            path,
+            length.saturating_add(HEADER_LENGTH),
+            write,
+            ports,
+        )
     }
 
     /// Sends one whole packet along `path`.
@@ -173,7 +217,10 @@ impl Network {
         write: impl FnOnce(&mut [u8]),
         ports: &mut impl Ports,
     ) -> Result<(), SocketError> {
-        let link = self.links.get_mut(&path.link).ok_or(SocketError::NetworkDown)?;
+        let link = self
+            .links
+            .get_mut(&path.link)
+            .ok_or(SocketError::NetworkDown)?;
         match link.transmit(now, path.next_hop, length, write, ports) {
             Ok(()) => {
                 count(&mut self.counters.sent);
@@ -188,17 +235,27 @@ impl Network {
         }
     }
 
-    /// The identification of the next packet to `destination`. Per destination it counts up (RFC 6864 4.3); from one
-    /// destination's numbers another's cannot be told (RFC 7739 3).
+    /// The identification of the next packet to `destination`: it counts up for each pair of addresses, so that it
+    /// does not come again soon (RFC 6864 4.3), and how many packets went to others cannot be told from it (RFC 7739 3).
     pub(super) fn next_identification(&mut self, source: IpAddr, destination: IpAddr) -> u16 {
-        self.identification = self.identification.wrapping_add(1);
-        let [a, b, ..] = self.secret.hash("ip identification", (source, destination)).to_ne_bytes();
-        self.identification.wrapping_add(u16::from_ne_bytes([a, b]))
+        let [place, a, b, ..] = self
+            .secret
+            .hash("ip identification", (source, destination))
+            .to_ne_bytes();
+        let start = u16::from_ne_bytes([a, b]);
+        let Some(counter) = self.identifications.get_mut(usize::from(place)) else {
+            return start;
+        };
+        *counter = counter.wrapping_add(1);
+        start.wrapping_add(*counter)
     }
 
     /// The view that the TCP engine has of all this.
     pub(super) fn egress<'n, P: Ports>(&'n mut self, ports: &'n mut P) -> Egress<'n, P> {
-        Egress { network: self, ports }
+        Egress {
+            network: self,
+            ports,
+        }
     }
 }
 
@@ -215,7 +272,10 @@ pub(super) struct Egress<'n, P> {
 
 impl<P: Ports> Output for Egress<'_, P> {
     fn has_room(&self, link: LinkId) -> bool {
-        self.network.links.get(&link).is_none_or(|link| !link.is_up() || link.has_room(self.ports))
+        self.network
+            .links
+            .get(&link)
+            .is_none_or(|link| !link.is_up() || link.has_room(self.ports))
     }
 
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8])) {

@@ -51,14 +51,24 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub(super) fn new(bounds: Bounds) -> Sockets {
-        Sockets { entries: BTreeMap::new(), per_user: BTreeMap::new(), next: 1, inbox_bytes: 0, bounds }
+        Sockets {
+            entries: BTreeMap::new(),
+            per_user: BTreeMap::new(),
+            next: 1,
+            inbox_bytes: 0,
+            bounds,
+        }
     }
 
     /// May `owner` have one more? Root's sockets are bounded only by the total.
     pub(super) fn check_room(&self, owner: Owner) -> Result<(), SocketError> {
         let own = self.per_user.get(&owner.uid).copied().unwrap_or(0);
         let within = owner.is_privileged() || own < self.bounds.sockets_per_user;
-        if self.entries.len() < self.bounds.sockets && within { Ok(()) } else { Err(SocketError::NoBuffers) }
+        if self.entries.len() < self.bounds.sockets && within {
+            Ok(())
+        } else {
+            Err(SocketError::NoBuffers)
+        }
     }
 
     pub(super) fn add(&mut self, owner: Owner, socket: Socket) -> SocketId {
@@ -89,11 +99,17 @@ impl Sockets {
     }
 
     pub(super) fn get(&self, id: SocketId) -> Result<&Socket, SocketError> {
-        self.entries.get(&id).map(|entry| &entry.socket).ok_or(SocketError::BadSocket)
+        self.entries
+            .get(&id)
+            .map(|entry| &entry.socket)
+            .ok_or(SocketError::BadSocket)
     }
 
     pub(super) fn owner(&self, id: SocketId) -> Result<Owner, SocketError> {
-        self.entries.get(&id).map(|entry| entry.owner).ok_or(SocketError::BadSocket)
+        self.entries
+            .get(&id)
+            .map(|entry| entry.owner)
+            .ok_or(SocketError::BadSocket)
     }
 
     pub(super) fn datagram(&self, id: SocketId) -> Result<&DatagramSocket, SocketError> {
@@ -103,7 +119,10 @@ impl Sockets {
         }
     }
 
-    pub(super) fn datagram_mut(&mut self, id: SocketId) -> Result<&mut DatagramSocket, SocketError> {
+    pub(super) fn datagram_mut(
+        &mut self,
+        id: SocketId,
+    ) -> Result<&mut DatagramSocket, SocketError> {
         match self.entries.get_mut(&id).map(|entry| &mut entry.socket) {
             Some(Socket::Datagram(socket)) => Ok(socket),
             Some(Socket::Tcp(_)) => Err(SocketError::NotSupported),
@@ -112,11 +131,18 @@ impl Sockets {
     }
 
     /// Queues a datagram for a socket.
-    pub(super) fn deliver(&mut self, id: SocketId, source: SocketAddr, data: &[u8]) -> Result<(), Full> {
+    pub(super) fn deliver(
+        &mut self,
+        id: SocketId,
+        source: SocketAddr,
+        data: &[u8],
+    ) -> Result<(), Full> {
         if self.inbox_bytes.saturating_add(inbox::cost(data.len())) > self.bounds.inbox_bytes {
             return Err(Full::Memory);
         }
-        let Ok(socket) = self.datagram_mut(id) else { return Err(Full::Queue) };
+        let Ok(socket) = self.datagram_mut(id) else {
+            return Err(Full::Queue);
+        };
         let before = socket.inbox.charged();
         if !socket.deliver(source, data) {
             return Err(Full::Queue);

@@ -1,5 +1,7 @@
 //! The daemons on the machine, without any traffic yet.
 
+use std::path::Path;
+
 use super::*;
 use crate::machine::{Chipset, NicSpec};
 use crate::network::{Netdev, Slirp};

@@ -45,19 +45,19 @@ impl Device<FeaturesOk> {
     /// # Errors
     /// The device has no vector left.
     pub fn set_config_vector(&mut self, vector: Option<u16>) -> Result<(), DeviceError> {
-        let vector = vector.unwrap_or(NO_VECTOR);
         self.set_vector(common::CONFIG_MSIX_VECTOR, vector)
-            .map_err(|()| DeviceError::VectorRefused { vector })
+            .map_err(|vector| DeviceError::VectorRefused { vector })
     }
 
     /// Writes a vector and reads it back: the device answers NO_VECTOR when it could not map it.
-    fn set_vector(&self, register: usize, vector: u16) -> Result<(), ()> {
+    fn set_vector(&self, register: usize, vector: Option<u16>) -> Result<(), u16> {
         let common = &self.core.transport.common;
-        common.write_u16(register, vector);
-        if common.read_u16(register) == vector {
-            Ok(())
-        } else {
-            Err(())
+        common.write_u16(register, vector.unwrap_or(NO_VECTOR));
+        match vector {
+            Some(vector) if vector == NO_VECTOR || common.read_u16(register) != vector => {
+                Err(vector)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -75,10 +75,8 @@ impl Device<FeaturesOk> {
         common.write_u16(common::QUEUE_SELECT, options.index);
         let size = self.choose_size(options.index, options.size)?;
         let notify_offset = self.doorbell_offset()?;
-        if let Some(vector) = options.vector {
-            self.set_vector(common::QUEUE_MSIX_VECTOR, vector)
-                .map_err(|()| QueueError::VectorRefused { vector })?;
-        }
+        self.set_vector(common::QUEUE_MSIX_VECTOR, options.vector)
+            .map_err(|vector| QueueError::VectorRefused { vector })?;
         let layout = self.layout(size, options.indirect);
         let region = dma.allocate(RegionKind::Queue, layout.length)?;
         let address = |part: usize| region.address().0.saturating_add(part as u64);

@@ -316,6 +316,12 @@ fn vectors_that_the_device_cannot_map_are_refused_by_number() {
         device.set_config_vector(Some(4)),
         Err(DeviceError::VectorRefused { vector: 4 })
     );
+    let none = device.set_config_vector(Some(0xffff));
+    assert_eq!(
+        none,
+        Err(DeviceError::VectorRefused { vector: 0xffff }),
+        "0xffff is no vector"
+    );
     device
         .set_config_vector(None)
         .expect("none is always possible");

@@ -31,7 +31,8 @@ pub(super) struct Card {
 }
 
 impl Card {
-    /// A card that offers `offered` and has queues of these largest sizes, an address, and a link that is up.
+    /// A card that offers `offered` and has queues of these largest sizes, an address, and a link
+    /// that is up.
     pub(super) fn new(offered: Features, sizes: [u16; 2]) -> Self {
         let memory = TestMemory::new(0x10_0000, 8192);
         let fake = FakeDevice::new(&memory, offered, &sizes);
@@ -87,7 +88,8 @@ impl Bench {
         Card::new(offered, sizes).start()
     }
 
-    /// The card receives `frame` behind `header`. Whether the driver wanted an interrupt for it; `None` when the card has no buffer.
+    /// The card receives `frame` behind `header`. Whether the driver wanted an interrupt for it;
+    /// `None` when the card has no buffer.
     pub(super) fn deliver_with(
         &mut self,
         header: [u8; HEADER_LENGTH],
@@ -114,7 +116,8 @@ impl Bench {
         self.deliver_with(SOUND, frame)
     }
 
-    /// The card sends the next frame: its bytes behind a header that asks for nothing, and whether the driver wanted an interrupt.
+    /// The card sends the next frame: its bytes behind a header that asks for nothing, and whether
+    /// the driver wanted an interrupt.
     pub(super) fn send_next(&mut self) -> Option<(Vec<u8>, bool)> {
         let chain = self.tx.pop()?;
         let part = chain.parts[0];

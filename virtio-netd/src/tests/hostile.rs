@@ -1,4 +1,5 @@
-//! What a hostile or broken card sends: none of it panics, hangs, shows stale bytes or stops the other direction.
+//! What a hostile or broken card sends: none of it panics, hangs, shows stale bytes or stops the
+//! other direction.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::hardware::Hardware;
 use crate::header::HEADER_LENGTH;
 use crate::nic::Adapter;
 
-/// A header with its little-endian fields: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, num_buffers.
+/// A header with its little-endian fields: flags, gso_type, hdr_len, gso_size, csum_start,
+/// csum_offset, num_buffers.
 fn header(
     flags: u8,
     gso_type: u8,
@@ -314,7 +316,9 @@ impl Registers for Flood {
         }
         let mut queue = self.0.queue(0);
         // It has used all that it was given before.
-        queue.used_index = queue.memory.load_u16(queue.used + 2, core::sync::atomic::Ordering::SeqCst);
+        queue.used_index = queue
+            .memory
+            .load_u16(queue.used + 2, core::sync::atomic::Ordering::SeqCst);
         queue.next = queue.used_index;
         while let Some(chain) = queue.pop() {
             queue.push(chain.head, 4);
@@ -328,7 +332,14 @@ impl Registers for Flood {
 #[test]
 fn a_flood_of_useless_frames_does_not_hold_the_driver_for_ever() {
     let card = Card::new(PLAIN, [8, 8]);
-    let sizes = [Some(card.fake.length() as u64), None, None, None, None, None];
+    let sizes = [
+        Some(card.fake.length() as u64),
+        None,
+        None,
+        None,
+        None,
+        None,
+    ];
     let structures = Structures::parse(&card.fake.capabilities(), &sizes).unwrap();
     let bind = |_| Ok::<_, PciError>(Arc::new(Flood(card.fake.clone())) as Arc<dyn Registers>);
     let hardware = Hardware {
@@ -343,5 +354,88 @@ fn a_flood_of_useless_frames_does_not_hold_the_driver_for_ever() {
     let trouble = nic.trouble().expect("something is wrong with this card");
     assert!(trouble.contains("useless"), "{trouble}");
     let dropped = nic.receive_half().counters().get(Counter::RxShortOfHeader);
-    assert!((8..10_000).contains(&dropped), "{dropped} dropped before the card was given up");
+    assert!(
+        (8..10_000).contains(&dropped),
+        "{dropped} dropped before the card was given up"
+    );
+}
+
+/// Random numbers that are the same in every run (Steele, Lea, Flood: SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// The card, or somebody who uses the driver, does something at random, mostly within the rules.
+fn do_anything(bench: &mut Bench, random: &mut Random) {
+    let length = random.below(1600) as usize;
+    match random.below(40) {
+        0..8 => _ = bench.deliver(&frame(random.next(), length.max(14))),
+        8..10 => {
+            let bytes: Vec<_> = (0..length).map(|_| random.next() as u8).collect();
+            bench.deliver_bytes(&bytes, length as u32);
+        }
+        10 => _ = bench.deliver_bytes(&[0xee; 64], random.next() as u32),
+        11 => bench
+            .rx
+            .write_used(random.next() as u16, random.next() as u32, 60),
+        12 => bench.rx.set_used_index(random.next() as u16),
+        13 => bench
+            .tx
+            .write_used(random.next() as u16, random.below(9) as u32, 0),
+        14 => bench
+            .tx
+            .set_used_index(bench.tx.used_index.wrapping_add(random.below(3) as u16)),
+        15 => bench.rx.scribble(random.next() as u8),
+        16 => bench
+            .card
+            .set_config(random.below(20) as usize, &[random.next() as u8]),
+        17 => bench.card.fake.state().status |= random.next() as u8 & 0x40,
+        18..22 => _ = bench.send_next(),
+        22..26 => bench.interrupt(),
+        26 => bench.config_interrupt(),
+        27..33 => _ = bench.read(),
+        33..38 => {
+            _ = bench
+                .nic
+                .transmit(&frame(random.next(), length.clamp(14, 1518)))
+        }
+        38 => bench.nic.flush(),
+        _ => _ = (bench.nic.can_receive(), bench.nic.can_transmit()),
+    }
+}
+
+#[test]
+fn a_card_that_does_anything_at_all() {
+    for seed in 0..200 {
+        let mut random = Random(seed);
+        let mut bench = Bench::new(if seed % 2 == 0 { EVENTS } else { PLAIN }, [8, 8]);
+        for step in 0..300 {
+            // A table that the card itself has spoilt is of no use to it until it is given another.
+            let spoilt = bench.rx.available_index().wrapping_sub(bench.rx.next) > 8;
+            if bench.nic.trouble().is_some() || spoilt {
+                bench.revive();
+                assert_eq!(bench.nic.trouble(), None, "seed {seed}, step {step}");
+            }
+            do_anything(&mut bench, &mut random);
+            let (size, posted) = (bench.stat("rx_ring_size"), bench.stat("rx_posted"));
+            assert_eq!(
+                posted + bench.stat("rx_in_flight"),
+                size,
+                "seed {seed}, step {step}"
+            );
+        }
+        bench.revive();
+        bench.assert_works();
+    }
 }

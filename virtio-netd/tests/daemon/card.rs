@@ -1,4 +1,5 @@
-//! A virtio network card: registers, MSI-X table, and a device that works as soon as its doorbell rings.
+//! A virtio network card: registers, MSI-X table, and a device that works as soon as its doorbell
+//! rings.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,11 +57,24 @@ impl Card {
     pub(crate) fn new(host: &Host, wiring: Wiring, manner: Manner) -> Self {
         let memory = TestMemory::new(0x10_0000, 8192);
         // Bits 5 and 16: MAC and STATUS.
-        let offered = Features::VERSION_1 | Features::EVENT_IDX | Features::bit(5) | Features::bit(16);
+        let offered =
+            Features::VERSION_1 | Features::EVENT_IDX | Features::bit(5) | Features::bit(16);
         let fake = FakeDevice::new(&memory, offered, &[16, 16]);
         fake.state().config[..8].copy_from_slice(&[MAC.as_slice(), &[1, 0]].concat());
-        let state = State { manner, receive: None, transmit: None, sent: Vec::new(), table: vec![0xff; 64] };
-        Self { fake, memory, host: host.clone(), wiring, state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            manner,
+            receive: None,
+            transmit: None,
+            sent: Vec::new(),
+            table: vec![0xff; 64],
+        };
+        Self {
+            fake,
+            memory,
+            host: host.clone(),
+            wiring,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,7 +122,8 @@ impl Card {
         self.interrupt(1, 2);
     }
 
-    /// Raises the interrupt of the queues (0, bit 1 of the status) or of the configuration (1, bit 2).
+    /// Raises the interrupt of the queues (0, bit 1 of the status) or of the configuration (1, bit
+    /// 2).
     fn interrupt(&self, vector: u16, status: u8) {
         match self.wiring {
             Wiring::MsiX(vectors) => self.message(vector.min(vectors - 1)),
@@ -142,18 +157,33 @@ impl Card {
         {
             let mut state = self.state();
             let manner = state.manner;
-            while manner != Manner::Stalls
-                && !broken
-                && let Some(chain) = state.transmit.as_mut().and_then(DeviceQueue::pop)
-            {
-                let queue = state.transmit.as_mut().unwrap();
+            let State {
+                transmit: Some(queue),
+                sent,
+                ..
+            } = &mut *state
+            else {
+                return;
+            };
+            while manner != Manner::Stalls && !broken {
+                let Some(chain) = queue.pop() else {
+                    // Asleep until the next doorbell, unless something came meanwhile.
+                    if queue.want_doorbell(true) {
+                        continue;
+                    } else {
+                        break;
+                    }
+                };
                 let part = chain.parts[0];
-                let frame = queue.memory.read(part.address, part.length as usize).split_off(HEADER);
+                let frame = queue
+                    .memory
+                    .read(part.address, part.length as usize)
+                    .split_off(HEADER);
                 interrupt |= queue.push(chain.head, 0);
                 broken = manner == Manner::Breaks;
                 match manner {
                     Manner::Echoes => echoes.push(frame),
-                    _ => state.sent.push(frame),
+                    _ => sent.push(frame),
                 }
             }
         }
@@ -181,7 +211,9 @@ impl Card {
 
 impl State {
     fn deliver(&mut self, frames: &[Vec<u8>]) -> (usize, bool) {
-        let Some(queue) = &mut self.receive else { return (0, false) };
+        let Some(queue) = &mut self.receive else {
+            return (0, false);
+        };
         let (mut delivered, mut interrupt) = (0, false);
         for frame in frames {
             let Some(chain) = queue.pop() else { break };

@@ -17,7 +17,7 @@ fn assert_rings(machine: &Machine, client: &Client) {
     let (mut frames, mut changes) = (Watch::new(&file, READ), Watch::new(&link, READ));
     for round in 0..50 {
         let down = frame(60);
-        machine.card.deliver(&[down.clone()]);
+        machine.card.deliver(std::slice::from_ref(&down));
         assert_eq!(frames.wait(), READ, "round {round}");
         assert_eq!(read(&file), down);
         assert_eq!(try_read(&file), None, "and the driver is asleep again");
@@ -33,10 +33,21 @@ fn by_messages_with_a_vector_for_changes() {
     let (machine, _driver, client) = Machine::running(Wiring::MsiX(4), Manner::Sends);
     assert_eq!(machine.host.irq().reserved().len(), 2);
     let state = machine.card.fake.state();
-    assert_eq!((state.queues[0].vector, state.queues[1].vector, state.config_vector), (0, 0, 1));
+    assert_eq!(
+        (
+            state.queues[0].vector,
+            state.queues[1].vector,
+            state.config_vector
+        ),
+        (0, 0, 1)
+    );
     drop(state);
     assert_rings(&machine, &client);
-    assert_eq!(machine.host.irq().stray_acks(), 0, "a message is never acknowledged");
+    assert_eq!(
+        machine.host.irq().stray_acks(),
+        0,
+        "a message is never acknowledged"
+    );
 }
 
 #[test]
@@ -61,9 +72,18 @@ fn by_a_line() {
 
 #[test]
 fn by_a_line_of_a_device_tree() {
-    let phandled = PhandledInterrupt { phandle: 32770, address: [0, 4, 1], cells: 3 };
-    let line = LegacyInterruptLine { irq: 0, phandled: Some(phandled) };
-    let machine = Machine::with(Wiring::Line(9), Manner::Sends, |pcid| pcid.line = Some(line));
+    let phandled = PhandledInterrupt {
+        phandle: 32770,
+        address: [0, 4, 1],
+        cells: 3,
+    };
+    let line = LegacyInterruptLine {
+        irq: 0,
+        phandled: Some(phandled),
+    };
+    let machine = Machine::with(Wiring::Line(9), Manner::Sends, |pcid| {
+        pcid.line = Some(line)
+    });
     machine.host.irq().connect_phandle(32770, &[0, 4, 1], 9);
     let (_driver, notify) = machine.start();
     notify.wait(&machine);
@@ -80,7 +100,8 @@ fn a_line_that_another_device_raised_is_let_go() {
     drop(notify);
     let client = Client::new(&machine.host);
     for spurious in 1..=20 {
-        // The other device lets go of the line at the reading of ours; its own driver would do so in time.
+        // The other device lets go of the line at the reading of ours; its own driver would do so
+        // in time.
         machine.host.irq().raise_line(11);
         while client.stat("interrupts_spurious") < spurious {
             std::thread::yield_now();
@@ -110,16 +131,23 @@ fn without_any_interrupt_it_says_so_and_ends() {
 
 #[test]
 fn a_card_that_is_none_is_left_alone() {
-    let machine = Machine::with(Wiring::MsiX(4), Manner::Sends, |pcid| pcid.device_id = 0x1042);
+    let machine = Machine::with(Wiring::MsiX(4), Manner::Sends, |pcid| {
+        pcid.device_id = 0x1042
+    });
     let (driver, notify) = machine.start();
     drop(notify);
     machine.assert_ends(&driver, "1af4:1042 is no virtio network card");
-    assert!(machine.card.fake.state().statuses.is_empty(), "it was not touched");
+    assert!(
+        machine.card.fake.state().statuses.is_empty(),
+        "it was not touched"
+    );
 }
 
 #[test]
 fn the_transitional_number_is_bound_through_its_modern_capabilities() {
-    let machine = Machine::with(Wiring::MsiX(4), Manner::Sends, |pcid| pcid.device_id = 0x1000);
+    let machine = Machine::with(Wiring::MsiX(4), Manner::Sends, |pcid| {
+        pcid.device_id = 0x1000
+    });
     let (_driver, notify) = machine.start();
     notify.wait(&machine);
     drop(notify);

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use libredox::Fd;
@@ -33,13 +33,20 @@ pub(crate) struct CardPlatform {
 
 impl CardPlatform {
     pub(crate) fn new(card: &Card) -> Self {
-        Self { card: card.clone(), process: Arc::default() }
+        Self {
+            card: card.clone(),
+            process: Arc::default(),
+        }
     }
 }
 
 impl Platform for CardPlatform {
     fn registers(&mut self, _function: &Function, bar: u8) -> Result<Arc<dyn Registers>, Error> {
-        Ok(if bar == 0 { Arc::new(self.card.clone()) } else { Arc::new(Table(self.card.clone())) })
+        Ok(if bar == 0 {
+            Arc::new(self.card.clone())
+        } else {
+            Arc::new(Table(self.card.clone()))
+        })
     }
 
     fn memory(&mut self) -> Result<Box<dyn DmaAllocator>, Error> {
@@ -63,6 +70,11 @@ pub(crate) struct Machine {
     log: Arc<Mutex<Vec<String>>>,
     /// The driver's process.
     pub(crate) inside: Arc<Mutex<Option<ContextHandle>>>,
+    /// What pcid maps for BAR 1.
+    pub(crate) bar: Arc<OnceLock<usize>>,
+    /// The offsets of the mappings that pcid was asked for.
+    pub(crate) mapped: Arc<Mutex<Vec<u64>>>,
+    pcid: Arc<OnceLock<ContextHandle>>,
     /// Keeps the sources of interrupts from looking readable.
     _sources: Vec<std::io::PipeWriter>,
 }
@@ -86,26 +98,47 @@ impl Machine {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
         host.set_log(move |_, name, line| {
-            lines.lock().unwrap().push(format!("{name}: {}", String::from_utf8_lossy(line)));
+            lines
+                .lock()
+                .unwrap()
+                .push(format!("{name}: {}", String::from_utf8_lossy(line)));
         });
         let card = Card::new(&host, wiring, manner);
         let mut pcid = Pcid::new(card.clone());
         change(&mut pcid);
+        let (bar, mapped) = (Arc::clone(&pcid.bar), Arc::clone(&pcid.mapped));
+        let process = Arc::clone(&pcid.process);
         let (ready, is_ready) = mpsc::channel();
         host.spawn(ProcessSpec::new("pcid"), move || pcid.run(&ready));
         is_ready.recv_timeout(LONG).expect("pcid serves");
-        Self { host, card, log, inside: Arc::default(), _sources: writers }
+        Self {
+            host,
+            card,
+            log,
+            inside: Arc::default(),
+            bar,
+            mapped,
+            pcid: process,
+            _sources: writers,
+        }
     }
 
     /// Starts the driver.
     pub(crate) fn start(&self) -> (Process, Notify) {
         let notify = Notify::new(&self.host);
-        let spec = ProcessSpec::new("virtio-netd").fd(7, &notify.init, notify.writer).unwrap();
-        let mut platform = CardPlatform { process: Arc::clone(&self.inside), ..CardPlatform::new(&self.card) };
+        let spec = ProcessSpec::new("virtio-netd")
+            .fd(7, &notify.init, notify.writer)
+            .unwrap();
+        let mut platform = CardPlatform {
+            process: Arc::clone(&self.inside),
+            ..CardPlatform::new(&self.card)
+        };
         let process = self.host.spawn(spec, move || {
             logging::init("virtio-netd", log::LevelFilter::Debug);
             let channel = Fd::open(&format!("{FUNCTION}/channel"), O_RDWR as i32, 0).unwrap();
-            let options = Options { init_notify: Some("7".into()) };
+            let options = Options {
+                init_notify: Some("7".into()),
+            };
             let Err(error) = run(&options, &mut platform, channel);
             log::error!("{error}");
             1
@@ -123,15 +156,26 @@ impl Machine {
         (machine, process, client)
     }
 
+    /// pcid's process.
+    pub(crate) fn inside_pcid(&self) -> ContextHandle {
+        self.pcid.get().unwrap().clone()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
     /// The driver ends by itself.
     pub(crate) fn assert_ends(&self, process: &Process, why: &str) {
-        let status = process.wait(LONG).unwrap_or_else(|| panic!("the driver goes on: {}", self.log()));
+        let status = process
+            .wait(LONG)
+            .unwrap_or_else(|| panic!("the driver goes on: {}", self.log()));
         assert_eq!(status, ExitStatus::Exited(1), "{}", self.log());
-        assert!(self.log().contains(why), "{why:?} is not in: {}", self.log());
+        assert!(
+            self.log().contains(why),
+            "{why:?} is not in: {}",
+            self.log()
+        );
     }
 }
 
@@ -147,7 +191,11 @@ impl Notify {
         let init = host.enter(ProcessSpec::new("init"));
         let reader = Fd::open("/scheme/pipe", O_RDONLY as i32, 0).unwrap();
         let writer = reader.dup(b"write").unwrap();
-        Self { init, reader, writer }
+        Self {
+            init,
+            reader,
+            writer,
+        }
     }
 
     /// Waits until the driver says that it is ready.
@@ -155,7 +203,12 @@ impl Notify {
         // Only the driver's end is left, so that its death ends the wait, too.
         libredox::call::close(self.writer).unwrap();
         let mut byte = [0];
-        assert_eq!(self.reader.read(&mut byte).unwrap(), 1, "it never became ready: {}", machine.log());
+        assert_eq!(
+            self.reader.read(&mut byte).unwrap(),
+            1,
+            "it never became ready: {}",
+            machine.log()
+        );
     }
 }
 
@@ -166,7 +219,9 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(host: &Host) -> Self {
-        Self { _process: host.enter(ProcessSpec::new("client")) }
+        Self {
+            _process: host.enter(ProcessSpec::new("client")),
+        }
     }
 
     pub(crate) fn open(&self, node: &str, flags: usize) -> Fd {
@@ -186,12 +241,20 @@ impl Client {
 
     pub(crate) fn stat(&self, name: &str) -> u64 {
         let text = self.text("stats");
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {name} in {text}"))
+            .parse()
+            .unwrap()
     }
 
     pub(crate) fn assert_whole(&self) {
-        assert_eq!(self.stat("rx_posted") + self.stat("rx_in_flight"), self.stat("rx_ring_size"));
+        assert_eq!(
+            self.stat("rx_posted") + self.stat("rx_in_flight"),
+            self.stat("rx_ring_size")
+        );
     }
 }
 
@@ -219,7 +282,11 @@ impl Watch {
         let deadline = netscheme::clock::now().saturating_add(time);
         let mut events: Vec<Event> = Vec::new();
         self.0.wait(Some(deadline), &mut events).unwrap();
-        (!events.is_empty()).then(|| events.iter().fold(EventFlags::empty(), |all, event| all | event.flags))
+        (!events.is_empty()).then(|| {
+            events
+                .iter()
+                .fold(EventFlags::empty(), |all, event| all | event.flags)
+        })
     }
 }
 

@@ -27,8 +27,15 @@ fn device_needs_reset_under_traffic_costs_frames_and_nothing_else() {
         file.write(&ping).unwrap();
         watch.wait();
         assert_eq!(read(&file), ping);
-        assert_eq!((client.stat("device_needs_reset"), client.stat("rx_posted")), (5, 16));
-        assert!(machine.log().contains("DEVICE_NEEDS_RESET"), "{}", machine.log());
+        assert_eq!(
+            (client.stat("device_needs_reset"), client.stat("rx_posted")),
+            (5, 16)
+        );
+        assert!(
+            machine.log().contains("DEVICE_NEEDS_RESET"),
+            "{}",
+            machine.log()
+        );
         client.assert_whole();
     }
 }
@@ -43,7 +50,11 @@ fn the_device_that_keeps_failing_is_given_up() {
         }
     }
     machine.assert_ends(&driver, "the device keeps failing: after 8 resets");
-    assert_eq!(machine.card.fake.state().status & 4, 0, "and it was stopped");
+    assert_eq!(
+        machine.card.fake.state().status & 4,
+        0,
+        "and it was stopped"
+    );
 }
 
 #[test]
@@ -60,5 +71,8 @@ fn the_device_that_never_comes_up_is_said_to_at_the_start() {
     machine.card.fake.state().drops_status = 8;
     let (driver, notify) = machine.start();
     drop(notify);
-    machine.assert_ends(&driver, "the device refuses to work with the features accepted");
+    machine.assert_ends(
+        &driver,
+        "the device refuses to work with the features accepted",
+    );
 }

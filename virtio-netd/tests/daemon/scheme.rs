@@ -21,7 +21,11 @@ fn the_files_beside_the_frames() {
     assert_eq!(client.text("mtu"), "1500\n");
     assert_eq!(client.text("link"), "up\n");
     client.assert_whole();
-    assert!(machine.card.fake.state().offences.is_empty(), "{:?}", machine.card.fake.state().offences);
+    assert!(
+        machine.card.fake.state().offences.is_empty(),
+        "{:?}",
+        machine.card.fake.state().offences
+    );
 }
 
 #[test]
@@ -30,8 +34,12 @@ fn frames_both_ways_by_plain_reads_and_writes() {
     let file = client.open("", O_RDWR);
     for length in [60, 1514] {
         let down = frame(length);
-        assert_eq!(machine.card.deliver(&[down.clone()]), 1);
-        assert_eq!(read(&file), down, "a read that waits, or not, for an interrupt");
+        assert_eq!(machine.card.deliver(std::slice::from_ref(&down)), 1);
+        assert_eq!(
+            read(&file),
+            down,
+            "a read that waits, or not, for an interrupt"
+        );
         let up = frame(length);
         assert_eq!(file.write(&up).unwrap(), length);
         assert_eq!(machine.card.take_sent(), [up]);
@@ -53,7 +61,7 @@ fn a_read_that_waits_is_answered_by_the_interrupt() {
             read(&file)
         });
         // The scope's other thread may or may not be waiting by now; both must do.
-        card.deliver(&[down.clone()]);
+        card.deliver(std::slice::from_ref(&down));
         assert_eq!(answer.join().unwrap(), down);
     });
 }
@@ -79,7 +87,11 @@ fn the_rx_ring_that_was_never_given_back() {
     let mut watch = Watch::new(&file, READ);
     for round in 0..200 {
         let burst: Vec<_> = (0..10).map(|_| frame(60)).collect();
-        assert_eq!(machine.card.deliver(&burst), 10, "buffers for round {round}");
+        assert_eq!(
+            machine.card.deliver(&burst),
+            10,
+            "buffers for round {round}"
+        );
         let mut got = Vec::new();
         while got.len() < 10 {
             assert_eq!(watch.wait(), READ, "round {round}");
@@ -87,7 +99,10 @@ fn the_rx_ring_that_was_never_given_back() {
         }
         assert_eq!(got, burst, "round {round}");
     }
-    assert_eq!((client.stat("rx_posted"), client.stat("rx_frames")), (16, 2000));
+    assert_eq!(
+        (client.stat("rx_posted"), client.stat("rx_frames")),
+        (16, 2000)
+    );
     client.assert_whole();
 }
 
@@ -113,7 +128,9 @@ fn a_full_ring_says_eagain_and_then_that_there_is_room() {
     let mut watch = Watch::new(&file, WRITE);
     assert_eq!(watch.wait(), WRITE, "there is room at the start");
     let frames: Vec<_> = (0..16).map(|_| frame(60)).collect();
-    frames.iter().for_each(|frame| assert_eq!(file.write(frame).unwrap(), 60));
+    frames
+        .iter()
+        .for_each(|frame| assert_eq!(file.write(frame).unwrap(), 60));
     assert_eq!(file.write(&frame(60)).unwrap_err().errno(), EAGAIN);
     assert_eq!(watch.now(), None);
     machine.card.deliver(&[frame(60)]);
@@ -160,7 +177,10 @@ fn the_link_is_told_of_by_an_event() {
     assert_eq!(watch.now(), None, "its state was read");
     machine.card.set_link(false);
     assert_eq!(watch.wait(), READ);
-    assert_eq!((link.read(&mut text).unwrap(), &text[..5]), (5, &b"down\n"[..]));
+    assert_eq!(
+        (link.read(&mut text).unwrap(), &text[..5]),
+        (5, &b"down\n"[..])
+    );
     assert_eq!(client.stat("link_changes"), 1);
 }
 
@@ -173,10 +193,13 @@ fn frames_that_nobody_reads_are_counted_and_cost_no_buffer() {
             std::thread::yield_now();
         }
     }
-    assert_eq!((client.stat("rx_no_reader"), client.stat("rx_frames")), (20, 20));
+    assert_eq!(
+        (client.stat("rx_no_reader"), client.stat("rx_frames")),
+        (20, 20)
+    );
     let file = client.frames();
     let next = frame(60);
-    machine.card.deliver(&[next.clone()]);
+    machine.card.deliver(std::slice::from_ref(&next));
     assert_eq!(Watch::new(&file, READ).wait(), READ);
     assert_eq!(read(&file), next);
 }
@@ -197,13 +220,21 @@ fn a_second_start_says_who_holds_the_name_and_the_first_goes_on() {
     // Another card at the same place, so that the first driver's is not touched.
     let second = Machine::new(Wiring::MsiX(4), Manner::Sends);
     let mut platform = CardPlatform::new(&second.card);
-    let other = machine.host.spawn(redox_host::ProcessSpec::new("virtio-netd"), move || {
-        netscheme::logging::init("virtio-netd", log::LevelFilter::Info);
-        let channel = Fd::open(&format!("{}/channel", crate::pcid::FUNCTION), O_RDWR as i32, 0).unwrap();
-        let Err(error) = virtio_netd::run(&virtio_netd::Options::default(), &mut platform, channel);
-        log::error!("{error}");
-        1
-    });
+    let other = machine
+        .host
+        .spawn(redox_host::ProcessSpec::new("virtio-netd"), move || {
+            netscheme::logging::init("virtio-netd", log::LevelFilter::Info);
+            let channel = Fd::open(
+                &format!("{}/channel", crate::pcid::FUNCTION),
+                O_RDWR as i32,
+                0,
+            )
+            .unwrap();
+            let Err(error) =
+                virtio_netd::run(&virtio_netd::Options::default(), &mut platform, channel);
+            log::error!("{error}");
+            1
+        });
     machine.assert_ends(&other, "is served already: another instance is running");
     assert!(first.is_running());
     let client = Client::new(&machine.host);

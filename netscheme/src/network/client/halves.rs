@@ -12,13 +12,14 @@ use crate::frame::{FrameSink, FrameSource, Slot};
 /// Frames that wait for the driver at most.
 const QUEUE_LIMIT: usize = 256;
 
-/// Room for one frame. Whole pages on page boundaries: the kernel lends those to the driver instead
-/// of copying them.
+/// Room for one frame. Whole pages on page boundaries: for a read, the kernel lends those to the
+/// driver instead of copying them.
 #[repr(align(4096))]
 struct Page([u8; 4096]);
 
+/// Room for the frame of the largest MTU there is.
 #[repr(align(4096))]
-struct Pages([u8; 16 * 4096]);
+struct Pages([u8; 17 * 4096]);
 
 /// A buffer and the length of the frame in it.
 struct Buffer {
@@ -293,5 +294,29 @@ fn write(fd: usize, buffer: &[u8]) -> Result<usize, Error> {
             Err(Error { errno: EINTR }) => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{ETHERNET_HEADER, VLAN_TAG};
+
+    #[test]
+    fn every_mtu_has_room_for_its_frame() {
+        for mtu in [68, 1500, 4078, 4079, 9000, u16::MAX] {
+            let capacity = usize::from(mtu) + ETHERNET_HEADER + VLAN_TAG;
+            let mut buffer = Buffer::new(capacity);
+            assert!(buffer.all().len() >= capacity, "{mtu}");
+            buffer.length = capacity;
+            assert_eq!(buffer.frame().len(), capacity, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_lies_is_no_frame() {
+        let mut buffer = Buffer::new(1518);
+        buffer.length = usize::MAX;
+        assert_eq!(buffer.frame(), []);
     }
 }

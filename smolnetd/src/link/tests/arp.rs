@@ -238,6 +238,8 @@ fn tcp_progress_confirms_the_neighbour_so_that_nobody_asks() {
     bench.make_reachable(PEER, PEER_MAC);
     for _ in 0..300 {
         bench.run(Duration::from_secs(1));
+        let known = Some((Some(PEER_MAC), NeighbourState::Reachable));
+        assert_eq!(bench.state_of(PEER), known);
         bench.transmit(PEER, b"data").unwrap();
         bench.link.confirm(bench.now, PEER.into());
     }
@@ -372,4 +374,98 @@ fn a_link_that_loses_its_carrier_forgets_its_neighbours() {
     assert_eq!(bench.link.counters().pending_flushed, 1);
     assert_eq!(bench.transmit(PEER, b"data"), Err(TransmitError::Down));
     assert_eq!(bench.link.next_deadline(), None);
+}
+
+#[test]
+fn a_reply_that_was_meant_for_another_station_proves_nothing() {
+    let mut bench = Bench::new();
+    bench.transmit(PEER, b"data").unwrap();
+    bench.sent();
+    bench.receive_arp(
+        Arp {
+            operation: Operation::Reply,
+            sender_mac: PEER_MAC,
+            sender: PEER,
+            target_mac: OTHER_MAC,
+            target: OURS,
+        },
+        BROADCAST,
+    );
+    let sent = bench.sent();
+    assert_eq!(sent.len(), 1, "where it is, it says: {sent:?}");
+    let state = bench.state_of(PEER);
+    assert_eq!(state, Some((Some(PEER_MAC), NeighbourState::Delay)));
+    bench.run(Duration::from_millis(5500));
+    assert_eq!(
+        bench.sent(),
+        [PROBE],
+        "that it hears us, it has still to say"
+    );
+}
+
+#[test]
+fn a_stranger_that_we_answered_is_none_any_more() {
+    let mut bench = Bench::bare();
+    let address = cidr(OURS, 16);
+    bench
+        .link
+        .add_address(bench.now, address, AddressOrigin::Static)
+        .unwrap();
+    bench.run(Duration::from_secs(10));
+    bench.request_from(PEER, PEER_MAC, OURS);
+    bench.request_from(OTHER, OTHER_MAC, OURS);
+    bench.transmit(PEER, b"pong").unwrap();
+    for number in 0..200_u8 {
+        let stranger = Ipv4Addr::new(10, 0, 200, number);
+        bench.request_from(stranger, [2, 0, 0, 0, 0, number], OURS);
+    }
+    assert!(bench.state_of(PEER).is_some(), "it is in use");
+    assert_eq!(bench.state_of(OTHER), None, "the oldest stranger");
+}
+
+#[test]
+fn room_for_waiting_packets_comes_back_when_they_are_given_up() {
+    let mut bench = Bench::new();
+    let fill = |bench: &mut Bench| {
+        let hosts = (20..60).map(|last| Ipv4Addr::new(10, 0, 2, last));
+        let attempts = hosts.flat_map(|host| [host; 8]);
+        attempts
+            .filter(|host| bench.transmit(*host, b"data").is_ok())
+            .count()
+    };
+    let taken = fill(&mut bench);
+    assert!(taken >= 256, "{taken}");
+    assert!(bench.link.counters().pending_full > 0);
+    bench.run(Duration::from_secs(5));
+    assert_eq!(fill(&mut bench), taken, "as many as the first time");
+    bench.link.set_up(bench.now, false);
+    bench.link.set_up(bench.now, true);
+    assert_eq!(fill(&mut bench), taken, "and after the cable was out");
+}
+
+#[test]
+fn a_neighbour_that_leaves_while_its_packets_wait_for_the_ring_is_asked_for_anew() {
+    let mut bench = Bench::new();
+    bench.transmit(PEER, b"data").unwrap();
+    bench.sent();
+    bench.ring.room = 0;
+    // It asks for us: known, but not known to hear.
+    bench.request_from(PEER, PEER_MAC, OURS);
+    bench.run(Duration::from_millis(8500));
+    let state = bench.state_of(PEER);
+    assert_eq!(state, Some((None, NeighbourState::Incomplete)));
+    bench.ring.room = 10;
+    bench.link.poll(bench.now, &mut bench.ring);
+    let (to, sender, target) = (PEER_MAC, OURS, PEER);
+    let reply = Sent::Reply { to, sender, target };
+    let waited = [reply, PROBE, BROADCAST_ASK];
+    assert_eq!(
+        bench.sent(),
+        waited,
+        "none of them had found room, and each waits once"
+    );
+    bench.reply_from(PEER, OTHER_MAC);
+    let to = OTHER_MAC;
+    let packet = b"data".to_vec();
+    assert_eq!(bench.sent(), [Sent::Ip { to, packet }]);
 }

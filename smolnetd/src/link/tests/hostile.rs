@@ -22,10 +22,6 @@ fn arp_with_addresses_that_are_not_the_senders_to_give() {
             request(OTHER_MAC, Ipv4Addr::new(224, 0, 0, 1)),
         ),
         ("a loopback sender", request(OTHER_MAC, Ipv4Addr::LOCALHOST)),
-        (
-            "a sender that is not on this link",
-            request(OTHER_MAC, Ipv4Addr::new(8, 8, 8, 8)),
-        ),
         ("a group hardware address", request(BROADCAST, PEER)),
         (
             "a multicast hardware address",
@@ -54,6 +50,17 @@ fn arp_with_addresses_that_are_not_the_senders_to_give() {
             bench.link.counters()
         );
     }
+}
+
+#[test]
+fn a_sender_from_elsewhere_is_answered_and_not_remembered() {
+    let mut bench = Bench::new();
+    let elsewhere = Ipv4Addr::new(8, 8, 8, 8);
+    bench.request_from(elsewhere, OTHER_MAC, OURS);
+    let (to, sender, target) = (OTHER_MAC, OURS, elsewhere);
+    assert_eq!(bench.sent(), [Sent::Reply { to, sender, target }]);
+    assert_eq!(bench.state_of(elsewhere), None);
+    assert_eq!(bench.link.counters().arp_rx_not_learned, 1);
 }
 
 #[test]

@@ -39,6 +39,20 @@ fn what_is_sent_comes_back_in_order_and_asks_nobody() {
 }
 
 #[test]
+fn a_buffer_used_again_does_not_tell_what_it_held() {
+    let mut bench = loopback();
+    bench.transmit(Ipv4Addr::LOCALHOST, b"secret").unwrap();
+    let packet = bench.link.take_looped().unwrap();
+    bench.link.recycle(packet);
+    let lazy = |_: &mut [u8]| ();
+    bench
+        .link
+        .transmit(bench.now, PEER.into(), 4, lazy, &mut bench.ring)
+        .unwrap();
+    assert_eq!(bench.link.take_looped(), Some(vec![0; 4]));
+}
+
+#[test]
 fn a_queue_that_nobody_empties_refuses_and_takes_again_when_there_is_room() {
     let mut bench = loopback();
     let mut taken = 0;

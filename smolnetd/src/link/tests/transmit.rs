@@ -133,12 +133,66 @@ fn a_full_ring_refuses_without_calling_and_keeps_what_waited_in_order() {
 }
 
 #[test]
-fn a_reply_that_finds_no_room_is_counted_and_nothing_waits_for_it() {
+fn whoever_fills_the_ring_does_not_keep_our_neighbours_from_finding_us() {
     let mut bench = Bench::new();
+    bench.make_reachable(OTHER, OTHER_MAC);
     bench.ring.room = 0;
     bench.request_from(PEER, PEER_MAC, OURS);
-    assert_eq!(bench.link.counters().arp_tx_full, 1);
-    assert_eq!(bench.link.counters().arp_tx_replies, 0);
+    assert_eq!(bench.transmit(OTHER, b"bulk"), Err(TransmitError::Full));
+    bench.ring.room = 2;
+    bench.link.poll(bench.now, &mut bench.ring);
+    bench.transmit(OTHER, b"bulk").unwrap();
+    let expected = [
+        Sent::Reply {
+            to: PEER_MAC,
+            sender: OURS,
+            target: PEER,
+        },
+        Sent::Ip {
+            to: OTHER_MAC,
+            packet: b"bulk".to_vec(),
+        },
+    ];
+    assert_eq!(bench.sent(), expected);
+}
+
+#[test]
+fn a_next_hop_is_found_though_the_ring_is_full_whenever_it_is_to_be_asked_for() {
+    let mut bench = Bench::new();
+    bench.ring.room = 0;
+    bench.transmit(PEER, b"data").unwrap();
+    bench.run(Duration::from_millis(2900));
+    bench.ring.room = 100;
+    bench.link.poll(bench.now, &mut bench.ring);
+    let asked = bench.sent();
+    assert!(
+        matches!(asked.first(), Some(Sent::Ask { target: PEER, .. })),
+        "{asked:?}"
+    );
+    bench.reply_from(PEER, PEER_MAC);
+    let (to, packet) = (PEER_MAC, b"data".to_vec());
+    assert_eq!(bench.sent(), [Sent::Ip { to, packet }]);
+}
+
+#[test]
+fn replies_that_wait_for_a_ring_that_never_moves_have_a_bound() {
+    let mut bench = Bench::new();
+    bench.ring.room = 0;
+    for number in 0..200_u8 {
+        let station = [2, 0, 0, 0, 0, number];
+        bench.request_from(PEER, station, OURS);
+        bench.request_from(PEER, station, OURS);
+    }
+    assert_eq!(bench.link.counters().arp_tx_full, 2 * (200 - 32));
+    assert_eq!(bench.link.counters().arp_tx_replies, 2 * 32);
+    assert_eq!(
+        bench.link.next_deadline(),
+        None,
+        "room is an event, no timer"
+    );
+    bench.ring.room = 100;
+    bench.link.poll(bench.now, &mut bench.ring);
+    assert_eq!(bench.sent().len(), 32);
 }
 
 /// The counter of a reason.

@@ -206,11 +206,12 @@ impl Tcp {
         let _ = now;
         let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
         let result = self.with_connection(id, |connection| connection.receive(buffer, peek));
-        if !peek && self.flows.is_attached(flow) {
+        let result = result.unwrap_or(Err(SocketError::NotConnected));
+        if !peek && result.is_ok_and(|length| length > 0) && self.flows.is_attached(flow) {
             // The window may be opened now.
             self.flows.mark_dirty(flow);
         }
-        result.unwrap_or(Err(SocketError::NotConnected))
+        result
     }
 
     /// Queues as much of `data` as fits and says how much. It leaves at the next [`Tcp::poll`].
@@ -221,8 +222,11 @@ impl Tcp {
     pub fn send(&mut self, now: Instant, id: TcpId, data: &[u8]) -> Result<usize, SocketError> {
         let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
         let result = self.with_connection(id, |connection| connection.send(now, data));
-        self.flows.mark_dirty(flow);
-        result.unwrap_or(Err(SocketError::NotConnected))
+        let result = result.unwrap_or(Err(SocketError::NotConnected));
+        if result.is_ok_and(|length| length > 0) {
+            self.flows.mark_dirty(flow);
+        }
+        result
     }
 
     /// Ends one direction or both: what was written is followed by FIN; what was received can still be read.

@@ -11,7 +11,11 @@ fn at(text: &str) -> SocketAddr {
 }
 
 fn binding(port: u16, local: Option<&str>, peer: Option<&str>) -> Binding {
-    Binding { port, local: local.map(|text| text.parse().expect("an address")), peer: peer.map(at) }
+    Binding {
+        port,
+        local: local.map(|text| text.parse().expect("an address")),
+        peer: peer.map(at),
+    }
 }
 
 #[test]
@@ -29,13 +33,18 @@ fn of_the_sockets_that_fit_the_one_that_asks_for_the_most_is_found() {
     }
     let mut found = Vec::new();
     for number in [4, 3, 2, 1] {
-        let id = table.find(at("10.0.0.1:7"), at("10.0.0.2:9")).expect("one of them");
+        let id = table
+            .find(at("10.0.0.1:7"), at("10.0.0.2:9"))
+            .expect("one of them");
         assert_eq!(id, SocketId(number));
         table.remove(bindings[number as usize - 1], id);
         found.push(id);
     }
     assert_eq!(table.find(at("10.0.0.1:7"), at("10.0.0.2:9")), None);
-    assert_eq!(table.find(at("10.0.0.1:8"), at("10.0.0.2:9")), Some(SocketId(5)));
+    assert_eq!(
+        table.find(at("10.0.0.1:8"), at("10.0.0.2:9")),
+        Some(SocketId(5))
+    );
 }
 
 #[test]
@@ -46,7 +55,10 @@ fn a_port_can_be_held_once_per_address_or_once_for_all() {
     assert!(table.is_taken(address("10.0.0.1"), 7, |_| false));
     assert!(table.is_taken(None, 7, |_| false));
     assert!(!table.is_taken(address("10.0.0.2"), 7, |_| false));
-    assert!(!table.is_taken(None, 7, |id| id == SocketId(1)), "who shares is no hindrance");
+    assert!(
+        !table.is_taken(None, 7, |id| id == SocketId(1)),
+        "who shares is no hindrance"
+    );
     assert!(!table.is_taken(None, 6, |_| false));
     assert!(!table.is_taken(None, 8, |_| false));
 }
@@ -55,7 +67,9 @@ fn a_port_can_be_held_once_per_address_or_once_for_all() {
 fn the_same_peer_gets_another_port_each_time() {
     let mut table = table();
     let peer = Some(at("10.0.0.2:53"));
-    let ports: BTreeSet<_> = (0..1000).filter_map(|_| table.ephemeral(None, peer)).collect();
+    let ports: BTreeSet<_> = (0..1000)
+        .filter_map(|_| table.ephemeral(None, peer))
+        .collect();
     assert_eq!(ports.len(), 1000);
     assert!(ports.iter().all(|port| *port >= 49152));
 }
@@ -70,7 +84,10 @@ fn a_datagram_is_written_with_its_checksum() {
         let (source, destination) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
         let parsed = Incoming::parse(&datagram, source, destination);
         let parsed = parsed.unwrap_or_else(|_| panic!("{datagram:?}"));
-        assert_eq!((parsed.source_port, parsed.destination_port, parsed.data), (5000, 7, data.as_slice()));
+        assert_eq!(
+            (parsed.source_port, parsed.destination_port, parsed.data),
+            (5000, 7, data.as_slice())
+        );
         assert_ne!(datagram[6..8], [0, 0], "a checksum of zero would mean none");
         datagram[0] ^= 1;
         assert!(Incoming::parse(&datagram, source, destination).is_err());

@@ -9,6 +9,11 @@ use super::icmp::edit_ip;
 use super::wire::{A, B, End, Wire, at};
 use crate::socket::SocketKind;
 
+/// A lie: what it is, the counter it falls under, how it is told.
+type Case<E> = (&'static str, &'static str, E);
+type EditIp = fn(&mut Ipv4Packet<&mut [u8]>);
+type EditUdp = fn(&mut UdpPacket<&mut [u8]>);
+
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Where the IP header, and what follows it, begin in a frame.
 const IP: usize = 14;
@@ -20,9 +25,15 @@ fn datagram() -> Vec<u8> {
     wire.listen();
     let id = wire.b.open(SocketKind::Udp);
     wire.b.stack.bind(wire.now, id, at(B, 7)).unwrap();
-    wire.b.send(wire.now, id, b"a datagram", Some(at(A, 5000))).unwrap();
+    wire.b
+        .send(wire.now, id, b"a datagram", Some(at(A, 5000)))
+        .unwrap();
     wire.run_for(Duration::from_millis(5));
-    wire.taken().into_iter().rfind(|(end, _)| *end == End::B).expect("it").1
+    wire.taken()
+        .into_iter()
+        .rfind(|(end, _)| *end == End::B)
+        .expect("it")
+        .1
 }
 
 /// An echo request from B to A.
@@ -30,9 +41,15 @@ fn echo_request() -> Vec<u8> {
     let mut wire = Wire::new();
     wire.listen();
     let id = wire.b.open(SocketKind::IcmpEcho);
-    wire.b.send(wire.now, id, b"\0\x01are you there?", Some(at(A, 0))).unwrap();
+    wire.b
+        .send(wire.now, id, b"\0\x01are you there?", Some(at(A, 0)))
+        .unwrap();
     wire.run_for(Duration::from_millis(5));
-    wire.taken().into_iter().rfind(|(end, _)| *end == End::B).expect("it").1
+    wire.taken()
+        .into_iter()
+        .rfind(|(end, _)| *end == End::B)
+        .expect("it")
+        .1
 }
 
 /// Sends a frame to A and says which counters moved, the link's frames and bytes apart.
@@ -43,15 +60,37 @@ fn counted(frame: Vec<u8>) -> Vec<(String, u64)> {
     let before = wire.a.stack.stats();
     wire.inject(End::A, frame);
     wire.run_for(Duration::from_millis(5));
-    let moved = wire.a.stack.stats().into_iter().zip(before).filter(|(after, before)| after.1 != before.1);
-    moved.map(|(after, before)| (after.0, after.1 - before.1)).filter(|(name, _)| !name.starts_with("eth0.rx_")).collect()
+    let moved = wire
+        .a
+        .stack
+        .stats()
+        .into_iter()
+        .zip(before)
+        .filter(|(after, before)| after.1 != before.1);
+    moved
+        .map(|(after, before)| (after.0, after.1 - before.1))
+        .filter(|(name, _)| !name.starts_with("eth0.rx_"))
+        .collect()
 }
 
 fn assert_dropped(what: &str, frame: Vec<u8>, reason: &str) {
     let counters = counted(frame);
-    assert!(counters.contains(&(reason.to_owned(), 1)), "{what}: {counters:?}");
-    let sent = ["ip.sent", "udp.delivered", "icmp.error_sent", "icmp.echo_answered"];
-    assert!(!counters.iter().any(|(name, _)| sent.contains(&name.as_str())), "{what}: {counters:?}");
+    assert!(
+        counters.contains(&(reason.to_owned(), 1)),
+        "{what}: {counters:?}"
+    );
+    let sent = [
+        "ip.sent",
+        "udp.delivered",
+        "icmp.error_sent",
+        "icmp.echo_answered",
+    ];
+    assert!(
+        !counters
+            .iter()
+            .any(|(name, _)| sent.contains(&name.as_str())),
+        "{what}: {counters:?}"
+    );
 }
 
 #[test]
@@ -63,19 +102,37 @@ fn a_good_datagram_and_a_good_echo_are_the_measure_of_the_bad_ones() {
 
 #[test]
 fn a_header_that_lies_is_dropped_under_its_reason() {
-    let cases: [(&str, &str, fn(&mut Ipv4Packet<&mut [u8]>)); 9] = [
-        ("header length 16", "ip.bad_length", |ip| ip.set_header_len(16)),
-        ("header longer than the packet", "ip.bad_length", |ip| ip.set_header_len(60)),
-        ("total length below the header's", "ip.bad_length", |ip| ip.set_total_len(19)),
-        ("total length beyond the frame", "ip.bad_length", |ip| ip.set_total_len(1400)),
-        ("time to live 0", "ip.bad_ttl", |ip| ip.set_hop_limit(0)),
-        ("first fragment", "ip.fragment", |ip| ip.set_more_frags(true)),
-        ("last fragment", "ip.fragment", |ip| ip.set_frag_offset(1480)),
-        ("unknown protocol to everybody", "ip.unknown_protocol", |ip| {
-            ip.set_next_header(89.into());
-            ip.set_dst_addr(Ipv4Addr::BROADCAST);
+    let cases: [Case<EditIp>; 9] = [
+        ("header length 16", "ip.bad_length", |ip| {
+            ip.set_header_len(16)
         }),
-        ("another host", "ip.not_for_us", |ip| ip.set_dst_addr(Ipv4Addr::new(10, 0, 0, 3))),
+        ("header longer than the packet", "ip.bad_length", |ip| {
+            ip.set_header_len(60)
+        }),
+        ("total length below the header's", "ip.bad_length", |ip| {
+            ip.set_total_len(19)
+        }),
+        ("total length beyond the frame", "ip.bad_length", |ip| {
+            ip.set_total_len(1400)
+        }),
+        ("time to live 0", "ip.bad_ttl", |ip| ip.set_hop_limit(0)),
+        ("first fragment", "ip.fragment", |ip| {
+            ip.set_more_frags(true)
+        }),
+        ("last fragment", "ip.fragment", |ip| {
+            ip.set_frag_offset(1480)
+        }),
+        (
+            "unknown protocol to everybody",
+            "ip.unknown_protocol",
+            |ip| {
+                ip.set_next_header(89.into());
+                ip.set_dst_addr(Ipv4Addr::BROADCAST);
+            },
+        ),
+        ("another host", "ip.not_for_us", |ip| {
+            ip.set_dst_addr(Ipv4Addr::new(10, 0, 0, 3))
+        }),
     ];
     for (what, reason, edit) in cases {
         let mut frame = datagram();
@@ -92,7 +149,7 @@ fn a_header_that_lies_is_dropped_under_its_reason() {
 }
 
 /// As `edit_ip`, but the header length may be a lie, over which no checksum can be computed.
-fn edit_checked(frame: &mut [u8], edit: fn(&mut Ipv4Packet<&mut [u8]>)) {
+fn edit_checked(frame: &mut [u8], edit: EditIp) {
     let mut ip = Ipv4Packet::new_unchecked(&mut frame[IP..]);
     edit(&mut ip);
     if usize::from(ip.header_len()) <= frame.len() - IP {
@@ -122,30 +179,46 @@ fn sources_that_cannot_be_are_dropped() {
 
 #[test]
 fn destinations_that_are_nobodys_are_dropped() {
-    let cases = [([127, 0, 0, 1], "ip.loopback_on_wire"), ([0, 0, 0, 0], "ip.not_for_us")];
+    let cases = [
+        ([127, 0, 0, 1], "ip.loopback_on_wire"),
+        ([0, 0, 0, 0], "ip.not_for_us"),
+    ];
     for (destination, reason) in cases {
         let mut frame = echo_request();
         edit_ip(&mut frame, |ip| ip.set_dst_addr(destination.into()));
         assert_dropped(&format!("{destination:?}"), frame, reason);
     }
     let mut frame = echo_request();
-    edit_ip(&mut frame, |ip| ip.set_dst_addr(Ipv4Addr::new(224, 0, 0, 251)));
+    edit_ip(&mut frame, |ip| {
+        ip.set_dst_addr(Ipv4Addr::new(224, 0, 0, 251))
+    });
     frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 251]);
     let counters = counted(frame);
     // Whether the link already keeps it out is the link's business; the stack joins no group.
-    assert!(!counters.iter().any(|(name, _)| name == "icmp.echo_answered"), "{counters:?}");
+    assert!(
+        !counters
+            .iter()
+            .any(|(name, _)| name == "icmp.echo_answered"),
+        "{counters:?}"
+    );
 }
 
 #[test]
 fn datagrams_that_lie_are_dropped() {
-    let cases: [(&str, &str, fn(&mut UdpPacket<&mut [u8]>)); 4] = [
-        ("length below the header's", "udp.bad_length", |udp| udp.set_len(7)),
-        ("length beyond the packet", "udp.bad_length", |udp| udp.set_len(1000)),
+    let cases: [Case<EditUdp>; 4] = [
+        ("length below the header's", "udp.bad_length", |udp| {
+            udp.set_len(7)
+        }),
+        ("length beyond the packet", "udp.bad_length", |udp| {
+            udp.set_len(1000)
+        }),
         ("port 0", "udp.bad_port", |udp| {
             udp.set_dst_port(0);
             udp.fill_checksum(&IpAddress::from(B), &IpAddress::from(A));
         }),
-        ("checksum", "udp.bad_checksum", |udp| udp.set_checksum(0x1234)),
+        ("checksum", "udp.bad_checksum", |udp| {
+            udp.set_checksum(0x1234)
+        }),
     ];
     for (what, reason, edit) in cases {
         let mut frame = datagram();
@@ -158,7 +231,10 @@ fn datagrams_that_lie_are_dropped() {
     assert_dropped("a header cut short", frame, "udp.bad_length");
     let mut frame = datagram();
     UdpPacket::new_unchecked(&mut frame[TRANSPORT..]).set_checksum(0);
-    assert!(counted(frame).contains(&("udp.delivered".into(), 1)), "without a checksum it is good (RFC 768)");
+    assert!(
+        counted(frame).contains(&("udp.delivered".into(), 1)),
+        "without a checksum it is good (RFC 768)"
+    );
 }
 
 /// An ICMP message from B to A.
@@ -201,13 +277,45 @@ fn icmp_messages_that_lie_or_concern_nobody_are_dropped() {
     assert_dropped("redirect", icmp(5, 1, &good), "icmp.ignored");
     assert_dropped("timestamp", icmp(13, 0, &[0; 16]), "icmp.unknown_type");
     assert_dropped("no quote", icmp(3, 3, &[0; 4]), "icmp.error_bad_quote");
-    assert_dropped("half a header", icmp(3, 3, &good[..20]), "icmp.error_bad_quote");
-    assert_dropped("7 bytes behind the header", icmp(3, 3, &good[..4 + 20 + 7]), "icmp.error_bad_quote");
-    assert_dropped("a long header", icmp(3, 3, &with_first_byte(0x4f)), "icmp.error_bad_quote");
-    assert_dropped("a short header", icmp(3, 3, &with_first_byte(0x42)), "icmp.error_bad_quote");
-    assert_dropped("a later fragment", icmp(3, 3, &quote(&|ip| ip.set_frag_offset(8))), "icmp.error_bad_quote");
+    assert_dropped(
+        "half a header",
+        icmp(3, 3, &good[..20]),
+        "icmp.error_bad_quote",
+    );
+    assert_dropped(
+        "7 bytes behind the header",
+        icmp(3, 3, &good[..4 + 20 + 7]),
+        "icmp.error_bad_quote",
+    );
+    assert_dropped(
+        "a long header",
+        icmp(3, 3, &with_first_byte(0x4f)),
+        "icmp.error_bad_quote",
+    );
+    assert_dropped(
+        "a short header",
+        icmp(3, 3, &with_first_byte(0x42)),
+        "icmp.error_bad_quote",
+    );
+    assert_dropped(
+        "a later fragment",
+        icmp(3, 3, &quote(&|ip| ip.set_frag_offset(8))),
+        "icmp.error_bad_quote",
+    );
     let others = quote(&|ip| ip.set_src_addr(Ipv4Addr::new(10, 0, 0, 3)));
-    assert_dropped("another's datagram", icmp(3, 3, &others), "icmp.error_unexpected");
-    assert_dropped("a connection that does not exist", icmp(3, 3, &good), "icmp.error_unexpected");
-    assert_dropped("a reply to nobody", icmp(0, 0, &[0; 8]), "icmp.reply_unexpected");
+    assert_dropped(
+        "another's datagram",
+        icmp(3, 3, &others),
+        "icmp.error_unexpected",
+    );
+    assert_dropped(
+        "a connection that does not exist",
+        icmp(3, 3, &good),
+        "icmp.error_unexpected",
+    );
+    assert_dropped(
+        "a reply to nobody",
+        icmp(0, 0, &[0; 8]),
+        "icmp.reply_unexpected",
+    );
 }

@@ -14,13 +14,20 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// An echo socket of A for that peer, as `/scheme/icmp/echo/<peer>` opens it.
 fn echo(wire: &mut Wire, peer: IpAddr) -> SocketId {
     let id = wire.a.open(SocketKind::IcmpEcho);
-    wire.a.stack.connect(wire.now, id, at(peer, 0)).expect("a way");
+    wire.a
+        .stack
+        .connect(wire.now, id, at(peer, 0))
+        .expect("a way");
     id
 }
 
 /// What a ping program writes: the sequence number and 62 bytes.
 fn request(sequence: u16) -> Vec<u8> {
-    sequence.to_be_bytes().into_iter().chain((0..62).map(|byte| byte ^ 0x5a)).collect()
+    sequence
+        .to_be_bytes()
+        .into_iter()
+        .chain((0..62).map(|byte| byte ^ 0x5a))
+        .collect()
 }
 
 fn ping(wire: &mut Wire, peer: IpAddr) {
@@ -35,7 +42,10 @@ fn ping(wire: &mut Wire, peer: IpAddr) {
         assert_eq!(data, sent, "the layout is the same both ways");
         assert_eq!(received.source, Some(at(peer, 0)));
     }
-    assert_eq!(wire.a.receive(wire.now, id).unwrap_err(), SocketError::WouldBlock);
+    assert_eq!(
+        wire.a.receive(wire.now, id).unwrap_err(),
+        SocketError::WouldBlock
+    );
 }
 
 #[test]
@@ -66,7 +76,11 @@ fn ping_of_the_own_address() {
 fn two_pings_of_one_host_get_each_their_own_replies() {
     let mut wire = Wire::new();
     let [one, two] = [(); 2].map(|()| echo(&mut wire, B));
-    assert_ne!(wire.a.stack.local(one), wire.a.stack.local(two), "identifiers are unique");
+    assert_ne!(
+        wire.a.stack.local(one),
+        wire.a.stack.local(two),
+        "identifiers are unique"
+    );
     wire.a.send(wire.now, one, &request(1), None).unwrap();
     wire.a.send(wire.now, two, &request(2), None).unwrap();
     wire.run_for(Duration::from_millis(10));
@@ -95,10 +109,24 @@ fn a_ping_of_1472_bytes_fills_the_frame_and_one_more_is_too_long() {
     assert_eq!(wire.a.send(wire.now, id, &data, None), Ok(1474));
     wire.run_until("the reply", |wire| wire.a.stack.readiness(id).readable);
     assert_eq!(wire.a.receive(wire.now, id).unwrap().0, data);
-    assert_eq!(wire.a.send(wire.now, id, &[0; 1475], None), Err(SocketError::MessageTooLong));
-    assert_eq!(wire.a.send(wire.now, id, &[0], None), Err(SocketError::Invalid), "no sequence number");
-    assert_eq!(wire.a.send(wire.now, id, &[], None), Err(SocketError::Invalid));
-    assert_eq!(wire.a.send(wire.now, id, &[0, 9], None), Ok(2), "no data is data enough");
+    assert_eq!(
+        wire.a.send(wire.now, id, &[0; 1475], None),
+        Err(SocketError::MessageTooLong)
+    );
+    assert_eq!(
+        wire.a.send(wire.now, id, &[0], None),
+        Err(SocketError::Invalid),
+        "no sequence number"
+    );
+    assert_eq!(
+        wire.a.send(wire.now, id, &[], None),
+        Err(SocketError::Invalid)
+    );
+    assert_eq!(
+        wire.a.send(wire.now, id, &[0, 9], None),
+        Ok(2),
+        "no data is data enough"
+    );
 }
 
 #[test]
@@ -106,9 +134,14 @@ fn a_ping_of_a_host_that_does_not_exist_ends_with_an_error() {
     let mut wire = Wire::new();
     let id = echo(&mut wire, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 77)));
     wire.a.send(wire.now, id, &request(1), None).unwrap();
-    wire.run_until_within("the news", Duration::from_secs(10), |wire| wire.a.heard_of(id));
+    wire.run_until_within("the news", Duration::from_secs(10), |wire| {
+        wire.a.heard_of(id)
+    });
     assert_eq!(wire.a.stack.readiness(id), Readiness::BOTH);
-    assert_eq!(wire.a.receive(wire.now, id).unwrap_err(), SocketError::HostUnreachable);
+    assert_eq!(
+        wire.a.receive(wire.now, id).unwrap_err(),
+        SocketError::HostUnreachable
+    );
 }
 
 #[test]
@@ -119,11 +152,17 @@ fn replies_from_others_and_for_nobody_are_counted() {
     wire.a.send(wire.now, id, &request(1), None).unwrap();
     wire.run_for(Duration::from_millis(10));
     wire.a.receive(wire.now, id).unwrap();
-    let (_, reply) = wire.taken().into_iter().rfind(|(from, _)| *from == End::B).expect("a reply");
+    let (_, reply) = wire
+        .taken()
+        .into_iter()
+        .rfind(|(from, _)| *from == End::B)
+        .expect("a reply");
 
     // The same reply, from an address that was never asked.
     let mut forged = reply.clone();
-    edit_ip(&mut forged, |ip| ip.set_src_addr(Ipv4Addr::new(10, 0, 0, 66)));
+    edit_ip(&mut forged, |ip| {
+        ip.set_src_addr(Ipv4Addr::new(10, 0, 0, 66))
+    });
     wire.inject(End::A, forged);
     wire.run_for(Duration::from_millis(1));
     assert_eq!(wire.a.counter("icmp.reply_unexpected"), 1);
@@ -179,12 +218,23 @@ fn an_unknown_protocol_is_answered_and_an_answer_to_it_is_not() {
     assert_eq!(wire.a.send(wire.now, raw, &packet, None), Ok(28));
     wire.run_for(Duration::from_millis(10));
     assert_eq!(wire.b.counter("ip.unknown_protocol"), 1);
-    let (_, complaint) = wire.taken().into_iter().rfind(|(from, _)| *from == End::B).expect("a complaint");
+    let (_, complaint) = wire
+        .taken()
+        .into_iter()
+        .rfind(|(from, _)| *from == End::B)
+        .expect("a complaint");
     let frame = EthernetFrame::new_checked(&complaint).unwrap();
     let ip = Ipv4Packet::new_checked(frame.payload()).unwrap();
     let icmp = Icmpv4Packet::new_checked(ip.payload()).unwrap();
-    assert_eq!((icmp.msg_type(), icmp.msg_code()), (Icmpv4Message::DstUnreachable, 2));
-    assert_eq!(wire.a.counter("icmp.error_unexpected"), 1, "nobody waits for it, and nobody answers it");
+    assert_eq!(
+        (icmp.msg_type(), icmp.msg_code()),
+        (Icmpv4Message::DstUnreachable, 2)
+    );
+    assert_eq!(
+        wire.a.counter("icmp.error_unexpected"),
+        1,
+        "nobody waits for it, and nobody answers it"
+    );
     assert_eq!(wire.a.counter("icmp.error_sent"), 0);
 }
 

@@ -31,7 +31,10 @@ fn a_whole_packet_goes_out_and_a_whole_packet_comes_in() {
     let mut wire = Wire::new();
     let [one, two] = [(); 2].map(|()| wire.b.open(SocketKind::Raw(OSPF)));
     let only_from_c = wire.b.open(SocketKind::Raw(OSPF));
-    wire.b.stack.connect(wire.now, only_from_c, at(IpAddr::from([10, 0, 0, 3]), 0)).unwrap();
+    wire.b
+        .stack
+        .connect(wire.now, only_from_c, at(IpAddr::from([10, 0, 0, 3]), 0))
+        .unwrap();
     let sender = wire.a.open(SocketKind::Raw(OSPF));
     let written = packet([0; 4], [10, 0, 0, 2], b"hello");
     assert_eq!(wire.a.send(wire.now, sender, &written, None), Ok(25));
@@ -40,11 +43,18 @@ fn a_whole_packet_goes_out_and_a_whole_packet_comes_in() {
         let (data, received) = wire.b.receive(wire.now, id).unwrap();
         let ip = Ipv4Packet::new_checked(data.as_slice()).unwrap();
         assert!(ip.verify_checksum());
-        assert_eq!((IpAddr::V4(ip.src_addr()), ip.hop_limit(), ip.payload()), (A, 3, &b"hello"[..]));
+        assert_eq!(
+            (IpAddr::V4(ip.src_addr()), ip.hop_limit(), ip.payload()),
+            (A, 3, &b"hello"[..])
+        );
         assert_eq!(received.source, Some(at(A, 0)));
     }
     assert!(wire.b.receive(wire.now, only_from_c).is_err());
-    assert_eq!(wire.b.counter("icmp.error_sent"), 0, "somebody knows the protocol");
+    assert_eq!(
+        wire.b.counter("icmp.error_sent"),
+        0,
+        "somebody knows the protocol"
+    );
     assert_eq!(wire.b.counter("ip.raw_delivered"), 2);
 }
 
@@ -54,7 +64,11 @@ fn what_is_no_packet_of_that_protocol_is_refused() {
     let id = wire.a.open(SocketKind::Raw(OSPF));
     let good = packet([10, 0, 0, 1], [10, 0, 0, 2], b"hello");
     let mut refuse = |packet: &[u8], error| {
-        assert_eq!(wire.a.send(wire.now, id, packet, None), Err(error), "{packet:?}");
+        assert_eq!(
+            wire.a.send(wire.now, id, packet, None),
+            Err(error),
+            "{packet:?}"
+        );
     };
     for length in 0..good.len() {
         refuse(&good[..length], SocketError::Invalid);
@@ -70,8 +84,14 @@ fn what_is_no_packet_of_that_protocol_is_refused() {
     edited(&|ip| ip.set_total_len(24), SocketError::Invalid);
     edited(&|ip| ip.set_hop_limit(0), SocketError::Invalid);
     edited(&|ip| ip.set_next_header(17.into()), SocketError::Invalid);
-    edited(&|ip| ip.set_src_addr(Ipv4Addr::new(10, 0, 0, 9)), SocketError::AddressNotAvailable);
-    edited(&|ip| ip.set_dst_addr(Ipv4Addr::new(192, 0, 2, 9)), SocketError::NetworkUnreachable);
+    edited(
+        &|ip| ip.set_src_addr(Ipv4Addr::new(10, 0, 0, 9)),
+        SocketError::AddressNotAvailable,
+    );
+    edited(
+        &|ip| ip.set_dst_addr(Ipv4Addr::new(192, 0, 2, 9)),
+        SocketError::NetworkUnreachable,
+    );
     let long = packet([0; 4], [10, 0, 0, 2], &[0; 1481]);
     refuse(&long, SocketError::MessageTooLong);
     assert_eq!(wire.a.send(wire.now, id, &good, None), Ok(25));
@@ -87,7 +107,10 @@ fn one_that_nobody_reads_fills_up_and_is_counted() {
         wire.a.send(wire.now, sender, &big, Some(at(B, 0))).unwrap();
         wire.run_for(Duration::from_millis(1));
     }
-    let (delivered, full) = (wire.b.counter("ip.raw_delivered"), wire.b.counter("ip.raw_queue_full"));
+    let (delivered, full) = (
+        wire.b.counter("ip.raw_delivered"),
+        wire.b.counter("ip.raw_queue_full"),
+    );
     assert_eq!(delivered + full, 300);
     assert!(full > 0 && delivered > 100, "{delivered} {full}");
 }

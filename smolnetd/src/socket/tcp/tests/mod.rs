@@ -128,6 +128,7 @@ impl Host {
             self.now = due.max(self.now);
             let before = self.now;
             self.poll();
+            assert_eq!(self.tcp.counters().overdue, 0, "nobody runs in circles: {:#?}", self.tcp);
             let again = self.tcp.next_deadline();
             assert!(again.is_none_or(|again| again > before), "due again at once: {again:?} at {before:?}");
         }
@@ -319,13 +320,18 @@ impl Peer {
 /// A connection that the host opened, established, with nothing said yet. The clock has moved past the first
 /// challenge ACK that might be owed.
 pub(super) fn connected(host: &mut Host) -> (TcpId, Peer) {
+    connected_with(host, 65_535)
+}
+
+/// The same, of a host whose receive buffer has `window` bytes.
+pub(super) fn connected_with(host: &mut Host, window: u16) -> (TcpId, Peer) {
     let remote = at(PEER, 80);
     let id = host.connect(remote);
     let local = host.tcp.local(id).expect("local address");
     let mut peer = Peer::new(remote, local);
-    assert_eq!(peer.hears(host), ["S 0 win 65535 mss 1460 ws 0 sack"]);
+    assert_eq!(peer.hears(host), [format!("S 0 win {window} mss 1460 ws 0 sack")]);
     host.hears(&peer.says("S.", 0, 1, b""));
-    assert_eq!(peer.hears(host), [". 1 ack 1 win 65535"]);
+    assert_eq!(peer.hears(host), [format!(". 1 ack 1 win {window}")]);
     assert_eq!(host.changed(), [id]);
     (id, peer)
 }

@@ -1,15 +1,7 @@
 //! Calls that no honest client makes. The scheme must answer each and go on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
+use crate::support::*;
 use redox_host::ProcessSpec;
-use support::*;
 use syscall::error::*;
 use syscall::flag::{CallFlags, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, StdFsCallKind};
 use syscall::{Stat, StdFsCallMeta};

@@ -1,23 +1,15 @@
 //! Both ends of `/scheme/network.*`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::card::{MAC, driver, events};
+use crate::support::*;
 use netscheme::daemon;
 use netscheme::frame::{FrameSink, FrameSource, LinkState, Slot};
 use netscheme::network::client::{Adapter, Control, Receiver, Transmitter};
 use netscheme::network::discover::{Discovery, Namespace};
 use netscheme::reactor::Reactor;
 use redox_host::ProcessSpec;
-use support::card::{MAC, driver, events};
-use support::*;
 use syscall::error::*;
 use syscall::flag::{EventFlags, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR};
 

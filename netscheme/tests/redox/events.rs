@@ -1,20 +1,12 @@
 //! The reactor, and what a scheme tells it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::support::*;
 use netscheme::reactor::{Event, Reactor};
 use netscheme::{Instant, Server, clock};
 use redox_host::ProcessSpec;
-use support::*;
 use syscall::error::EAGAIN;
 use syscall::flag::{EventFlags, O_NONBLOCK, O_RDWR};
 

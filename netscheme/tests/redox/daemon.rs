@@ -1,20 +1,12 @@
 //! What a daemon does at its start.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::*;
 use log::LevelFilter;
 use netscheme::daemon::{self, NotReported};
 use netscheme::{logging, random};
 use redox_host::ProcessSpec;
-use support::*;
 use syscall::error::{EBADF, ENODEV, Error};
 use syscall::flag::{O_RDONLY, O_RDWR};
 

@@ -1,17 +1,9 @@
 //! Calls that wait: how they end, and who goes first.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use redox_host::ProcessSpec;
-use support::*;
 use syscall::error::*;
 use syscall::flag::{CallFlags, O_NONBLOCK, O_RDWR};
 

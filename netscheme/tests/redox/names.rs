@@ -1,17 +1,9 @@
 //! How a scheme gets its name, and how a second instance fares.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is wrong"
-)]
-
-mod support;
-
+use crate::support::*;
 use netscheme::Server;
 use netscheme::server::StartError;
 use redox_host::ProcessSpec;
-use support::*;
 use syscall::error::ENODEV;
 use syscall::flag::O_RDWR;
 

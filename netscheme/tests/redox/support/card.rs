@@ -13,33 +13,33 @@ use syscall::flag::{EventFlags, O_RDWR};
 
 use super::{PATIENCE, Window, open};
 
-pub const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+pub(crate) const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
 /// What the card holds.
-pub struct State {
-    pub received: VecDeque<Vec<u8>>,
-    pub sent: Vec<Vec<u8>>,
+pub(crate) struct State {
+    pub(crate) received: VecDeque<Vec<u8>>,
+    pub(crate) sent: Vec<Vec<u8>>,
     /// Frames that still fit into its ring.
-    pub room: usize,
-    pub doorbells: usize,
-    pub link: LinkState,
+    pub(crate) room: usize,
+    pub(crate) doorbells: usize,
+    pub(crate) link: LinkState,
 }
 
 /// The test's side of the card: its state, and the line that interrupts the driver.
-pub struct Card {
+pub(crate) struct Card {
     state: Arc<Mutex<State>>,
     line: Fd,
 }
 
 impl Card {
     /// Changes the card's state and interrupts the driver.
-    pub fn interrupt(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn interrupt(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
         self.line.write(&[1]).unwrap();
     }
 
     /// Looks at the card, or changes it without a word to the driver.
-    pub fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
         look(&mut self.state.lock().unwrap())
     }
 }
@@ -82,7 +82,7 @@ impl Nic for Driver {
 }
 
 /// Starts a driver of a card that has `room`, as `/scheme/network.<adapter>`; returns once it serves.
-pub fn driver(
+pub(crate) fn driver(
     host: &Host,
     entered: &Entered,
     adapter: &'static str,
@@ -112,6 +112,7 @@ pub fn driver(
 fn run(adapter: &str, nic: Driver, window: &Window) -> i32 {
     const SCHEME: usize = 0;
     const INTERRUPT: usize = 1;
+    let _end = window.until_the_end();
     let mut server = NetworkServer::create(adapter, nic).unwrap();
     let interrupts = Fd::new(9);
     let mut reactor = Reactor::new().unwrap();
@@ -146,7 +147,7 @@ fn run(adapter: &str, nic: Driver, window: &Window) -> i32 {
 }
 
 /// Waits for events on `reactor` and returns them as (token, flags).
-pub fn events(reactor: &mut Reactor) -> Vec<(usize, EventFlags)> {
+pub(crate) fn events(reactor: &mut Reactor) -> Vec<(usize, EventFlags)> {
     let mut events = Vec::new();
     reactor
         .wait(Some(clock::now().saturating_add(PATIENCE)), &mut events)

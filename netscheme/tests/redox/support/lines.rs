@@ -1,23 +1,13 @@
-//! A small scheme to test the server with, and what the tests share.
+//! A small scheme to test the server with.
 //!
 //! Every path is a line between two ends, `NAME` and `NAME.peer`: what is written at one end is read
 //! at the other, in whole messages, and at most [`ROOM`] of them wait in each direction.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
-pub mod card;
-
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
-use libredox::Fd;
 use netscheme::handles::Handles;
-use netscheme::reactor::Reactor;
 use netscheme::readiness::Readiness;
-use netscheme::server::Counters;
-use netscheme::{CallKind, Instant, Scheme, Server, clock, directory};
-use redox_host::{Host, HostConfig, Process, ProcessSpec};
+use netscheme::{CallKind, Instant, Scheme, Server, directory};
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
@@ -26,102 +16,7 @@ use syscall::error::*;
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDWR};
 use syscall::schemev2::NewFdFlags;
 
-/// Messages that wait in one direction at most.
-pub const ROOM: usize = 2;
-/// How long a test waits for what must happen; it happens at once unless something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The first word of a call by which a client receives a message, as `recvmsg` does.
-pub const RECV_MSG: u64 = 5;
-
-/// A machine without anything on it.
-pub fn host() -> Host {
-    Host::new(HostConfig {
-        root: None,
-        ram: None,
-    })
-    .unwrap()
-}
-
-/// What a provider shows of itself after each turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    pub parked: usize,
-    pub counters: Counters,
-    pub turns: u64,
-}
-
-/// Where it shows it.
-#[derive(Clone, Default)]
-pub struct Window(Arc<(Mutex<Seen>, Condvar)>);
-
-impl Window {
-    pub fn show(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.0.0.lock().unwrap());
-        self.0.1.notify_all();
-    }
-
-    /// Waits until the provider shows what `wanted` accepts.
-    pub fn wait(&self, what: &str, mut wanted: impl FnMut(&Seen) -> bool) -> Seen {
-        let (lock, condition) = &*self.0;
-        let guard = lock.lock().unwrap();
-        let (seen, timeout) = condition
-            .wait_timeout_while(guard, PATIENCE, |seen| !wanted(seen))
-            .unwrap();
-        assert!(!timeout.timed_out(), "never seen: {what}; last {seen:?}");
-        *seen
-    }
-}
-
-/// Starts the test's scheme as `/scheme/<name>` and returns once it is there.
-pub fn provider(host: &Host, name: &'static str, options: Options) -> (Process, Window) {
-    let window = Window::default();
-    let shown = window.clone();
-    let process = host.spawn(ProcessSpec::new(name), move || {
-        let mut scheme = Lines::new(options);
-        let mut server = Server::create(name, scheme.root).unwrap();
-        if let Some(limit) = options.parking_limit {
-            server.set_parking_limit(limit);
-        }
-        serve(&mut server, &mut scheme, &shown)
-    });
-    window.wait("the provider's first turn", |seen| seen.turns > 0);
-    (process, window)
-}
-
-/// What a test wants of the scheme.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    pub parking_limit: Option<usize>,
-    /// How long a read may wait, and the error it then gets.
-    pub read_timeout: Option<(Duration, i32)>,
-}
-
-/// A daemon's main loop, as every daemon has it.
-pub fn serve(server: &mut Server, scheme: &mut Lines, window: &Window) -> i32 {
-    let mut reactor = Reactor::new().unwrap();
-    reactor
-        .watch(server.fd(), 0, EventFlags::EVENT_READ)
-        .unwrap();
-    let mut events = Vec::new();
-    loop {
-        let Ok(served) = server.serve(scheme, clock::now()) else {
-            return 0;
-        };
-        scheme.settle(server);
-        server.expire(scheme, clock::now());
-        if server.flush().is_err() {
-            return 0;
-        }
-        window.show(|seen| {
-            seen.parked = server.parked();
-            seen.counters = server.counters();
-            seen.turns += 1;
-        });
-        if !served.more && reactor.wait(server.next_deadline(), &mut events).is_err() {
-            return 0;
-        }
-    }
-}
+use super::{Options, RECV_MSG, ROOM};
 
 struct File {
     line: String,
@@ -139,17 +34,17 @@ struct Line {
 }
 
 /// The scheme.
-pub struct Lines {
+pub(crate) struct Lines {
     files: Handles<Option<File>>,
     lines: BTreeMap<String, Line>,
-    pub root: usize,
+    pub(crate) root: usize,
     options: Options,
     /// Lines on which something changed.
     changed: Vec<String>,
 }
 
 impl Lines {
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let mut files = Handles::new(100_000);
         let root = files.insert(None).unwrap();
         Self {
@@ -162,7 +57,7 @@ impl Lines {
     }
 
     /// Runs again what may go on, posts what became ready.
-    pub fn settle(&mut self, server: &mut Server) {
+    pub(crate) fn settle(&mut self, server: &mut Server) {
         while let Some(name) = self.changed.pop() {
             let hung_up = self.lines.get(&name).is_some_and(|line| line.hung_up);
             for handle in self.handles_on(&name) {
@@ -413,58 +308,5 @@ impl Scheme for Lines {
             .read_timeout
             .filter(|_| kind == CallKind::Read)?;
         Some((now.saturating_add(timeout), errno))
-    }
-}
-
-/// Opens `/scheme/<path>`.
-pub fn open(path: &str, flags: usize) -> Fd {
-    try_open(path, flags).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-pub fn try_open(path: &str, flags: usize) -> Result<Fd> {
-    Ok(Fd::open(&format!("/scheme/{path}"), flags as i32, 0)?)
-}
-
-/// One message.
-pub fn read(file: &Fd) -> Result<String> {
-    let mut buffer = [0; 256];
-    let length = file.read(&mut buffer)?;
-    Ok(String::from_utf8(buffer[..length].to_vec()).unwrap())
-}
-
-pub fn write(file: &Fd, message: &str) -> Result<()> {
-    file.write(message.as_bytes())?;
-    Ok(())
-}
-
-/// The error number of what must fail.
-pub fn errno<T>(result: Result<T, impl Into<Error>>) -> i32 {
-    match result {
-        Ok(_) => panic!("this should have failed"),
-        Err(error) => error.into().errno,
-    }
-}
-
-/// Starts a client that makes one call and ends with its error number, 0 when it succeeds; returns
-/// once the provider has parked that call, its `parked`-th.
-pub fn blocked_client(
-    host: &Host,
-    window: &Window,
-    parked: usize,
-    spec: ProcessSpec,
-    call: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Process {
-    let client = host.spawn(spec, move || {
-        call().map_or_else(|error| error.errno, |()| 0)
-    });
-    window.wait("the call is parked", |seen| seen.parked == parked);
-    client
-}
-
-/// How `client` ended.
-pub fn status(client: &Process) -> i32 {
-    match client.wait(PATIENCE) {
-        Some(redox_host::ExitStatus::Exited(status)) => status,
-        other => panic!("the client did not return: {other:?}"),
     }
 }

@@ -1,0 +1,246 @@
+//! A Linux peer on a TAP: pings, bursts, long transfers, and a million frames.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use commands::OpenedFile;
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Namespace, Netdev, Peers, Slirp, Tap, TapSpec};
+use lab::peers::{HttpServer, pattern, sha256_of_pattern};
+use lab::{Stack, StackSpec, StaticAddress, requires_tap};
+use sha2::{Digest, Sha256};
+use syscall::flag::O_RDWR;
+
+const SOON: Duration = Duration::from_secs(10);
+const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+
+/// The stack at 10.9.0.2 and Linux at 10.9.0.1 on a TAP; `None` where there can be no TAP.
+fn on_tap() -> Option<(Namespace, Stack)> {
+    if !requires_tap() {
+        return None;
+    }
+    let namespace = Namespace::new().unwrap().without_ipv6().unwrap();
+    let tap = Tap::create(&namespace, &TapSpec::default()).unwrap();
+    let nic = NicSpec::virtio(Netdev::Tap(tap));
+    let address = StaticAddress {
+        address: OURS.to_string(),
+        prefix_length: 24,
+        gateway: Some(LINUX.to_string()),
+        name_server: None,
+    };
+    let machine = MachineSpec::new().nic(nic).without_capture();
+    let spec = StackSpec::new(machine).address(address);
+    let stack = Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap();
+    Some((namespace, stack))
+}
+
+fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
+    let text = stack.read(path).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {path}:\n{text}"))
+        .parse()
+        .unwrap()
+}
+
+const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
+const ALL: &str = "/scheme/netcfg/stats";
+
+#[test]
+fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {
+    let Some((namespace, _stack)) = on_tap() else { return };
+    let mut ping = Peers::inside(&namespace)
+        .ping(&format!("-q -i 0.001 -c 1000 {OURS}"))
+        .unwrap();
+    let status = ping.wait(Duration::from_secs(30)).unwrap();
+    let text = String::from_utf8_lossy(&ping.output()).into_owned();
+    assert!(status.success() && text.contains(" 0% packet loss"), "{text}");
+}
+
+#[test]
+fn a_thousand_pings_to_linux_at_a_millisecond_none_lost() {
+    let Some((_namespace, stack)) = on_tap() else { return };
+    let done = stack.command(&format!("ping -c 1000 -i 0.001 {LINUX}"));
+    let text = String::from_utf8_lossy(&done.out).into_owned();
+    assert!(text.contains("1000 sent, 1000 received, 0 lost"), "{text}");
+}
+
+#[test]
+fn the_largest_ping_that_fits_a_frame_and_one_more_byte() {
+    let Some((namespace, stack)) = on_tap() else { return };
+    let done = stack.command(&format!("ping -c 3 -i 0.01 -s 1472 {LINUX}"));
+    assert!(done.result.is_ok(), "{:?}", done.result);
+    let done = stack.command(&format!("ping -c 1 -s 1473 {LINUX}"));
+    let error = done.result.unwrap_err().to_string();
+    assert!(error.to_lowercase().contains("message too long"), "{error}");
+    let peers = Peers::inside(&namespace);
+    let mut ping = peers.ping(&format!("-q -M do -s 1472 -i 0.01 -c 3 {OURS}")).unwrap();
+    assert!(ping.wait(SOON).unwrap().success());
+}
+
+#[test]
+fn of_ten_thousand_datagrams_each_is_delivered_or_counted() {
+    let Some((namespace, stack)) = on_tap() else { return };
+    let here = stack.enter("reader");
+    let socket = OpenedFile::open("/scheme/udp", O_RDWR).unwrap();
+    let socket = socket.dup("/0.0.0.0:4000").unwrap();
+    let sender = namespace.enter(|| UdpSocket::bind((LINUX, 0)).unwrap()).unwrap();
+    let frames = counter(&stack, ETH0, "driver.rx_frames");
+    // The first resolves our address; Linux keeps only a few datagrams while it waits for that.
+    sender.send_to(b"first", (OURS, 4000)).unwrap();
+    let mut buffer = [0; 2048];
+    assert_eq!(socket.read(&mut buffer).unwrap(), 5);
+    let mut datagram = [0; 100];
+    for number in 0..10_000u32 {
+        datagram[..4].copy_from_slice(&number.to_be_bytes());
+        sender.send_to(&datagram, (OURS, 4000)).unwrap();
+    }
+    // One more after a pause of the sender is not lost, and behind it nothing of the burst can come.
+    let last = loop {
+        match stack.command(&format!("ping -c 1 {LINUX}")).result {
+            Ok(()) => break true,
+            Err(_) => break false,
+        }
+    };
+    assert!(last, "the stack has lost its way in a burst");
+    let reader = OpenedFile::dup(&socket, "disconnect").unwrap();
+    let delivered = drain(&reader);
+    drop(here);
+    let dropped: u64 = stack
+        .read(ALL)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("udp.") && line.contains("full"))
+        .filter_map(|line| line.split(' ').nth(1)?.parse::<u64>().ok())
+        .sum();
+    let driver_dropped: u64 = stack
+        .read(ETH0)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("driver.rx_") && line.contains("drop"))
+        .filter_map(|line| line.split(' ').nth(1)?.parse::<u64>().ok())
+        .sum();
+    let received = counter(&stack, ETH0, "driver.rx_frames") - frames;
+    let burst = delivered + dropped + driver_dropped;
+    println!("{received} frames: {delivered} delivered, {dropped} dropped by UDP, {driver_dropped} by the driver");
+    // Besides the burst: the first datagram, ARP both ways, the echo reply.
+    assert!(received >= burst && received - burst <= 6, "{received} frames, {burst} accounted for");
+    assert!(delivered > 0);
+}
+
+/// Reads without waiting until there is nothing more.
+fn drain(socket: &OpenedFile) -> u64 {
+    let flags = libredox::call::fcntl(socket.raw(), syscall::flag::F_GETFL, 0).unwrap();
+    libredox::call::fcntl(socket.raw(), syscall::flag::F_SETFL, flags | syscall::flag::O_NONBLOCK).unwrap();
+    let mut buffer = [0; 2048];
+    let mut count = 0;
+    while socket.read(&mut buffer).is_ok() {
+        count += 1;
+    }
+    count
+}
+
+/// Downloads 100 MB and checks them, then uploads them and has them checked.
+fn both_ways(stack: &Stack, server: SocketAddr) {
+    const LENGTH: u64 = 100 << 20;
+    let wanted = sha256_of_pattern(LENGTH);
+    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{LENGTH}"));
+    page.result.unwrap();
+    assert_eq!(page.out.len() as u64, LENGTH);
+    assert_eq!(hexadecimal(&Sha256::digest(&page.out)), wanted, "the download");
+    let file = stack.machine().run().file("root/upload");
+    std::fs::write(&file, &page.out).unwrap();
+    let answer = stack.command(&format!("curl -s -f -T /upload http://{server}/upload"));
+    std::fs::remove_file(&file).unwrap();
+    answer.result.unwrap();
+    let answer = String::from_utf8(answer.out).unwrap();
+    assert!(answer.contains(&wanted), "the upload: {answer}");
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_hundred_megabytes_arrive_whole_over_a_tap_both_ways() {
+    let Some((namespace, stack)) = on_tap() else { return };
+    let listener = namespace.enter(|| TcpListener::bind((LINUX, 8080)).unwrap()).unwrap();
+    let server = HttpServer::start(listener).unwrap();
+    both_ways(&stack, server.address());
+}
+
+#[test]
+fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
+    let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+    let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
+    let spec = StackSpec::new(MachineSpec::new().nic(nic).without_capture());
+    let stack = Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap();
+    stack
+        .wait_for("/scheme/netcfg/route/list", SOON, |text| text.contains("default via"))
+        .unwrap();
+    both_ways(&stack, SocketAddr::from((Slirp::GATEWAY, server.address().port())));
+}
+
+#[test]
+fn the_rx_ring_that_was_never_given_back_is_as_full_after_a_million_frames() {
+    const FRAMES: u64 = 1_000_000;
+    let Some((namespace, stack)) = on_tap() else { return };
+    let ring = || {
+        let posted = counter(&stack, ETH0, "driver.rx_posted");
+        let held = counter(&stack, ETH0, "driver.rx_in_flight");
+        (posted + held, counter(&stack, ETH0, "driver.rx_ring_size"))
+    };
+    let (full, size) = ring();
+    assert_eq!(full, size);
+    let sender = namespace.enter(|| UdpSocket::bind((LINUX, 0)).unwrap()).unwrap();
+    let received = || counter(&stack, ETH0, "driver.rx_frames");
+    let start = received();
+    let datagram = [0; 18];
+    while received() - start < FRAMES {
+        for _ in 0..20_000 {
+            // To a port that nobody holds; a full queue of the TAP drops, which is why frames are counted at the card.
+            let _ = sender.send_to(&datagram, (OURS, 9));
+        }
+    }
+    let (full, size) = ring();
+    assert_eq!(full, size, "posted + in flight");
+    let done = stack.command(&format!("ping -c 3 -i 0.01 {LINUX}"));
+    assert!(done.result.is_ok(), "{:?}", done.result);
+}
+
+#[test]
+fn linux_connects_sends_and_hears_the_end() {
+    let Some((namespace, stack)) = on_tap() else { return };
+    let here = stack.enter("server");
+    let listener = OpenedFile::listen(4001).unwrap();
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut stream = namespace.enter(|| TcpStream::connect((OURS, 4001)).unwrap()).unwrap();
+            let mut sent = vec![0; 1 << 20];
+            pattern(0, &mut sent);
+            let mut writer = stream.try_clone().unwrap();
+            let bytes = sent.clone();
+            let writing = std::thread::spawn(move || {
+                writer.write_all(&bytes).unwrap();
+                writer.shutdown(std::net::Shutdown::Write).unwrap();
+            });
+            let mut back = Vec::new();
+            stream.read_to_end(&mut back).unwrap();
+            writing.join().unwrap();
+            (sent == back, back.len())
+        });
+        let connection = listener.dup("listen").unwrap();
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            match connection.read(&mut buffer).unwrap() {
+                0 => break,
+                n => connection.write_all(&buffer[..n]).unwrap(),
+            }
+        }
+        // The last descriptor: what was written is sent, then FIN.
+        drop(connection);
+        assert_eq!(client.join().unwrap(), (true, 1 << 20));
+    });
+    drop(here);
+}
