@@ -29,7 +29,7 @@ fn errno<T>(result: Result<T, commands::Error>) -> Option<i32> {
 }
 
 #[test]
-fn every_file_answers_at_once_and_every_directory_reads_as_one() {
+fn the_netcfg_read_that_hung_the_shell_every_file_answers_at_once() {
     let stack = started();
     let here = stack.enter("shell");
     let mut directories = vec!["/scheme/netcfg".to_owned()];

@@ -49,10 +49,7 @@ pub fn run(
     let server = NetworkServer::create(&adapter, nic)?;
     announcer.announce();
     daemon::enter_null_namespace().map_err(Error::system("enter the null namespace"))?;
-    if let Err(why) = daemon::ready(options.init_notify.as_deref()) {
-        log::debug!("{why}");
-    }
-    let driver = Driver {
+    let mut driver = Driver {
         server,
         reactor,
         interrupts,
@@ -60,6 +57,11 @@ pub fn run(
         unfinished: false,
         _function: function,
     };
+    driver.listen()?;
+    // Init is told only now: whatever comes after this finds the driver listening.
+    if let Err(why) = daemon::ready(options.init_notify.as_deref()) {
+        log::debug!("{why}");
+    }
     driver.serve()
 }
 
@@ -82,7 +84,8 @@ struct Driver {
 }
 
 impl Driver {
-    fn serve(mut self) -> Result<Infallible, Error> {
+    /// Subscribes to everything that wakes the driver, and looks once at what came before.
+    fn listen(&mut self) -> Result<(), Error> {
         let watched = |fd, token| {
             self.reactor
                 .watch(fd, token, EventFlags::EVENT_READ)
@@ -94,7 +97,10 @@ impl Driver {
         watched(self.server.fd(), SCHEME)?;
         // The card has been running for a while, and an interrupt before the subscription is told
         // to nobody.
-        self.look_everywhere()?;
+        self.look_everywhere()
+    }
+
+    fn serve(mut self) -> Result<Infallible, Error> {
         let mut events = Vec::new();
         loop {
             let deadline = self.unfinished.then_some(Instant::ZERO);

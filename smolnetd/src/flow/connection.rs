@@ -533,6 +533,7 @@ impl Connection {
                 return Served::Idle;
             }
         }
+        eprintln!("STORM {:?}", self.socket());
         Served::More
     }
 

@@ -1,5 +1,6 @@
 //! `./demo`: the daemons on QEMU's hardware, shown stage by stage, or with a command of the user's choice.
 
+mod bench;
 mod options;
 mod session;
 mod shell;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Action::Stages => stages::run(&options),
+        Action::Bench => bench::run(&options),
         Action::Shell => session::Session::start(&options).and_then(|s| shell::run(&s, &options)),
         Action::Command(words) => {
             session::Session::start(&options).and_then(|session| session.command(words, &options))

@@ -8,6 +8,7 @@ pub(crate) const USAGE: &str = "\
 usage: ./demo [OPTIONS]                     run all stages and print a table
        ./demo [OPTIONS] COMMAND ARGUMENTS   run one command on a machine of its own
        ./demo [OPTIONS] shell               a prompt with these commands on one machine
+       ./demo bench                         throughput and CPU time, with Linux on a TAP as the peer
 
 commands: ping [-c N] [-i S] [-s N] HOST    curl [-o FILE] [-T FILE] URL   dns NAME
           nc HOST PORT    nc -l PORT        cat PATH   ls PATH   write PATH TEXT
@@ -27,6 +28,7 @@ pub(crate) enum Action {
     Help,
     Stages,
     Shell,
+    Bench,
     /// A command and its arguments.
     Command(Vec<String>),
 }
@@ -70,6 +72,7 @@ impl Options {
                 let words: Vec<String> = core::iter::once(argument).chain(arguments).collect();
                 options.action = match words.as_slice() {
                     [word] if word == "shell" => Action::Shell,
+                    [word] if word == "bench" => Action::Bench,
                     _ => Action::Command(words),
                 };
                 break;

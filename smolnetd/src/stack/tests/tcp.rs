@@ -384,3 +384,35 @@ fn connect_to_what_is_no_host_fails_at_once() {
     wire.a.stack.connect(wire.now, id, at(B, 80)).unwrap();
     wire.run_until("success", |wire| wire.a.stack.readiness(id).writable);
 }
+
+#[test]
+fn bytes_that_the_peer_never_sent_start_no_war_of_acknowledgements() {
+    let mut wire = Wire::new();
+    wire.listen();
+    let (client, server) = connected(&mut wire, End::B, B);
+    wire.b.send(wire.now, server, b"true", None).unwrap();
+    wire.run_for(Duration::from_millis(10));
+    assert_eq!(wire.a.receive(wire.now, client).unwrap().0, b"true");
+    // Somebody who sees the connection puts words into B's mouth. A acknowledges what B has not sent, and B says so.
+    let mut forged = last_segment(&mut wire, End::B);
+    let mut segment = TcpPacket::new_unchecked(&mut forged[34..]);
+    let sequence = segment.seq_number() + 4;
+    segment.set_seq_number(sequence);
+    let mac = EthernetAddress(super::wire::MAC_A);
+    redirect(&mut forged, [10, 0, 0, 2], [10, 0, 0, 1], mac);
+    wire.inject(End::A, forged);
+    wire.run_for(Duration::from_secs(10));
+    let segments = wire.taken().len();
+    assert!(segments < 100, "{segments} segments in ten seconds");
+}
+
+#[test]
+fn an_idle_connection_wakes_nobody() {
+    let mut wire = Wire::new();
+    let (client, server) = connected(&mut wire, End::B, B);
+    wire.a.send(wire.now, client, b"hello", None).unwrap();
+    wire.run_until("the data", |wire| wire.b.stack.readiness(server).readable);
+    wire.run_for(Duration::from_secs(120));
+    let deadlines = [&wire.a, &wire.b].map(|host| host.stack.next_deadline());
+    assert_eq!(deadlines, [None, None]);
+}

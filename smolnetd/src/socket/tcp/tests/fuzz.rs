@@ -205,3 +205,29 @@ proptest! {
         prop_assert_eq!(host.readiness(id), WRITABLE);
     }
 }
+    #[test]
+    fn repro() {
+        let acts = [
+            Act::Writes(2049), Act::Shuts,
+            Act::Says { flags: ".", seq: 0, ack: -2, length: 0, window: 64000 },
+            Act::Says { flags: ".", seq: 0, ack: -2, length: 0, window: 0 },
+            Act::Writes(0),
+            Act::Says { flags: ".", seq: 0, ack: 0, length: 0, window: 0 },
+            Act::Says { flags: "S.", seq: 0, ack: 0, length: 0, window: 64000 },
+        ];
+        let mut host = Host::new();
+        let id = host.connect(at(PEER, 80));
+        let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
+        let (mut heard, mut written) = (Heard::default(), 0);
+        listen_to(&mut peer, &mut host, &mut heard);
+        host.hears(&peer.says("S.", 0, 1, b""));
+        listen_to(&mut peer, &mut host, &mut heard);
+        heard.started = true;
+        for act in &acts {
+            eprintln!("{act:?} heard {} {}", heard.sent, heard.acked);
+            happens(&mut host, &mut peer, &mut heard, id, act, &mut written);
+        }
+        eprintln!("close");
+        host.close(id);
+        host.waits(seconds(3600));
+    }

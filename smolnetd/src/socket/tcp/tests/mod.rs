@@ -58,6 +58,7 @@ impl Output for Net {
             *room = room.checked_sub(1).expect("emitted without room");
         }
         assert!(length <= usize::from(path.mtu), "{length} bytes on a path of {}", path.mtu);
+        assert!(self.sent.len() < 50_000, "a storm: {:?}", self.sent.iter().rev().take(4).collect::<Vec<_>>());
         let mut packet = vec![0xa5; length];
         fill(&mut packet);
         self.sent.push_back((*path, packet));

@@ -1,0 +1,152 @@
+//! `./demo bench`: throughput, round trips and CPU time against the Linux kernel on a TAP.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use commands::OpenedFile;
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Namespace, Netdev, Tap, TapSpec};
+use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
+
+use crate::options::Options;
+
+const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+const PORT: u16 = 5001;
+/// Bytes moved each way.
+const LENGTH: u64 = 512 << 20;
+const CHUNK: usize = 256 << 10;
+const DAEMONS: [&str; 2] = ["virtio-netd", "smolnetd"];
+/// Clock ticks of `/proc` a second, on every Linux that Debian runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let namespace = Namespace::new()?.without_ipv6()?;
+    let tap = Tap::create(&namespace, &TapSpec::default())?;
+    let machine = MachineSpec::new().named("bench").nic(NicSpec::virtio(Netdev::Tap(tap)));
+    let address = StaticAddress {
+        address: OURS.to_string(),
+        prefix_length: 24,
+        gateway: Some(LINUX.to_string()),
+        name_server: None,
+    };
+    let level = options.level.min(log::LevelFilter::Info);
+    let spec = StackSpec::new(machine.without_capture()).address(address).log_level(level);
+    let stack = Stack::start(spec)?;
+    println!("{:<28} {:>12} {:>10} {:>34}", "", "result", "frames", "CPU a frame (virtio-netd, smolnetd)");
+    measure(&stack, "TCP out", || out(&stack, &namespace))?;
+    measure(&stack, "TCP in", || inward(&stack, &namespace))?;
+    measure(&stack, "ping, 10,000 round trips", || pings(&stack))
+}
+
+/// Runs one measurement and prints its result with the frames and the CPU time that it took.
+fn measure(stack: &Stack, name: &str, run: impl FnOnce() -> Result<String>) -> Result<()> {
+    let (frames, cpu) = (frames(stack)?, cpu_seconds());
+    let result = run()?;
+    let (frames, after) = (self::frames(stack)?.saturating_sub(frames), cpu_seconds());
+    let each = DAEMONS.map(|daemon| {
+        let spent = after.get(daemon).unwrap_or(&0.0) - cpu.get(daemon).unwrap_or(&0.0);
+        format!("{:.2} µs", spent * 1e6 / frames.max(1) as f64)
+    });
+    println!("{name:<28} {result:>12} {frames:>10} {:>34}", each.join(", "));
+    Ok(())
+}
+
+fn frames(stack: &Stack) -> Result<u64> {
+    let text = stack.read("/scheme/netcfg/ifaces/eth0/stats")?;
+    let value = |name: &str| -> Option<u64> {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    let sum = value("driver.rx_frames ").zip(value("driver.tx_frames "));
+    sum.map(|(rx, tx)| rx + tx).context("the driver counts no frames")
+}
+
+/// CPU seconds of this process's threads so far, by the threads' names (proc(5), fields 14 and 15 of `stat`).
+fn cpu_seconds() -> BTreeMap<String, f64> {
+    let mut seconds = BTreeMap::new();
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    for text in threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok()) {
+        let Some((name, rest)) = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else {
+            continue;
+        };
+        let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+        *seconds.entry(name.to_owned()).or_insert(0.0) += ticks.sum::<f64>() / TICKS_PER_SECOND;
+    }
+    seconds
+}
+
+fn listener(namespace: &Namespace) -> Result<TcpListener> {
+    namespace.enter(|| TcpListener::bind((LINUX, PORT)))?.context("the peer's port")
+}
+
+fn rate(bytes: u64, time: Duration) -> String {
+    format!("{:.1} MB/s", bytes as f64 / 1e6 / time.as_secs_f64())
+}
+
+fn out(stack: &Stack, namespace: &Namespace) -> Result<String> {
+    let listener = listener(namespace)?;
+    std::thread::scope(|scope| {
+        let sink = scope.spawn(move || -> std::io::Result<u64> {
+            let (mut stream, _) = listener.accept()?;
+            let (mut buffer, mut count) = (vec![0; CHUNK], 0);
+            loop {
+                match stream.read(&mut buffer)? {
+                    0 => return Ok(count),
+                    n => count += n as u64,
+                }
+            }
+        });
+        let _here = stack.enter("sender");
+        let connection = OpenedFile::connect((LINUX, PORT).into()).context("connecting")?;
+        let started = Instant::now();
+        let block = vec![0x5a; CHUNK];
+        for _ in 0..LENGTH / CHUNK as u64 {
+            connection.write_all(&block).context("sending")?;
+        }
+        drop(connection);
+        let count = sink.join().map_err(|_| Error::new("the sink panicked"))??;
+        match count == LENGTH {
+            true => Ok(rate(count, started.elapsed())),
+            false => Err(Error::new(format!("{count} of {LENGTH} bytes arrived"))),
+        }
+    })
+}
+
+fn inward(stack: &Stack, namespace: &Namespace) -> Result<String> {
+    let listener = listener(namespace)?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || -> std::io::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            let block = vec![0x5a; CHUNK];
+            for _ in 0..LENGTH / CHUNK as u64 {
+                stream.write_all(&block)?;
+            }
+            Ok(())
+        });
+        let _here = stack.enter("receiver");
+        let connection = OpenedFile::connect((LINUX, PORT).into()).context("connecting")?;
+        let started = Instant::now();
+        let (mut buffer, mut count) = (vec![0; CHUNK], 0);
+        loop {
+            match connection.read(&mut buffer).context("receiving")? {
+                0 => break,
+                n => count += n as u64,
+            }
+        }
+        match count == LENGTH {
+            true => Ok(rate(count, started.elapsed())),
+            false => Err(Error::new(format!("{count} of {LENGTH} bytes arrived"))),
+        }
+    })
+}
+
+fn pings(stack: &Stack) -> Result<String> {
+    let done = stack.command(&format!("ping -c 10000 -i 0 {LINUX}"));
+    done.result.context("ping")?;
+    let text = String::from_utf8_lossy(&done.out).into_owned();
+    let line = text.lines().last().unwrap_or_default();
+    let mean = line.split(" = ").nth(1).and_then(|times| times.split('/').nth(1));
+    mean.map(|mean| format!("{mean} ms")).context(line)
+}
