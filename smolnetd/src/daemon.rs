@@ -151,7 +151,10 @@ pub fn run(init_notify: Option<&str>) -> Result<(), DaemonError> {
 /// The time as the stack counts it.
 fn now() -> (netscheme::Instant, Instant) {
     let now = clock::now();
-    (now, Instant::from_micros(i64::try_from(now.micros()).unwrap_or(i64::MAX)))
+    (
+        now,
+        Instant::from_micros(i64::try_from(now.micros()).unwrap_or(i64::MAX)),
+    )
 }
 
 impl Daemon {
@@ -249,10 +252,7 @@ impl Daemon {
             netscheme::Instant::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
         });
         let servers = self.sockets.iter().map(|served| &served.server);
-        servers
-            .filter_map(Server::next_deadline)
-            .chain(stack)
-            .min()
+        servers.filter_map(Server::next_deadline).chain(stack).min()
     }
 
     /// Takes requests. Calls whose time is over are answered too.

@@ -8,8 +8,12 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
-use smoltcp::iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
-use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::iface::{
+    Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
+};
+use smoltcp::phy::{
+    Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken,
+};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpListenEndpoint, Ipv4Address, Ipv6Address};
@@ -29,7 +33,9 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("mtus", &self.interfaces.keys()).finish()
+        f.debug_struct("Engine")
+            .field("mtus", &self.interfaces.keys())
+            .finish()
     }
 }
 
@@ -54,27 +60,60 @@ pub struct Wire<'a, O> {
 impl<'a, O: Output> Wire<'a, O> {
     /// A way out on which nothing has happened yet.
     pub fn new(now: Instant, path: &'a Path, out: &'a mut O, guard: &'a mut Guard) -> Wire<'a, O> {
-        Wire { now, path, out, guard, starved: false, reply_lost: false, emitted: 0 }
+        Wire {
+            now,
+            path,
+            out,
+            guard,
+            starved: false,
+            reply_lost: false,
+            emitted: 0,
+        }
     }
 }
 
 impl Engine {
     /// Hands one IP packet to the flow's socket. A reply that cannot wait leaves at once.
-    pub fn ingress<O: Output>(&mut self, set: &mut SocketSet<'static>, frame: &[u8], wire: &mut Wire<'_, O>) {
+    pub fn ingress<O: Output>(
+        &mut self,
+        set: &mut SocketSet<'static>,
+        frame: &[u8],
+        wire: &mut Wire<'_, O>,
+    ) {
         let (now, mtu) = (wire.now, wire.path.mtu);
-        let mut device = OnePacket { frame: Some(frame), mtu, wire };
-        let _: PollIngressSingleResult = self.interface(mtu, now).poll_ingress_single(now, &mut device, set);
+        let mut device = OnePacket {
+            frame: Some(frame),
+            mtu,
+            wire,
+        };
+        let _: PollIngressSingleResult =
+            self.interface(mtu, now)
+                .poll_ingress_single(now, &mut device, set);
     }
 
     /// Has the flow's socket emit one segment, if it has one to send and there is room. True if it did.
-    pub fn egress<O: Output>(&mut self, set: &mut SocketSet<'static>, wire: &mut Wire<'_, O>) -> bool {
+    pub fn egress<O: Output>(
+        &mut self,
+        set: &mut SocketSet<'static>,
+        wire: &mut Wire<'_, O>,
+    ) -> bool {
         let (now, mtu) = (wire.now, wire.path.mtu);
-        let mut device = OnePacket { frame: None, mtu, wire };
-        self.interface(mtu, now).poll_egress(now, &mut device, set) == PollResult::SocketStateChanged
+        let mut device = OnePacket {
+            frame: None,
+            mtu,
+            wire,
+        };
+        self.interface(mtu, now).poll_egress(now, &mut device, set)
+            == PollResult::SocketStateChanged
     }
 
     /// When the flow's socket wants [`Engine::egress`] next; a time in the past means now.
-    pub fn deadline(&mut self, now: Instant, mtu: u16, set: &SocketSet<'static>) -> Option<Instant> {
+    pub fn deadline(
+        &mut self,
+        now: Instant,
+        mtu: u16,
+        set: &SocketSet<'static>,
+    ) -> Option<Instant> {
         self.interface(mtu, now).poll_at(now, set)
     }
 
@@ -88,7 +127,10 @@ impl Engine {
         iss: Seq,
     ) -> Result<(), tcp::ConnectError> {
         let mut interface = new_interface(mtu, seed_for(iss), now);
-        let local = IpListenEndpoint { addr: Some(local.ip().into()), port: local.port() };
+        let local = IpListenEndpoint {
+            addr: Some(local.ip().into()),
+            port: local.port(),
+        };
         socket.connect(interface.context(), remote, local)
     }
 
@@ -103,19 +145,33 @@ impl Engine {
         guard: &mut Guard,
     ) -> bool {
         let mut interface = new_interface(mtu, seed_for(guard.iss()), arrived);
-        let endpoint = IpListenEndpoint { addr: Some(local.ip().into()), port: local.port() };
-        if set.get_mut::<tcp::Socket<'static>>(handle).listen(endpoint).is_err() {
+        let endpoint = IpListenEndpoint {
+            addr: Some(local.ip().into()),
+            port: local.port(),
+        };
+        if set
+            .get_mut::<tcp::Socket<'static>>(handle)
+            .listen(endpoint)
+            .is_err()
+        {
             return false;
         }
         let iss = guard.iss();
-        let mut device = Replay { frame: Some(syn), mtu, guard };
+        let mut device = Replay {
+            frame: Some(syn),
+            mtu,
+            guard,
+        };
         interface.poll_ingress_single(arrived, &mut device, set);
         interface.poll_egress(answered, &mut device, set);
-        guard.iss() == iss && set.get::<tcp::Socket<'static>>(handle).state() == tcp::State::SynReceived
+        guard.iss() == iss
+            && set.get::<tcp::Socket<'static>>(handle).state() == tcp::State::SynReceived
     }
 
     fn interface(&mut self, mtu: u16, now: Instant) -> &mut Interface {
-        self.interfaces.entry(mtu).or_insert_with(|| new_interface(mtu, 0, now))
+        self.interfaces
+            .entry(mtu)
+            .or_insert_with(|| new_interface(mtu, 0, now))
     }
 }
 

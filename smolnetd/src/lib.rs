@@ -13,15 +13,19 @@
 //!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
 //! ```
 
+// The kernel's symbols, without which a test program does not link on Linux.
+#[cfg(test)]
+use redox_host as _;
+
 mod adapters;
 pub mod config;
 pub mod counters;
 pub mod daemon;
 pub mod engine;
 pub mod error;
+mod files;
 pub mod flow;
 pub mod guard;
-mod files;
 pub mod icmp;
 pub mod ip;
 pub mod link;
@@ -30,5 +34,5 @@ pub mod ports;
 pub mod route;
 mod scheme;
 pub mod secret;
-pub mod stack;
 pub mod socket;
+pub mod stack;

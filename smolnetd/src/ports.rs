@@ -14,5 +14,10 @@ pub trait Ports {
     /// Has `write` fill a frame of exactly `length` bytes (Ethernet header included, checksum sequence excluded) and
     /// queues it. `None`, with `write` not called, when there is no room or no such link; the caller counts the drop
     /// or waits for [`crate::stack::Stack::room_again`].
-    fn send<R>(&mut self, link: LinkId, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> Option<R>;
+    fn send<R>(
+        &mut self,
+        link: LinkId,
+        length: usize,
+        write: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R>;
 }

@@ -72,7 +72,10 @@ fn a_program_killed_while_it_waits_leaves_nothing_behind() {
     }
     ping(&stack, "127.0.0.1");
     let after = stack.host().usage();
-    assert_eq!((after.requests, after.processes), (before.requests, before.processes));
+    assert_eq!(
+        (after.requests, after.processes),
+        (before.requests, before.processes)
+    );
 }
 
 #[test]
@@ -139,7 +142,11 @@ fn the_driver_killed_and_started_again_is_found_and_connections_go_on() {
         .unwrap();
     ping(&stack, "10.0.2.2");
     let names = stack.command("ls /scheme/netcfg/ifaces").out;
-    assert_eq!(String::from_utf8_lossy(&names), "eth0/\nlo/\n", "the same name");
+    assert_eq!(
+        String::from_utf8_lossy(&names),
+        "eth0/\nlo/\n",
+        "the same name"
+    );
 }
 
 #[test]
@@ -152,7 +159,9 @@ fn without_a_card_the_schemes_answer_and_a_card_that_comes_later_is_found() {
     assert!(error.contains("unreachable"), "{error}");
     stack.start_driver(0).unwrap();
     stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| text.contains("default via"))
+        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
+            text.contains("default via")
+        })
         .unwrap();
     ping(&stack, "10.0.2.2");
 }
@@ -170,7 +179,10 @@ fn an_idle_machine_sleeps() {
     let mut before = quiet();
     let mut since = started;
     while since.elapsed() < Duration::from_secs(10) {
-        assert!(started.elapsed() < Duration::from_secs(90), "never idle: {before:?}");
+        assert!(
+            started.elapsed() < Duration::from_secs(90),
+            "never idle: {before:?}"
+        );
         // Measuring, not waiting for anything: nothing may happen for ten seconds.
         std::thread::sleep(Duration::from_millis(100));
         if quiet() != before {

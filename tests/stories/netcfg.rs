@@ -16,7 +16,9 @@ fn started() -> Stack {
     let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
     let stack = Stack::start(StackSpec::new(MachineSpec::new().nic(nic))).unwrap();
     stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| text.contains("default via"))
+        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
+            text.contains("default via")
+        })
         .unwrap();
     stack
 }
@@ -35,7 +37,11 @@ fn the_netcfg_read_that_hung_the_shell_every_file_answers_at_once() {
     let mut directories = vec!["/scheme/netcfg".to_owned()];
     let mut files = 0;
     while let Some(directory) = directories.pop() {
-        assert_eq!(errno(commands::read_text(&directory)), Some(EISDIR), "{directory}");
+        assert_eq!(
+            errno(commands::read_text(&directory)),
+            Some(EISDIR),
+            "{directory}"
+        );
         let listing = stack.command(&format!("ls {directory}")).out;
         let listing = String::from_utf8(listing).unwrap();
         assert!(!listing.is_empty(), "{directory}");
@@ -56,13 +62,29 @@ fn the_netcfg_read_that_hung_the_shell_every_file_answers_at_once() {
 #[test]
 fn what_the_tools_of_redox_read_is_as_they_expect_it() {
     let stack = started();
-    assert_eq!(stack.read("/scheme/netcfg/ifaces/eth0/mac").unwrap(), "52-54-00-12-34-56\n");
-    assert_eq!(stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap(), "10.0.2.15/24\n");
-    assert_eq!(stack.read("/scheme/netcfg/resolv/nameserver").unwrap(), "10.0.2.3\n");
+    assert_eq!(
+        stack.read("/scheme/netcfg/ifaces/eth0/mac").unwrap(),
+        "52-54-00-12-34-56\n"
+    );
+    assert_eq!(
+        stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap(),
+        "10.0.2.15/24\n"
+    );
+    assert_eq!(
+        stack.read("/scheme/netcfg/resolv/nameserver").unwrap(),
+        "10.0.2.3\n"
+    );
     let routes = stack.read("/scheme/netcfg/route/list").unwrap();
-    assert!(routes.contains("default via 10.0.2.2 dev eth0 src 10.0.2.15"), "{routes}");
+    assert!(
+        routes.contains("default via 10.0.2.2 dev eth0 src 10.0.2.15"),
+        "{routes}"
+    );
     let dns = stack.machine().run().file("root/etc/net/dns");
-    assert_eq!(std::fs::read_to_string(dns).unwrap(), "10.0.2.3\n", "where the C library looks");
+    assert_eq!(
+        std::fs::read_to_string(dns).unwrap(),
+        "10.0.2.3\n",
+        "where the C library looks"
+    );
 }
 
 #[test]
@@ -88,7 +110,11 @@ fn rubbish_is_refused_at_the_write_and_changes_nothing() {
     let here = stack.enter("vandal");
     for (path, text) in paths {
         let file = OpenedFile::open(&format!("/scheme/netcfg/{path}"), O_WRONLY).unwrap();
-        assert_eq!(errno(file.write(text.as_bytes())), Some(EINVAL), "{path} <- {text:?}");
+        assert_eq!(
+            errno(file.write(text.as_bytes())),
+            Some(EINVAL),
+            "{path} <- {text:?}"
+        );
         file.sync().unwrap();
     }
     drop(here);
@@ -115,9 +141,15 @@ fn what_is_written_is_what_is_read_back_and_what_a_connection_uses() {
     commands::write_text("/scheme/netcfg/resolv/nameserver", "9.9.9.9\n1.1.1.1\n").unwrap();
     commands::write_text("/scheme/netcfg/route/add", "10.9.0.0/16 via 10.0.2.2\n").unwrap();
     commands::write_text("/scheme/netcfg/ifaces/eth0/addr/add", "10.0.2.77/24\n").unwrap();
-    assert_eq!(stack.read("/scheme/netcfg/resolv/nameserver").unwrap(), "9.9.9.9\n1.1.1.1\n");
+    assert_eq!(
+        stack.read("/scheme/netcfg/resolv/nameserver").unwrap(),
+        "9.9.9.9\n1.1.1.1\n"
+    );
     let routes = stack.read("/scheme/netcfg/route/list").unwrap();
-    assert!(routes.contains("10.9.0.0/16 via 10.0.2.2 dev eth0"), "{routes}");
+    assert!(
+        routes.contains("10.9.0.0/16 via 10.0.2.2 dev eth0"),
+        "{routes}"
+    );
     let addresses = stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap();
     assert!(addresses.contains("10.0.2.77/24"), "{addresses}");
     commands::write_text("/scheme/netcfg/route/rm", "10.9.0.0/16\n").unwrap();
@@ -129,16 +161,23 @@ fn what_is_written_is_what_is_read_back_and_what_a_connection_uses() {
 #[test]
 fn only_root_writes() {
     let stack = started();
-    let user = stack.host().spawn(ProcessSpec::new("user").uid(1000).gid(1000), || {
-        let opened = OpenedFile::open("/scheme/netcfg/route/add", O_WRONLY);
-        let read = OpenedFile::open("/scheme/netcfg/route/list", O_RDONLY).and_then(|f| f.read_to_end());
-        match (errno(opened), read) {
-            (Some(EACCES), Ok(text)) if !text.is_empty() => 0,
-            other => panic!("{other:?}"),
-        }
-    });
+    let user = stack
+        .host()
+        .spawn(ProcessSpec::new("user").uid(1000).gid(1000), || {
+            let opened = OpenedFile::open("/scheme/netcfg/route/add", O_WRONLY);
+            let read = OpenedFile::open("/scheme/netcfg/route/list", O_RDONLY)
+                .and_then(|f| f.read_to_end());
+            match (errno(opened), read) {
+                (Some(EACCES), Ok(text)) if !text.is_empty() => 0,
+                other => panic!("{other:?}"),
+            }
+        });
     let status = user.wait(SOON);
-    assert_eq!(status, Some(redox_host::ExitStatus::Exited(0)), "{status:?}");
+    assert_eq!(
+        status,
+        Some(redox_host::ExitStatus::Exited(0)),
+        "{status:?}"
+    );
 }
 
 #[test]
@@ -146,7 +185,9 @@ fn whoever_watches_a_file_hears_of_a_change() {
     let stack = started();
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            stack.wait_for("/scheme/netcfg/route/list", SOON, |text| text.contains("10.44.0.0/16"))
+            stack.wait_for("/scheme/netcfg/route/list", SOON, |text| {
+                text.contains("10.44.0.0/16")
+            })
         });
         let _here = stack.enter("admin");
         commands::write_text("/scheme/netcfg/route/add", "10.44.0.0/16 via 10.0.2.2\n").unwrap();

@@ -38,7 +38,9 @@ fn on_tap() -> Option<(Namespace, Stack)> {
 
 fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
     let text = stack.read(path).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {path}:\n{text}"))
         .parse()
         .unwrap()
@@ -49,18 +51,25 @@ const ALL: &str = "/scheme/netcfg/stats";
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {
-    let Some((namespace, _stack)) = on_tap() else { return };
+    let Some((namespace, _stack)) = on_tap() else {
+        return;
+    };
     let mut ping = Peers::inside(&namespace)
         .ping(&format!("-q -i 0.001 -c 1000 {OURS}"))
         .unwrap();
     let status = ping.wait(Duration::from_secs(30)).unwrap();
     let text = String::from_utf8_lossy(&ping.output()).into_owned();
-    assert!(status.success() && text.contains(" 0% packet loss"), "{text}");
+    assert!(
+        status.success() && text.contains(" 0% packet loss"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_thousand_pings_to_linux_at_a_millisecond_none_lost() {
-    let Some((_namespace, stack)) = on_tap() else { return };
+    let Some((_namespace, stack)) = on_tap() else {
+        return;
+    };
     let done = stack.command(&format!("ping -c 1000 -i 0.001 {LINUX}"));
     let text = String::from_utf8_lossy(&done.out).into_owned();
     assert!(text.contains("1000 sent, 1000 received, 0 lost"), "{text}");
@@ -68,24 +77,32 @@ fn a_thousand_pings_to_linux_at_a_millisecond_none_lost() {
 
 #[test]
 fn the_largest_ping_that_fits_a_frame_and_one_more_byte() {
-    let Some((namespace, stack)) = on_tap() else { return };
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
     let done = stack.command(&format!("ping -c 3 -i 0.01 -s 1472 {LINUX}"));
     assert!(done.result.is_ok(), "{:?}", done.result);
     let done = stack.command(&format!("ping -c 1 -s 1473 {LINUX}"));
     let error = done.result.unwrap_err().to_string();
     assert!(error.to_lowercase().contains("message too long"), "{error}");
     let peers = Peers::inside(&namespace);
-    let mut ping = peers.ping(&format!("-q -M do -s 1472 -i 0.01 -c 3 {OURS}")).unwrap();
+    let mut ping = peers
+        .ping(&format!("-q -M do -s 1472 -i 0.01 -c 3 {OURS}"))
+        .unwrap();
     assert!(ping.wait(SOON).unwrap().success());
 }
 
 #[test]
 fn of_ten_thousand_datagrams_each_is_delivered_or_counted() {
-    let Some((namespace, stack)) = on_tap() else { return };
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
     let here = stack.enter("reader");
     let socket = OpenedFile::open("/scheme/udp", O_RDWR).unwrap();
     let socket = socket.dup("/0.0.0.0:4000").unwrap();
-    let sender = namespace.enter(|| UdpSocket::bind((LINUX, 0)).unwrap()).unwrap();
+    let sender = namespace
+        .enter(|| UdpSocket::bind((LINUX, 0)).unwrap())
+        .unwrap();
     let frames = counter(&stack, ETH0, "driver.rx_frames");
     // The first resolves our address; Linux keeps only a few datagrams while it waits for that.
     sender.send_to(b"first", (OURS, 4000)).unwrap();
@@ -123,16 +140,26 @@ fn of_ten_thousand_datagrams_each_is_delivered_or_counted() {
         .sum();
     let received = counter(&stack, ETH0, "driver.rx_frames") - frames;
     let burst = delivered + dropped + driver_dropped;
-    println!("{received} frames: {delivered} delivered, {dropped} dropped by UDP, {driver_dropped} by the driver");
+    println!(
+        "{received} frames: {delivered} delivered, {dropped} dropped by UDP, {driver_dropped} by the driver"
+    );
     // Besides the burst: the first datagram, ARP both ways, the echo reply.
-    assert!(received >= burst && received - burst <= 6, "{received} frames, {burst} accounted for");
+    assert!(
+        received >= burst && received - burst <= 6,
+        "{received} frames, {burst} accounted for"
+    );
     assert!(delivered > 0);
 }
 
 /// Reads without waiting until there is nothing more.
 fn drain(socket: &OpenedFile) -> u64 {
     let flags = libredox::call::fcntl(socket.raw(), syscall::flag::F_GETFL, 0).unwrap();
-    libredox::call::fcntl(socket.raw(), syscall::flag::F_SETFL, flags | syscall::flag::O_NONBLOCK).unwrap();
+    libredox::call::fcntl(
+        socket.raw(),
+        syscall::flag::F_SETFL,
+        flags | syscall::flag::O_NONBLOCK,
+    )
+    .unwrap();
     let mut buffer = [0; 2048];
     let mut count = 0;
     while socket.read(&mut buffer).is_ok() {
@@ -148,7 +175,11 @@ fn both_ways(stack: &Stack, server: SocketAddr) {
     let page = stack.command(&format!("curl -s -f http://{server}/bytes/{LENGTH}"));
     page.result.unwrap();
     assert_eq!(page.out.len() as u64, LENGTH);
-    assert_eq!(hexadecimal(&Sha256::digest(&page.out)), wanted, "the download");
+    assert_eq!(
+        hexadecimal(&Sha256::digest(&page.out)),
+        wanted,
+        "the download"
+    );
     let file = stack.machine().run().file("root/upload");
     std::fs::write(&file, &page.out).unwrap();
     let answer = stack.command(&format!("curl -s -f -T /upload http://{server}/upload"));
@@ -164,8 +195,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[test]
 fn a_hundred_megabytes_arrive_whole_over_a_tap_both_ways() {
-    let Some((namespace, stack)) = on_tap() else { return };
-    let listener = namespace.enter(|| TcpListener::bind((LINUX, 8080)).unwrap()).unwrap();
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
+    let listener = namespace
+        .enter(|| TcpListener::bind((LINUX, 8080)).unwrap())
+        .unwrap();
     let server = HttpServer::start(listener).unwrap();
     both_ways(&stack, server.address());
 }
@@ -177,15 +212,22 @@ fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
     let spec = StackSpec::new(MachineSpec::new().nic(nic).without_capture());
     let stack = Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap();
     stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| text.contains("default via"))
+        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
+            text.contains("default via")
+        })
         .unwrap();
-    both_ways(&stack, SocketAddr::from((Slirp::GATEWAY, server.address().port())));
+    both_ways(
+        &stack,
+        SocketAddr::from((Slirp::GATEWAY, server.address().port())),
+    );
 }
 
 #[test]
 fn the_rx_ring_that_was_never_given_back_is_as_full_after_a_million_frames() {
     const FRAMES: u64 = 1_000_000;
-    let Some((namespace, stack)) = on_tap() else { return };
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
     let ring = || {
         let posted = counter(&stack, ETH0, "driver.rx_posted");
         let held = counter(&stack, ETH0, "driver.rx_in_flight");
@@ -193,7 +235,9 @@ fn the_rx_ring_that_was_never_given_back_is_as_full_after_a_million_frames() {
     };
     let (full, size) = ring();
     assert_eq!(full, size);
-    let sender = namespace.enter(|| UdpSocket::bind((LINUX, 0)).unwrap()).unwrap();
+    let sender = namespace
+        .enter(|| UdpSocket::bind((LINUX, 0)).unwrap())
+        .unwrap();
     let received = || counter(&stack, ETH0, "driver.rx_frames");
     let start = received();
     let datagram = [0; 18];
@@ -211,12 +255,16 @@ fn the_rx_ring_that_was_never_given_back_is_as_full_after_a_million_frames() {
 
 #[test]
 fn linux_connects_sends_and_hears_the_end() {
-    let Some((namespace, stack)) = on_tap() else { return };
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
     let here = stack.enter("server");
     let listener = OpenedFile::listen(4001).unwrap();
     std::thread::scope(|scope| {
         let client = scope.spawn(|| {
-            let mut stream = namespace.enter(|| TcpStream::connect((OURS, 4001)).unwrap()).unwrap();
+            let mut stream = namespace
+                .enter(|| TcpStream::connect((OURS, 4001)).unwrap())
+                .unwrap();
             let mut sent = vec![0; 1 << 20];
             pattern(0, &mut sent);
             let mut writer = stream.try_clone().unwrap();

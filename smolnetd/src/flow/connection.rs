@@ -408,7 +408,12 @@ impl Connection {
         counters: &mut TcpCounters,
         out: &mut impl Output,
     ) {
-        let standing = Standing { state: self.state(), una: self.una(), rcv_nxt: self.rcv_nxt() };
+        let standing = Standing {
+            state: self.state(),
+            una: self.una(),
+            rcv_nxt: self.rcv_nxt(),
+            unacknowledged: self.socket().send_queue(),
+        };
         if self.refuses_data(segment, standing) {
             count(&mut counters.data_after_close);
             self.abort(None);
@@ -519,7 +524,12 @@ impl Connection {
             }
             self.owes_ack = false;
         }
+        self.guard.start_run();
         for _ in 0..QUANTUM {
+            if self.guard.runs_wild() {
+                count(&mut counters.engine_storms);
+                self.fail(Some(SocketError::ConnectionAborted));
+            }
             if self.is_over() {
                 return Served::Idle;
             }
@@ -533,7 +543,6 @@ impl Connection {
                 return Served::Idle;
             }
         }
-        eprintln!("STORM {:?}", self.socket());
         Served::More
     }
 

@@ -74,7 +74,10 @@ impl HalfOpen {
 
     /// The peer's SYN as it came, less what does not matter.
     pub fn syn(&self, key: FlowKey) -> Control {
-        let swapped = FlowKey { local: key.remote, remote: key.local };
+        let swapped = FlowKey {
+            local: key.remote,
+            remote: key.local,
+        };
         Control {
             ack: None,
             control: TcpControl::Syn,
@@ -104,7 +107,8 @@ impl HalfOpen {
 
     /// May a repeated SYN be answered, or a challenge be sent, already?
     pub fn may_repeat(&self, now: Instant) -> bool {
-        self.answered.is_none_or(|answered| now >= answered + REPEAT_INTERVAL)
+        self.answered
+            .is_none_or(|answered| now >= answered + REPEAT_INTERVAL)
     }
 
     /// RFC 9293 3.10.7.4 in SYN-RECEIVED, with RFC 5961.
@@ -119,7 +123,9 @@ impl HalfOpen {
                 return Handshake::Answer(challenge, |counters| &mut counters.rst_in_window);
             }
             TcpControl::Rst => return Handshake::Drop(|counters| &mut counters.rst_out_of_window),
-            TcpControl::Syn if segment.seq == self.irs() && segment.ack.is_none() => return Handshake::Repeat,
+            TcpControl::Syn if segment.seq == self.irs() && segment.ack.is_none() => {
+                return Handshake::Repeat;
+            }
             TcpControl::Syn => {
                 return Handshake::Answer(challenge, |counters| &mut counters.syn_in_connection);
             }
@@ -130,7 +136,11 @@ impl HalfOpen {
         };
         if ack != self.iss.plus(1) {
             // <SEQ=SEG.ACK><CTL=RST>
-            let reset = Control { ack: None, control: TcpControl::Rst, ..Control::ack(key, ack, Seq(0), 0) };
+            let reset = Control {
+                ack: None,
+                control: TcpControl::Rst,
+                ..Control::ack(key, ack, Seq(0), 0)
+            };
             return Handshake::Answer(reset, |counters| &mut counters.ack_of_unsent);
         }
         if !inside {

@@ -64,6 +64,14 @@ pub enum Phase {
 impl Flow {
     /// A flow that nothing is known of yet but where it goes.
     pub fn new(key: FlowKey, path: Path, phase: Phase) -> Flow {
-        Flow { key, path, phase, deadline: None, timer: None, dirty: false, blocked: false }
+        Flow {
+            key,
+            path,
+            phase,
+            deadline: None,
+            timer: None,
+            dirty: false,
+            blocked: false,
+        }
     }
 }

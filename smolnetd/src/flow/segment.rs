@@ -90,7 +90,11 @@ impl Segment {
             },
             seq: repr.seq_number.into(),
             ack: repr.ack_number.map(Seq::from),
-            control: if repr.control == TcpControl::Psh { TcpControl::None } else { repr.control },
+            control: if repr.control == TcpControl::Psh {
+                TcpControl::None
+            } else {
+                repr.control
+            },
             window: repr.window_len,
             data: repr.payload.len(),
             mss: repr.max_seg_size,
@@ -175,7 +179,11 @@ impl Control {
             Some(ack) => (ack, None),
             None => (Seq(0), Some(segment.end())),
         };
-        Some(Control { ack, control: TcpControl::Rst, ..Control::ack(segment.key, seq, Seq(0), 0) })
+        Some(Control {
+            ack,
+            control: TcpControl::Rst,
+            ..Control::ack(segment.key, seq, Seq(0), 0)
+        })
     }
 
     /// Length of the IP packet in bytes.
@@ -227,6 +235,12 @@ impl Control {
 
     fn ip_repr(&self, tcp: &TcpRepr<'_>) -> IpRepr {
         let (source, destination) = (self.key.local.ip().into(), self.key.remote.ip().into());
-        IpRepr::new(source, destination, IpProtocol::Tcp, tcp.buffer_len(), self.hop_limit)
+        IpRepr::new(
+            source,
+            destination,
+            IpProtocol::Tcp,
+            tcp.buffer_len(),
+            self.hop_limit,
+        )
     }
 }

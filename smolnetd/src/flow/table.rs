@@ -79,7 +79,10 @@ impl Flows {
         };
         let slot = self.slots.get_mut(index as usize)?;
         slot.flow = Some(flow);
-        let id = FlowId { index, generation: slot.generation };
+        let id = FlowId {
+            index,
+            generation: slot.generation,
+        };
         self.by_key.insert(key, id);
         let users = self.by_port.entry(key.local.port()).or_default();
         *users = users.saturating_add(1);
@@ -88,7 +91,9 @@ impl Flows {
 
     /// Gives a flow's key free for another while the flow itself stays, to be read from: it is not served any more.
     pub fn detach(&mut self, id: FlowId) -> bool {
-        let Some(flow) = self.get_mut(id) else { return false };
+        let Some(flow) = self.get_mut(id) else {
+            return false;
+        };
         let (key, timer) = (flow.key, flow.timer.take());
         flow.deadline = None;
         if let Some(timer) = timer {
@@ -118,13 +123,17 @@ impl Flows {
 
     /// Is it found by its key?
     pub fn is_attached(&self, id: FlowId) -> bool {
-        self.get(id).is_some_and(|flow| self.by_key.get(&flow.key) == Some(&id))
+        self.get(id)
+            .is_some_and(|flow| self.by_key.get(&flow.key) == Some(&id))
     }
 
     /// Takes a flow out. What of it is on lists is stepped over when its turn comes.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow> {
         self.detach(id);
-        let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        let slot = self
+            .slots
+            .get_mut(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)?;
         let flow = slot.flow.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
@@ -133,12 +142,20 @@ impl Flows {
 
     /// The flow of that number.
     pub fn get(&self, id: FlowId) -> Option<&Flow> {
-        self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?.flow.as_ref()
+        self.slots
+            .get(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .flow
+            .as_ref()
     }
 
     /// The flow of that number.
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
-        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?.flow.as_mut()
+        self.slots
+            .get_mut(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .flow
+            .as_mut()
     }
 
     /// The flow of that key.
@@ -245,7 +262,9 @@ impl Flows {
             && at <= now
         {
             self.timers.pop_first();
-            let Some(flow) = self.get_mut(id) else { continue };
+            let Some(flow) = self.get_mut(id) else {
+                continue;
+            };
             flow.timer = None;
             match flow.deadline {
                 Some(deadline) if deadline <= now => {

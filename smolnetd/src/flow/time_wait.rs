@@ -48,7 +48,9 @@ impl TimeWait {
             // RFC 1337: or old duplicates could assassinate it.
             TcpControl::Rst => Late::Drop(|counters| &mut counters.rst_in_time_wait),
             // RFC 1122 4.2.2.13: a SYN beyond everything that was received may open a new connection.
-            TcpControl::Syn if segment.ack.is_none() && !segment.seq.before(self.rcv_nxt) => Late::Reopen,
+            TcpControl::Syn if segment.ack.is_none() && !segment.seq.before(self.rcv_nxt) => {
+                Late::Reopen
+            }
             TcpControl::Fin if segment.end() == self.rcv_nxt => Late::FinAgain,
             _ if segment.length() == 0 && segment.seq == self.rcv_nxt => {
                 Late::Drop(|counters| &mut counters.after_end)

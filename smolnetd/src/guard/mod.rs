@@ -50,6 +50,8 @@ pub struct Standing {
     pub una: Seq,
     /// RCV.NXT
     pub rcv_nxt: Seq,
+    /// Octets of data that were written and are not acknowledged yet, sent or not.
+    pub unacknowledged: usize,
 }
 
 /// One flow's guard.
@@ -79,6 +81,8 @@ pub struct Guard {
     window_step: u32,
     /// No challenge ACK before.
     challenge_at: Option<Instant>,
+    /// Segments without data, SYN or FIN that left one after the other.
+    empty_run: u32,
 }
 
 impl Guard {
@@ -99,6 +103,7 @@ impl Guard {
             syn_window: 0,
             window_step: u32::try_from(window_step).unwrap_or(u32::MAX),
             challenge_at: None,
+            empty_run: 0,
         }
     }
 
@@ -116,13 +121,27 @@ impl Guard {
     /// window probe may have taken it.
     pub fn ack_seq(&self, una: Seq) -> Seq {
         let window_end = una.plus(self.snd_wnd as usize);
-        if self.snd_nxt.after(window_end) { window_end } else { self.snd_nxt }
+        if self.snd_nxt.after(window_end) {
+            window_end
+        } else {
+            self.snd_nxt
+        }
     }
 
     /// The window to advertise with `rcv_nxt`: what was offered before, no more and no less.
     pub fn window(&self, rcv_nxt: Seq) -> u16 {
         let open = self.edge.map_or(0, |edge| edge.since(rcv_nxt).max(0));
         u16::try_from(open).unwrap_or(u16::MAX)
+    }
+
+    /// Starts to count segments that say nothing new.
+    pub fn start_run(&mut self) {
+        self.empty_run = 0;
+    }
+
+    /// Has smoltcp fallen into sending the same acknowledgement without end? Two in a row have their reasons.
+    pub fn runs_wild(&self) -> bool {
+        self.empty_run > 8
     }
 
     /// May a challenge ACK leave now? Counts as if it did.
@@ -137,7 +156,9 @@ impl Guard {
     /// Judges a segment that came for a connection that stands at `at`.
     pub fn judge(&mut self, segment: &Segment, at: Standing) -> Verdict {
         match at.state {
-            State::Closed | State::Listen | State::TimeWait => Verdict::Drop(|counters| &mut counters.after_end),
+            State::Closed | State::Listen | State::TimeWait => {
+                Verdict::Drop(|counters| &mut counters.after_end)
+            }
             State::SynSent => self.judge_syn_sent(segment),
             State::SynReceived
             | State::Established
@@ -167,7 +188,9 @@ impl Guard {
         match segment.control {
             TcpControl::Rst => return self.judge_rst(segment, at),
             // RFC 5961 4.2: whatever its sequence number.
-            TcpControl::Syn => return Verdict::Challenge(|counters| &mut counters.syn_in_connection),
+            TcpControl::Syn => {
+                return Verdict::Challenge(|counters| &mut counters.syn_in_connection);
+            }
             TcpControl::None | TcpControl::Psh | TcpControl::Fin => (),
         }
         let Some(ack) = segment.ack else {
@@ -216,10 +239,20 @@ impl Guard {
             let window = u16::try_from(self.snd_wnd >> self.peer_shift).unwrap_or(u16::MAX);
             repair.window = (window != segment.window).then_some(window);
         }
+        // smoltcp leaves its window probe timer running when what it probed with is acknowledged, and after FIN such a
+        // probe is sent again and again without a pause. With nothing to send, the window is no matter: not zero will do.
+        let all = at.una.plus(at.unacknowledged);
+        if self.snd_wnd == 0 && at.unacknowledged > 0 && !ack.before(all) {
+            repair.window = Some(1);
+        }
         // The FIN comes after data, some of which is beyond the window and will be cut off.
         let data_end = segment.seq.plus(segment.data);
         repair.clear_fin = segment.control == TcpControl::Fin && data_end.after(self.engine_edge);
-        if repair == Repair::default() { Verdict::Pass } else { Verdict::Repair(repair) }
+        if repair == Repair::default() {
+            Verdict::Pass
+        } else {
+            Verdict::Repair(repair)
+        }
     }
 
     /// RFC 9293 3.10.7.4: is this segment newer than the one that told the window? An acknowledgement of new data
@@ -258,7 +291,9 @@ impl Guard {
     /// A packet of this flow, as smoltcp wrote it, on its way out: remembers what it says. The window may be taken
     /// back in place to what the peer already has.
     pub fn departing(&mut self, packet: &mut [u8]) {
-        let Some(mut tcp) = tcp_in(packet) else { return };
+        let Some(mut tcp) = tcp_in(packet) else {
+            return;
+        };
         if tcp.rst() {
             // In SYN-SENT its sequence number is the peer's invention.
             return;
@@ -279,6 +314,7 @@ impl Guard {
             self.syn_window = tcp.window_len();
         }
         self.sent = true;
+        self.empty_run = if tcp.segment_len() == 0 { self.empty_run.saturating_add(1) } else { 0 };
         self.snd_nxt = self.snd_nxt.latest(seq.plus(tcp.segment_len()));
     }
 

@@ -18,6 +18,7 @@ mod handle;
 mod loopback;
 mod neighbour;
 mod random;
+mod send;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -30,10 +31,10 @@ use smoltcp::wire::{EthernetProtocol, IpCidr};
 
 use self::address::{Addresses, Announcement};
 use self::dhcp::Client;
-use self::handle::Control;
 use self::loopback::Loopback;
 use self::neighbour::{Due, Neighbours};
 use self::random::Random;
+use self::send::Control;
 use crate::counters::count;
 use crate::ports::{LinkId, Ports};
 

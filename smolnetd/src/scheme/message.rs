@@ -98,6 +98,9 @@ mod tests {
         assert_eq!(receive_room(&[0; 23]), None);
         assert_eq!(sent_payload(&[9; 7]), None);
         assert_eq!(sent_payload(&request(17, 0, 0, 24)), None);
-        assert_eq!(sent_payload(&request(16, 0, 0, 24)).map(<[u8]>::len), Some(16));
+        assert_eq!(
+            sent_payload(&request(16, 0, 0, 24)).map(<[u8]>::len),
+            Some(16)
+        );
     }
 }

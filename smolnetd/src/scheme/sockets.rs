@@ -196,12 +196,7 @@ impl View<'_> {
     }
 
     /// Opens a path below the root.
-    pub(super) fn open_path(
-        &mut self,
-        text: &str,
-        flags: usize,
-        owner: Owner,
-    ) -> Result<usize> {
+    pub(super) fn open_path(&mut self, text: &str, flags: usize, owner: Owner) -> Result<usize> {
         let handle = SocketHandle::new(owner, flags);
         match self.scheme.kind {
             Kind::Tcp | Kind::Udp if text.is_empty() => self.scheme.insert(Handle::Socket(handle)),
@@ -242,9 +237,7 @@ impl View<'_> {
         handle.socket = Some(socket);
         let number = self.insert_fresh(handle)?;
         let remote = std::net::SocketAddr::new(addr, 0);
-        self.or_close(number, |view| {
-            view.stack.connect(view.now, socket, remote)
-        })
+        self.or_close(number, |view| view.stack.connect(view.now, socket, remote))
     }
 
     fn open_ip(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {

@@ -133,9 +133,7 @@ impl View<'_> {
         let socket = self.ensure_socket(number)?;
         if fresh && binds {
             let bound = self.stack.bind(self.now, socket, local);
-            bound
-                .map_err(errno)
-                .inspect_err(|_| self.release(number))?;
+            bound.map_err(errno).inspect_err(|_| self.release(number))?;
         }
         let sibling = self.scheme.socket(number)?.sibling(Some(socket), remote);
         self.scheme.insert(Handle::Socket(sibling))
@@ -200,8 +198,7 @@ impl View<'_> {
         payload: &mut [u8],
         metadata: &[u64],
     ) -> Result<usize> {
-        let (Some(&verb), argument) =
-            (metadata.first(), metadata.get(1).copied().unwrap_or(0))
+        let (Some(&verb), argument) = (metadata.first(), metadata.get(1).copied().unwrap_or(0))
         else {
             return Err(Error::new(EINVAL));
         };
@@ -261,9 +258,7 @@ impl View<'_> {
             .socket(number)?
             .socket
             .ok_or(Error::new(ENOTCONN))?;
-        self.stack
-            .shutdown(self.now, socket, how)
-            .map_err(errno)?;
+        self.stack.shutdown(self.now, socket, how).map_err(errno)?;
         if how.read() {
             self.scheme.socket_mut(number)?.read_ended = true;
         }
@@ -326,7 +321,10 @@ impl View<'_> {
             SocketOption::Linger(time) => {
                 let on = i32::from(time.is_some()).to_ne_bytes();
                 let secs = time.map_or(0, |t| t.secs());
-                fill(value, &[on, int(usize::try_from(secs).unwrap_or(0))].concat())
+                fill(
+                    value,
+                    &[on, int(usize::try_from(secs).unwrap_or(0))].concat(),
+                )
             }
             SocketOption::TimeToLive(ttl) => fill(value, &i32::from(ttl).to_ne_bytes()),
         }
@@ -341,16 +339,19 @@ impl View<'_> {
     }
 
     fn remote_of(&self, handle: &SocketHandle) -> Option<SocketAddr> {
-        handle
-            .remote
-            .or_else(|| self.stack.peer(handle.socket?))
+        handle.remote.or_else(|| self.stack.peer(handle.socket?))
     }
 
     /// `fpath`: `/scheme/tcp/REMOTE/LOCAL`, `/scheme/icmp/echo/ADDRESS`, `/scheme/ip/PROTOCOL`.
     pub(super) fn name(&self, number: usize, buffer: &mut [u8]) -> Result<usize> {
         let handle = match self.scheme.handles.get(number) {
             Some(Handle::Socket(handle)) => handle,
-            Some(Handle::Root) => return fill(buffer, format!("/scheme/{}", self.scheme.kind.name()).as_bytes()),
+            Some(Handle::Root) => {
+                return fill(
+                    buffer,
+                    format!("/scheme/{}", self.scheme.kind.name()).as_bytes(),
+                );
+            }
             _ => return Err(Error::new(EBADF)),
         };
         let remote = self.remote_of(handle).map_or(Endpoint::ANY, Into::into);

@@ -3,10 +3,10 @@
 use netscheme::{CallKind, directory};
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
+use syscall::Stat;
 use syscall::error::{EAGAIN, EBADF, EINVAL, ENOTDIR, Error, Result};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, MODE_CHR, O_ACCMODE};
 use syscall::schemev2::NewFdFlags;
-use syscall::Stat;
 
 use super::handle::{Handle, Setting};
 use super::sockets::{Kind, View};
@@ -128,7 +128,11 @@ impl SchemeSync for View<'_> {
             return Ok(flags);
         };
         let ready = self.readiness(handle);
-        Ok(self.scheme.socket_mut(number)?.readiness.watch(flags, ready))
+        Ok(self
+            .scheme
+            .socket_mut(number)?
+            .readiness
+            .watch(flags, ready))
     }
 
     fn fpath(&mut self, number: usize, buffer: &mut [u8], _caller: &CallerCtx) -> Result<usize> {

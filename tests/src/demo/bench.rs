@@ -25,7 +25,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(crate) fn run(options: &Options) -> Result<()> {
     let namespace = Namespace::new()?.without_ipv6()?;
     let tap = Tap::create(&namespace, &TapSpec::default())?;
-    let machine = MachineSpec::new().named("bench").nic(NicSpec::virtio(Netdev::Tap(tap)));
+    let machine = MachineSpec::new()
+        .named("bench")
+        .nic(NicSpec::virtio(Netdev::Tap(tap)));
     let address = StaticAddress {
         address: OURS.to_string(),
         prefix_length: 24,
@@ -33,9 +35,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         name_server: None,
     };
     let level = options.level.min(log::LevelFilter::Info);
-    let spec = StackSpec::new(machine.without_capture()).address(address).log_level(level);
+    let spec = StackSpec::new(machine.without_capture())
+        .address(address)
+        .log_level(level);
     let stack = Stack::start(spec)?;
-    println!("{:<28} {:>12} {:>10} {:>34}", "", "result", "frames", "CPU a frame (virtio-netd, smolnetd)");
+    println!(
+        "{:<28} {:>12} {:>10} {:>34}",
+        "", "result", "frames", "CPU a frame (virtio-netd, smolnetd)"
+    );
     measure(&stack, "TCP out", || out(&stack, &namespace))?;
     measure(&stack, "TCP in", || inward(&stack, &namespace))?;
     measure(&stack, "ping, 10,000 round trips", || pings(&stack))
@@ -50,35 +57,54 @@ fn measure(stack: &Stack, name: &str, run: impl FnOnce() -> Result<String>) -> R
         let spent = after.get(daemon).unwrap_or(&0.0) - cpu.get(daemon).unwrap_or(&0.0);
         format!("{:.2} µs", spent * 1e6 / frames.max(1) as f64)
     });
-    println!("{name:<28} {result:>12} {frames:>10} {:>34}", each.join(", "));
+    println!(
+        "{name:<28} {result:>12} {frames:>10} {:>34}",
+        each.join(", ")
+    );
     Ok(())
 }
 
 fn frames(stack: &Stack) -> Result<u64> {
     let text = stack.read("/scheme/netcfg/ifaces/eth0/stats")?;
     let value = |name: &str| -> Option<u64> {
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     };
     let sum = value("driver.rx_frames ").zip(value("driver.tx_frames "));
-    sum.map(|(rx, tx)| rx + tx).context("the driver counts no frames")
+    sum.map(|(rx, tx)| rx + tx)
+        .context("the driver counts no frames")
 }
 
 /// CPU seconds of this process's threads so far, by the threads' names (proc(5), fields 14 and 15 of `stat`).
 fn cpu_seconds() -> BTreeMap<String, f64> {
     let mut seconds = BTreeMap::new();
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    for text in threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok()) {
-        let Some((name, rest)) = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else {
+    let threads = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    for text in
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
+    {
+        let Some((name, rest)) = text
+            .split_once('(')
+            .and_then(|(_, rest)| rest.rsplit_once(')'))
+        else {
             continue;
         };
-        let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+        let ticks = rest
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<f64>().ok());
         *seconds.entry(name.to_owned()).or_insert(0.0) += ticks.sum::<f64>() / TICKS_PER_SECOND;
     }
     seconds
 }
 
 fn listener(namespace: &Namespace) -> Result<TcpListener> {
-    namespace.enter(|| TcpListener::bind((LINUX, PORT)))?.context("the peer's port")
+    namespace
+        .enter(|| TcpListener::bind((LINUX, PORT)))?
+        .context("the peer's port")
 }
 
 fn rate(bytes: u64, time: Duration) -> String {
@@ -147,6 +173,9 @@ fn pings(stack: &Stack) -> Result<String> {
     done.result.context("ping")?;
     let text = String::from_utf8_lossy(&done.out).into_owned();
     let line = text.lines().last().unwrap_or_default();
-    let mean = line.split(" = ").nth(1).and_then(|times| times.split('/').nth(1));
+    let mean = line
+        .split(" = ")
+        .nth(1)
+        .and_then(|times| times.split('/').nth(1));
     mean.map(|mean| format!("{mean} ms")).context(line)
 }

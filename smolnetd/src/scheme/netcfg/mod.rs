@@ -7,10 +7,10 @@
 mod edit;
 mod nodes;
 
-use netscheme::handles::Handles;
-use netscheme::readiness::Readiness;
 use netscheme::directory;
+use netscheme::handles::Handles;
 use netscheme::network::announce;
+use netscheme::readiness::Readiness;
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
 use smoltcp::time::Instant;
@@ -19,7 +19,9 @@ use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
     EACCES, EBADF, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOENT, ENOTDIR, Error, Result,
 };
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY};
+use syscall::flag::{
+    EventFlags, F_GETFL, F_SETFL, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY,
+};
 use syscall::schemev2::NewFdFlags;
 
 use super::errno::errno;
@@ -75,9 +77,7 @@ impl NetcfgScheme {
     }
 
     fn insert(&mut self, handle: Handle) -> Result<usize> {
-        self.handles
-            .insert(handle)
-            .map_err(|_| Error::new(EMFILE))
+        self.handles.insert(handle).map_err(|_| Error::new(EMFILE))
     }
 
     fn file_mut(&mut self, number: usize) -> Result<&mut File> {

@@ -82,13 +82,38 @@ static NODES: &[Node] = &[
     node("ifaces/*/mac", Topic::Links, Some(mac), None),
     node("ifaces/*/mtu", Topic::Links, Some(mtu), None),
     node("ifaces/*/link", Topic::Links, Some(link_state), None),
-    node("ifaces/*/addr/list", Topic::Addresses, Some(addresses), None),
-    node("ifaces/*/addr/set", Topic::Addresses, None, Some(set_address)),
-    node("ifaces/*/addr/add", Topic::Addresses, None, Some(add_address)),
-    node("ifaces/*/addr/rm", Topic::Addresses, None, Some(remove_address)),
+    node(
+        "ifaces/*/addr/list",
+        Topic::Addresses,
+        Some(addresses),
+        None,
+    ),
+    node(
+        "ifaces/*/addr/set",
+        Topic::Addresses,
+        None,
+        Some(set_address),
+    ),
+    node(
+        "ifaces/*/addr/add",
+        Topic::Addresses,
+        None,
+        Some(add_address),
+    ),
+    node(
+        "ifaces/*/addr/rm",
+        Topic::Addresses,
+        None,
+        Some(remove_address),
+    ),
     node("ifaces/*/stats", Topic::Counters, Some(link_stats), None),
     node("neigh/list", Topic::Counters, Some(neighbours), None),
-    node("resolv/nameserver", Topic::Resolvers, Some(resolvers), Some(set_resolver)),
+    node(
+        "resolv/nameserver",
+        Topic::Resolvers,
+        Some(resolvers),
+        Some(set_resolver),
+    ),
     node("route/list", Topic::Routes, Some(routes), None),
     node("route/add", Topic::Routes, None, Some(add_route)),
     node("route/rm", Topic::Routes, None, Some(remove_route)),
@@ -198,7 +223,9 @@ fn mtu(place: &Place<'_>) -> String {
 
 fn link_state(place: &Place<'_>) -> String {
     let up = place.link.is_some_and(Link::is_up);
-    let speed = place.link.and_then(|link| place.adapters.speed_mbps(link.id()));
+    let speed = place
+        .link
+        .and_then(|link| place.adapters.speed_mbps(link.id()));
     let word = if up { "up" } else { "down" };
     match speed {
         Some(speed) => format!("{word} {speed}\n"),
@@ -218,10 +245,18 @@ fn link_stats(place: &Place<'_>) -> String {
     let Some(link) = place.link else {
         return String::new();
     };
-    let own = link.counters().iter().map(|(name, value)| (name.to_owned(), value));
+    let own = link
+        .counters()
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value));
     let driver = place.adapters.stats(link.id());
-    let driver = driver.into_iter().map(|(name, value)| (format!("driver.{name}"), value));
-    lines(own.chain(driver).map(|(name, value)| format!("{name} {value}")))
+    let driver = driver
+        .into_iter()
+        .map(|(name, value)| (format!("driver.{name}"), value));
+    lines(
+        own.chain(driver)
+            .map(|(name, value)| format!("{name} {value}")),
+    )
 }
 
 fn neighbours(place: &Place<'_>) -> String {
@@ -229,7 +264,11 @@ fn neighbours(place: &Place<'_>) -> String {
         link.neighbours(place.now).map(move |neighbour| {
             let mac = neighbour.mac.map_or("-".into(), dashes);
             let state = format!("{:?}", neighbour.state).to_ascii_lowercase();
-            format!("{} dev {} lladdr {mac} {state}", neighbour.address, link.name())
+            format!(
+                "{} dev {} lladdr {mac} {state}",
+                neighbour.address,
+                link.name()
+            )
         })
     }))
 }
@@ -331,9 +370,18 @@ mod tests {
         let root = ["ifaces", "neigh", "resolv", "route"].map(|name| (name, true));
         assert_eq!(names(""), [&root[..], &[("stats", false)]].concat());
         assert_eq!(names("ifaces"), [("lo", true), ("eth0", true)]);
-        let eth0 = [("mac", false), ("mtu", false), ("link", false), ("addr", true), ("stats", false)];
+        let eth0 = [
+            ("mac", false),
+            ("mtu", false),
+            ("link", false),
+            ("addr", true),
+            ("stats", false),
+        ];
         assert_eq!(names("ifaces/eth0"), eth0);
-        assert_eq!(names("route"), [("list", false), ("add", false), ("rm", false)]);
+        assert_eq!(
+            names("route"),
+            [("list", false), ("add", false), ("rm", false)]
+        );
     }
 
     #[test]
@@ -355,10 +403,20 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        for path in ["ifaces/eth1", "ifaces/eth1/mac", "ifaces/*/mac", "route/list/x", "rout", "x"] {
+        for path in [
+            "ifaces/eth1",
+            "ifaces/eth1/mac",
+            "ifaces/*/mac",
+            "route/list/x",
+            "rout",
+            "x",
+        ] {
             assert!(find(path, LINKS.into_iter()).is_none(), "{path}");
         }
         assert_eq!(join("ifaces", "../route"), None);
-        assert_eq!(join("ifaces/", "/eth0//mac").as_deref(), Some("ifaces/eth0/mac"));
+        assert_eq!(
+            join("ifaces/", "/eth0//mac").as_deref(),
+            Some("ifaces/eth0/mac")
+        );
     }
 }

@@ -89,7 +89,10 @@ impl Tcp {
         }
         let local = socket.bound.ok_or(SocketError::DestinationRequired)?;
         self.ports.listen(local, id)?;
-        self.socket(id)?.kind = Kind::Listener(Listener { backlog, ..Listener::default() });
+        self.socket(id)?.kind = Kind::Listener(Listener {
+            backlog,
+            ..Listener::default()
+        });
         Ok(())
     }
 
@@ -100,7 +103,13 @@ impl Tcp {
     /// Why it was not started: [`SocketError::AlreadyInProgress`], [`SocketError::IsConnected`],
     /// [`SocketError::NetworkUnreachable`] for an address that no connection can have,
     /// [`SocketError::AddressInUse`] or [`SocketError::AddressNotAvailable`] for want of a local port.
-    pub fn connect(&mut self, now: Instant, id: TcpId, remote: SocketAddr, path: Path) -> Result<(), SocketError> {
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        remote: SocketAddr,
+        path: Path,
+    ) -> Result<(), SocketError> {
         self.make_idle(id)?;
         if !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(SocketError::NetworkUnreachable);
@@ -111,7 +120,10 @@ impl Tcp {
         if self.flows.find(&key).is_some() || local == remote {
             return Err(SocketError::AddressInUse);
         }
-        let path = Path { source: local.ip(), ..path };
+        let path = Path {
+            source: local.ip(),
+            ..path
+        };
         let iss = self.initial_sequence_number(now, &key);
         let options = self.socket(id)?.options;
         let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id))?;
@@ -130,7 +142,9 @@ impl Tcp {
             Kind::Listener(_) => return Err(SocketError::Invalid),
             Kind::Connection(_) => (),
         }
-        match self.with_connection(id, |connection| (connection.is_connecting(), connection.is_over())) {
+        match self.with_connection(id, |connection| {
+            (connection.is_connecting(), connection.is_over())
+        }) {
             Some((true, _)) => return Err(SocketError::AlreadyInProgress),
             Some((false, false)) => return Err(SocketError::IsConnected),
             Some((false, true)) | None => (),
@@ -145,7 +159,12 @@ impl Tcp {
         Ok(())
     }
 
-    fn local_end(&mut self, id: TcpId, remote: SocketAddr, path: &Path) -> Result<SocketAddr, SocketError> {
+    fn local_end(
+        &mut self,
+        id: TcpId,
+        remote: SocketAddr,
+        path: &Path,
+    ) -> Result<SocketAddr, SocketError> {
         let bound = self.socket(id)?.bound;
         let address = match bound {
             Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
@@ -163,7 +182,10 @@ impl Tcp {
             let local = SocketAddr::new(address, port);
             local != remote && flows.find(&FlowKey { local, remote }).is_none()
         });
-        Ok(SocketAddr::new(address, port.ok_or(SocketError::AddressNotAvailable)?))
+        Ok(SocketAddr::new(
+            address,
+            port.ok_or(SocketError::AddressNotAvailable)?,
+        ))
     }
 
     /// The oldest connection of a listener's accept queue, as a socket of the listener's owner with its options.
@@ -175,16 +197,30 @@ impl Tcp {
         loop {
             let socket = self.socket(id)?;
             let (owner, options) = (socket.owner, socket.options);
-            let Kind::Listener(listener) = &mut socket.kind else { return Err(SocketError::Invalid) };
-            let Some(&flow) = listener.queue.front() else { return Err(SocketError::WouldBlock) };
+            let Kind::Listener(listener) = &mut socket.kind else {
+                return Err(SocketError::Invalid);
+            };
+            let Some(&flow) = listener.queue.front() else {
+                return Err(SocketError::WouldBlock);
+            };
             let Some(local) = self.flows.get(flow).map(|flow| flow.key.local) else {
                 self.pop_accept_queue(id);
                 continue;
             };
-            let accepted = Socket { owner, kind: Kind::Connection(flow), bound: None, options, changed: false };
+            let accepted = Socket {
+                owner,
+                kind: Kind::Connection(flow),
+                bound: None,
+                options,
+                changed: false,
+            };
             let accepted = self.add_socket(accepted)?;
             self.pop_accept_queue(id);
-            if let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(flow) {
+            if let Some(Flow {
+                phase: Phase::Open(connection),
+                ..
+            }) = self.flows.get_mut(flow)
+            {
                 connection.holder = Holder::Socket(accepted);
             }
             log::trace!("tcp: {local} accepted");
@@ -193,7 +229,11 @@ impl Tcp {
     }
 
     fn pop_accept_queue(&mut self, id: TcpId) {
-        if let Some(Socket { kind: Kind::Listener(listener), .. }) = self.sockets.get_mut(&id) {
+        if let Some(Socket {
+            kind: Kind::Listener(listener),
+            ..
+        }) = self.sockets.get_mut(&id)
+        {
             listener.queue.pop_front();
         }
     }
@@ -202,9 +242,17 @@ impl Tcp {
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`], [`SocketError::NotConnected`], or why the connection ended.
-    pub fn receive(&mut self, now: Instant, id: TcpId, buffer: &mut [u8], peek: bool) -> Result<usize, SocketError> {
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<usize, SocketError> {
         let _ = now;
-        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let Kind::Connection(flow) = self.socket(id)?.kind else {
+            return Err(SocketError::NotConnected);
+        };
         let result = self.with_connection(id, |connection| connection.receive(buffer, peek));
         let result = result.unwrap_or(Err(SocketError::NotConnected));
         if !peek && result.is_ok_and(|length| length > 0) && self.flows.is_attached(flow) {
@@ -220,7 +268,9 @@ impl Tcp {
     /// [`SocketError::WouldBlock`] if nothing fits, [`SocketError::NotConnected`], [`SocketError::BrokenPipe`] after
     /// the end, or why the connection ended.
     pub fn send(&mut self, now: Instant, id: TcpId, data: &[u8]) -> Result<usize, SocketError> {
-        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let Kind::Connection(flow) = self.socket(id)?.kind else {
+            return Err(SocketError::NotConnected);
+        };
         let result = self.with_connection(id, |connection| connection.send(now, data));
         let result = result.unwrap_or(Err(SocketError::NotConnected));
         if result.is_ok_and(|length| length > 0) {
@@ -234,7 +284,9 @@ impl Tcp {
     /// # Errors
     /// [`SocketError::NotConnected`]
     pub fn shutdown(&mut self, now: Instant, id: TcpId, how: How) -> Result<(), SocketError> {
-        let Kind::Connection(flow) = self.socket(id)?.kind else { return Err(SocketError::NotConnected) };
+        let Kind::Connection(flow) = self.socket(id)?.kind else {
+            return Err(SocketError::NotConnected);
+        };
         let before = self.view(flow);
         self.with_connection(id, |connection| {
             if !connection.was_established() {
@@ -257,7 +309,9 @@ impl Tcp {
     /// Gives the socket back. What was written is delivered in the background, then FIN; with data unread, or a
     /// linger time of 0, RST (RFC 1122 4.2.2.13).
     pub fn close(&mut self, now: Instant, id: TcpId) {
-        let Some(socket) = self.sockets.remove(&id) else { return };
+        let Some(socket) = self.sockets.remove(&id) else {
+            return;
+        };
         if let Some(bound) = socket.bound {
             self.ports.release(bound, id);
         }
@@ -309,7 +363,13 @@ impl Tcp {
     }
 
     fn close_connection(&mut self, now: Instant, flow: FlowId, linger: Option<Duration>) {
-        let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(flow) else { return };
+        let Some(Flow {
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get_mut(flow)
+        else {
+            return;
+        };
         if connection.is_over() || connection.is_connecting() && !connection.was_established() {
             // Nothing is owed to the peer, or nothing is known to it but a SYN (RFC 9293 3.10.4).
             self.remove_flow(flow);
@@ -324,7 +384,13 @@ impl Tcp {
 
     /// The flow goes on without a holder, to end with RST or FIN.
     fn orphan(&mut self, id: FlowId, now: Instant, reset: bool) {
-        let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get_mut(id) else { return };
+        let Some(Flow {
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
+            return;
+        };
         let mark = self.orphans.push(id);
         connection.holder = Holder::Orphan { mark, since: now };
         if reset {
@@ -350,7 +416,10 @@ impl Tcp {
 pub(super) fn is_unicast(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast() && address.octets()[0] != 0
+            !address.is_unspecified()
+                && !address.is_broadcast()
+                && !address.is_multicast()
+                && address.octets()[0] != 0
         }
         IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
     }

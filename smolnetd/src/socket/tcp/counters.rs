@@ -91,6 +91,8 @@ counters! {
         icmp_errors,
         /// ICMP errors that quoted a sequence number not on its way (RFC 5927).
         icmp_not_in_flight,
+        /// Connections given up: smoltcp sent the same acknowledgement without end.
+        engine_storms,
         /// Connections that were due at once again after they had been served.
         overdue,
     }

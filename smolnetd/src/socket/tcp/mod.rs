@@ -117,7 +117,13 @@ pub struct Tcp {
 impl Tcp {
     /// `secret` is random and known to no one outside: sequence numbers, ports and hash keys come from it.
     pub fn new(secret: [u8; 32], limits: Limits) -> Tcp {
-        let word = |index: usize| secret.iter().skip(index * 8).take(8).fold(0, |word, &byte| word << 8 | u64::from(byte));
+        let word = |index: usize| {
+            secret
+                .iter()
+                .skip(index * 8)
+                .take(8)
+                .fold(0, |word, &byte| word << 8 | u64::from(byte))
+        };
         let key = Keyed(word(0), word(1));
         Tcp {
             limits,
@@ -149,17 +155,25 @@ impl Tcp {
     pub fn local(&self, id: TcpId) -> Option<SocketAddr> {
         let socket = self.sockets.get(&id)?;
         match socket.kind {
-            Kind::Connection(flow) => self.flows.get(flow).map(|flow| flow.key.local).or(socket.bound),
+            Kind::Connection(flow) => self
+                .flows
+                .get(flow)
+                .map(|flow| flow.key.local)
+                .or(socket.bound),
             Kind::Idle | Kind::Listener(_) => socket.bound,
         }
     }
 
     /// The peer's address, from the start of the connection attempt on; none if the attempt failed.
     pub fn peer(&self, id: TcpId) -> Option<SocketAddr> {
-        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
+            return None;
+        };
         let flow = self.flows.get(flow)?;
         match &flow.phase {
-            Phase::Open(connection) if connection.was_established() || connection.is_connecting() => {
+            Phase::Open(connection)
+                if connection.was_established() || connection.is_connecting() =>
+            {
                 Some(flow.key.remote)
             }
             _ => None,
@@ -177,7 +191,9 @@ impl Tcp {
 
     /// Does it listen?
     pub fn is_listening(&self, id: TcpId) -> bool {
-        self.sockets.get(&id).is_some_and(|socket| matches!(socket.kind, Kind::Listener(_)))
+        self.sockets
+            .get(&id)
+            .is_some_and(|socket| matches!(socket.kind, Kind::Listener(_)))
     }
 
     /// Is a connection attempt under way?
@@ -189,10 +205,13 @@ impl Tcp {
     pub fn readiness(&self, id: TcpId) -> Readiness {
         match self.sockets.get(&id).map(|socket| &socket.kind) {
             None | Some(Kind::Idle) => Readiness::default(),
-            Some(Kind::Listener(listener)) => Readiness { readable: !listener.queue.is_empty(), writable: false },
-            Some(Kind::Connection(_)) => {
-                self.connection(id).map_or(Readiness::BOTH, |connection| connection.readiness())
-            }
+            Some(Kind::Listener(listener)) => Readiness {
+                readable: !listener.queue.is_empty(),
+                writable: false,
+            },
+            Some(Kind::Connection(_)) => self
+                .connection(id)
+                .map_or(Readiness::BOTH, |connection| connection.readiness()),
         }
     }
 
@@ -203,7 +222,8 @@ impl Tcp {
 
     /// The pending error, once (SO_ERROR).
     pub fn take_error(&mut self, id: TcpId) -> Option<SocketError> {
-        self.with_connection(id, |connection| connection.take_error()).flatten()
+        self.with_connection(id, |connection| connection.take_error())
+            .flatten()
     }
 
     /// Sets an option; on a connection that exists, buffer sizes stay.
@@ -226,7 +246,10 @@ impl Tcp {
     /// # Errors
     /// [`SocketError::BadSocket`]
     pub fn option(&self, id: TcpId, name: OptionName) -> Result<SocketOption, SocketError> {
-        self.sockets.get(&id).map(|socket| socket.options.get(name)).ok_or(SocketError::BadSocket)
+        self.sockets
+            .get(&id)
+            .map(|socket| socket.options.get(name))
+            .ok_or(SocketError::BadSocket)
     }
 
     /// Sockets whose readiness may have changed, or that received more, each once. What is not taken stays.
@@ -243,7 +266,9 @@ impl Tcp {
     }
 
     fn connection(&self, id: TcpId) -> Option<&Connection> {
-        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
+            return None;
+        };
         match &self.flows.get(flow)?.phase {
             Phase::Open(connection) => Some(connection),
             Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
@@ -251,7 +276,9 @@ impl Tcp {
     }
 
     fn with_connection<R>(&mut self, id: TcpId, f: impl FnOnce(&mut Connection) -> R) -> Option<R> {
-        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else { return None };
+        let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
+            return None;
+        };
         match &mut self.flows.get_mut(flow)?.phase {
             Phase::Open(connection) => Some(f(connection)),
             Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
@@ -269,7 +296,9 @@ impl Tcp {
     /// Tells the flow's holder, if what it sees is no longer what it saw `before`.
     fn tell(&mut self, flow: FlowId, before: Option<View>) {
         let Some(before) = before else { return };
-        let Some(flow) = self.flows.get(flow) else { return };
+        let Some(flow) = self.flows.get(flow) else {
+            return;
+        };
         if let Phase::Open(connection) = &flow.phase
             && let Holder::Socket(id) = connection.holder
             && before.differs(connection.view())

@@ -28,12 +28,22 @@ const MIN_PATH_MTU: u16 = 552;
 impl Tcp {
     /// A whole IP packet that carries TCP, its IP header already checked by the stack. Replies that cannot wait go to
     /// `out`; the rest follows in [`Tcp::poll`].
-    pub fn ingress(&mut self, now: Instant, arrival: Arrival, packet: &[u8], out: &mut impl Output) -> Ingress {
+    pub fn ingress(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        packet: &[u8],
+        out: &mut impl Output,
+    ) -> Ingress {
         count(&mut self.counters.segments_received);
         let segment = match Segment::parse(packet) {
             Ok(segment) => segment,
-            Err(SegmentError::Malformed) => return self.drop_segment(|counters| &mut counters.malformed),
-            Err(SegmentError::Checksum) => return self.drop_segment(|counters| &mut counters.bad_checksum),
+            Err(SegmentError::Malformed) => {
+                return self.drop_segment(|counters| &mut counters.malformed);
+            }
+            Err(SegmentError::Checksum) => {
+                return self.drop_segment(|counters| &mut counters.bad_checksum);
+            }
         };
         let FlowKey { local, remote } = segment.key;
         if !is_unicast(local.ip()) || !is_unicast(remote.ip()) {
@@ -63,7 +73,9 @@ impl Tcp {
         match self.flows.get(id).map(|flow| &flow.phase) {
             Some(Phase::HalfOpen(_)) => self.half_open_ingress(now, id, (segment, packet), out),
             Some(Phase::Open(_)) => self.connection_ingress(now, id, (segment, packet), out),
-            Some(Phase::TimeWait(_)) => return self.time_wait_ingress(now, arrival, id, segment, out),
+            Some(Phase::TimeWait(_)) => {
+                return self.time_wait_ingress(now, arrival, id, segment, out);
+            }
             None => (),
         }
         Ingress::Consumed
@@ -72,9 +84,13 @@ impl Tcp {
     /// Answers a segment that nobody waits for with RST (RFC 9293 3.10.7.1), unless it is one itself or came from or
     /// for an address that no connection can have.
     pub fn refuse(&mut self, now: Instant, packet: &[u8], out: &mut impl Output) {
-        let Ok(segment) = Segment::parse(packet) else { return };
+        let Ok(segment) = Segment::parse(packet) else {
+            return;
+        };
         let FlowKey { local, remote } = segment.key;
-        let Some(reset) = Control::refusal(&segment) else { return };
+        let Some(reset) = Control::refusal(&segment) else {
+            return;
+        };
         if !is_unicast(remote.ip()) || !out.is_local(local.ip()) {
             return;
         }
@@ -108,7 +124,10 @@ impl Tcp {
             _ => return self.drop_segment(|counters| &mut counters.not_syn),
         }
         // RFC 1122 4.2.3.10, and nobody but ourselves is ourselves.
-        if !out.is_local(local.ip()) || (out.is_local(remote.ip()) && !arrival.looped) || local == remote {
+        if !out.is_local(local.ip())
+            || (out.is_local(remote.ip()) && !arrival.looped)
+            || local == remote
+        {
             return self.drop_segment(|counters| &mut counters.bad_address);
         }
         let Some(path) = out.path(local.ip(), remote.ip()) else {
@@ -118,13 +137,27 @@ impl Tcp {
         Ingress::Consumed
     }
 
-    fn open_half(&mut self, now: Instant, listener_id: TcpId, segment: &Segment, path: Path, after: Option<Seq>) {
+    fn open_half(
+        &mut self,
+        now: Instant,
+        listener_id: TcpId,
+        segment: &Segment,
+        path: Path,
+        after: Option<Seq>,
+    ) {
         let mut iss = self.initial_sequence_number(now, &segment.key);
         if let Some(end) = after.filter(|end| !iss.after(*end)) {
             // RFC 1122 4.2.2.13: larger than the largest that the former connection used.
             iss = end.plus(1 << 16);
         }
-        let Some(Socket { kind: Kind::Listener(listener), options, .. }) = self.sockets.get(&listener_id) else { return };
+        let Some(Socket {
+            kind: Kind::Listener(listener),
+            options,
+            ..
+        }) = self.sockets.get(&listener_id)
+        else {
+            return;
+        };
         if listener.queue.len() >= listener.backlog {
             count(&mut self.counters.accept_queue_full);
             return;
@@ -142,16 +175,35 @@ impl Tcp {
             attempts: 0,
         };
         let full = listener.half_open.len() >= self.limits.half_open_per_listener;
-        let oldest = if full { listener.half_open.oldest() } else { None };
+        let oldest = if full {
+            listener.half_open.oldest()
+        } else {
+            None
+        };
         let full = self.half_open.len() >= self.limits.half_open;
         if let Some(oldest) = oldest.or_else(|| self.half_open.oldest().filter(|_| full)) {
             count(&mut self.counters.half_open_evicted);
             self.remove_flow(oldest);
         }
-        let Some(id) = self.flows.insert(Flow::new(segment.key, path, Phase::HalfOpen(half))) else { return };
-        let Some(Socket { kind: Kind::Listener(listener), .. }) = self.sockets.get_mut(&listener_id) else { return };
+        let Some(id) = self
+            .flows
+            .insert(Flow::new(segment.key, path, Phase::HalfOpen(half)))
+        else {
+            return;
+        };
+        let Some(Socket {
+            kind: Kind::Listener(listener),
+            ..
+        }) = self.sockets.get_mut(&listener_id)
+        else {
+            return;
+        };
         let marks = (self.half_open.push(id), listener.half_open.push(id));
-        if let Some(Flow { phase: Phase::HalfOpen(half), .. }) = self.flows.get_mut(id) {
+        if let Some(Flow {
+            phase: Phase::HalfOpen(half),
+            ..
+        }) = self.flows.get_mut(id)
+        {
             half.marks = marks;
         }
         self.flows.mark_dirty(id);
@@ -164,7 +216,15 @@ impl Tcp {
         (segment, packet): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
-        let Some(Flow { key, path, phase: Phase::HalfOpen(half), .. }) = self.flows.get_mut(id) else { return };
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::HalfOpen(half),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
+            return;
+        };
         match half.receive(segment, *key) {
             Handshake::Complete => self.complete(now, id, (segment, packet), out),
             Handshake::Repeat => {
@@ -191,10 +251,31 @@ impl Tcp {
 
     /// The last ACK of a handshake: the connection begins, if there is room for it in the accept queue. Without room
     /// the ACK is as good as lost, and comes again with the peer's data.
-    fn complete(&mut self, now: Instant, id: FlowId, (segment, packet): (&Segment, &[u8]), out: &mut impl Output) {
-        let Some(Flow { key, path, phase: Phase::HalfOpen(half), .. }) = self.flows.get(id) else { return };
+    fn complete(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        (segment, packet): (&Segment, &[u8]),
+        out: &mut impl Output,
+    ) {
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::HalfOpen(half),
+            ..
+        }) = self.flows.get(id)
+        else {
+            return;
+        };
         let listener_id = half.listener;
-        let Some(Socket { kind: Kind::Listener(listener), options, .. }) = self.sockets.get(&listener_id) else { return };
+        let Some(Socket {
+            kind: Kind::Listener(listener),
+            options,
+            ..
+        }) = self.sockets.get(&listener_id)
+        else {
+            return;
+        };
         if listener.queue.len() >= listener.backlog {
             count(&mut self.counters.accept_queue_full);
             return;
@@ -210,14 +291,24 @@ impl Tcp {
             flow.phase = Phase::Open(Box::new(connection));
         }
         self.connection_ingress(now, id, (segment, packet), out);
-        let Some(Flow { phase: Phase::Open(connection), .. }) = self.flows.get(id) else { return };
+        let Some(Flow {
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get(id)
+        else {
+            return;
+        };
         if !connection.was_established() {
             count(&mut self.counters.engine_refused);
             self.remove_flow(id);
             return;
         }
         count(&mut self.counters.passive_opens);
-        if let Some(Socket { kind: Kind::Listener(listener), .. }) = self.sockets.get_mut(&listener_id) {
+        if let Some(Socket {
+            kind: Kind::Listener(listener),
+            ..
+        }) = self.sockets.get_mut(&listener_id)
+        {
             listener.queue.push_back(id);
         }
         self.touch(listener_id);
@@ -231,8 +322,20 @@ impl Tcp {
         out: &mut impl Output,
     ) {
         let before = self.view(id);
-        if let Some(Flow { path, phase: Phase::Open(connection), .. }) = self.flows.get_mut(id) {
-            connection.ingress(now, (segment, packet), path, &mut self.engine, &mut self.counters, out);
+        if let Some(Flow {
+            path,
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get_mut(id)
+        {
+            connection.ingress(
+                now,
+                (segment, packet),
+                path,
+                &mut self.engine,
+                &mut self.counters,
+                out,
+            );
         }
         self.flows.mark_dirty(id);
         self.tell(id, before);
@@ -248,7 +351,12 @@ impl Tcp {
         out: &mut impl Output,
     ) -> Ingress {
         let timeout = self.limits.time_wait_timeout;
-        let Some(Flow { key, phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) else {
+        let Some(Flow {
+            key,
+            phase: Phase::TimeWait(time_wait),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
             return Ingress::Consumed;
         };
         let late = match time_wait.receive(segment) {
@@ -296,7 +404,11 @@ impl Tcp {
 
     /// When [`Tcp::poll`] must be called next, if nothing else happens before. In the past: at once.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.flows.any_dirty() { Some(Instant::ZERO) } else { self.flows.next_deadline() }
+        if self.flows.any_dirty() {
+            Some(Instant::ZERO)
+        } else {
+            self.flows.next_deadline()
+        }
     }
 
     fn serve(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
@@ -310,7 +422,15 @@ impl Tcp {
     }
 
     fn serve_half_open(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
-        let Some(Flow { key, path, phase: Phase::HalfOpen(half), .. }) = self.flows.get_mut(id) else { return };
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::HalfOpen(half),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
+            return;
+        };
         let end = half.since + self.limits.half_open_timeout;
         if end <= now {
             count(&mut self.counters.half_open_timeouts);
@@ -331,7 +451,15 @@ impl Tcp {
     }
 
     fn serve_time_wait(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
-        let Some(Flow { key, path, phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) else { return };
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::TimeWait(time_wait),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
+            return;
+        };
         let until = time_wait.until;
         if until <= now {
             self.remove_flow(id);
@@ -347,8 +475,22 @@ impl Tcp {
 
     fn serve_connection(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
         let before = self.view(id);
-        let Tcp { flows, engine, counters, limits, .. } = self;
-        let Some(Flow { key, path, phase: Phase::Open(connection), .. }) = flows.get_mut(id) else { return };
+        let Tcp {
+            flows,
+            engine,
+            counters,
+            limits,
+            ..
+        } = self;
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::Open(connection),
+            ..
+        }) = flows.get_mut(id)
+        else {
+            return;
+        };
         let served = connection.serve(now, *key, path, limits, engine, counters, out);
         let mut deadline = connection.deadline(now, path, limits, engine);
         if served != Served::Blocked && deadline.is_some_and(|deadline| deadline <= now) {
@@ -373,7 +515,15 @@ impl Tcp {
     /// A connection that is over leaves the flow table: for TIME-WAIT in its place, or for good. What was received
     /// stays for its socket.
     fn retire(&mut self, now: Instant, id: FlowId) {
-        let Some(Flow { key, path, phase: Phase::Open(connection), .. }) = self.flows.get(id) else { return };
+        let Some(Flow {
+            key,
+            path,
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get(id)
+        else {
+            return;
+        };
         if !connection.is_over() || !self.flows.is_attached(id) {
             return;
         }
@@ -400,9 +550,18 @@ impl Tcp {
 
     fn enter_time_wait(&mut self, key: FlowKey, path: Path, time_wait: TimeWait) {
         let until = time_wait.until;
-        let Some(id) = self.flows.insert(Flow::new(key, path, Phase::TimeWait(time_wait))) else { return };
+        let Some(id) = self
+            .flows
+            .insert(Flow::new(key, path, Phase::TimeWait(time_wait)))
+        else {
+            return;
+        };
         let mark = self.time_wait.push(id);
-        if let Some(Flow { phase: Phase::TimeWait(time_wait), .. }) = self.flows.get_mut(id) {
+        if let Some(Flow {
+            phase: Phase::TimeWait(time_wait),
+            ..
+        }) = self.flows.get_mut(id)
+        {
             time_wait.mark = mark;
         }
         self.flows.schedule(id, Some(until));
@@ -431,7 +590,11 @@ impl Tcp {
 
     fn forget_half_open(&mut self, listener: TcpId, (mark, listener_mark): (u64, u64)) {
         self.half_open.remove(mark);
-        if let Some(Socket { kind: Kind::Listener(Listener { half_open, .. }), .. }) = self.sockets.get_mut(&listener) {
+        if let Some(Socket {
+            kind: Kind::Listener(Listener { half_open, .. }),
+            ..
+        }) = self.sockets.get_mut(&listener)
+        {
             half_open.remove(listener_mark);
         }
     }
@@ -450,23 +613,32 @@ impl Tcp {
     /// An address is no longer ours: its flows end with [`SocketError::ConnectionAborted`], without a word to the
     /// peer, to whom nothing can be said any more.
     pub fn address_gone(&mut self, now: Instant, address: IpAddr) {
-        self.fail_where(now, SocketError::ConnectionAborted, |flow| flow.key.local.ip() == address);
+        self.fail_where(now, SocketError::ConnectionAborted, |flow| {
+            flow.key.local.ip() == address
+        });
     }
 
     /// A next hop does not answer: connection attempts through it end with [`SocketError::HostUnreachable`]. Those
     /// that are established go on (RFC 1122 4.2.3.9).
     pub fn next_hop_unreachable(&mut self, now: Instant, link: LinkId, next_hop: IpAddr) {
         self.fail_where(now, SocketError::HostUnreachable, |flow| {
-            let connecting = matches!(&flow.phase, Phase::Open(connection) if connection.is_connecting());
+            let connecting =
+                matches!(&flow.phase, Phase::Open(connection) if connection.is_connecting());
             connecting && flow.path.link == link && flow.path.next_hop == next_hop
         });
     }
 
     fn fail_where(&mut self, now: Instant, error: SocketError, which: impl Fn(&Flow) -> bool) {
-        let ids: Vec<FlowId> = self.flows.ids().filter(|&id| self.flows.get(id).is_some_and(&which)).collect();
+        let ids: Vec<FlowId> = self
+            .flows
+            .ids()
+            .filter(|&id| self.flows.get(id).is_some_and(&which))
+            .collect();
         for id in ids {
             let before = self.view(id);
-            let Some(flow) = self.flows.get_mut(id) else { continue };
+            let Some(flow) = self.flows.get_mut(id) else {
+                continue;
+            };
             if let Phase::Open(connection) = &mut flow.phase {
                 connection.fail(Some(error));
                 self.tell(id, before);
@@ -484,8 +656,12 @@ impl Tcp {
         let _ = now;
         let ids: Vec<FlowId> = self.flows.ids().collect();
         for id in ids {
-            let Some(flow) = self.flows.get_mut(id) else { continue };
-            let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else { continue };
+            let Some(flow) = self.flows.get_mut(id) else {
+                continue;
+            };
+            let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else {
+                continue;
+            };
             if path != flow.path {
                 flow.path = path;
                 self.flows.release(id);
@@ -495,11 +671,27 @@ impl Tcp {
 
     /// An ICMP error that quotes a segment from `local` to `remote` with this sequence number: believed only if the
     /// segment may still be on its way (RFC 5927 4.1).
-    pub fn icmp_error(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, sequence: u32, error: IcmpError) {
+    pub fn icmp_error(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        sequence: u32,
+        error: IcmpError,
+    ) {
         let key = FlowKey { local, remote };
-        let Some(id) = self.flows.find(&key) else { return };
+        let Some(id) = self.flows.find(&key) else {
+            return;
+        };
         let before = self.view(id);
-        let Some(Flow { path, phase: Phase::Open(connection), .. }) = self.flows.get_mut(id) else { return };
+        let Some(Flow {
+            path,
+            phase: Phase::Open(connection),
+            ..
+        }) = self.flows.get_mut(id)
+        else {
+            return;
+        };
         if !connection.is_in_flight(Seq(sequence)) {
             count(&mut self.counters.icmp_not_in_flight);
             return;
@@ -507,8 +699,12 @@ impl Tcp {
         count(&mut self.counters.icmp_errors);
         match error {
             IcmpError::PortUnreachable => connection.unreachable(SocketError::ConnectionRefused),
-            IcmpError::HostUnreachable | IcmpError::Prohibited => connection.unreachable(SocketError::HostUnreachable),
-            IcmpError::NetworkUnreachable => connection.unreachable(SocketError::NetworkUnreachable),
+            IcmpError::HostUnreachable | IcmpError::Prohibited => {
+                connection.unreachable(SocketError::HostUnreachable)
+            }
+            IcmpError::NetworkUnreachable => {
+                connection.unreachable(SocketError::NetworkUnreachable)
+            }
             IcmpError::PacketTooBig { mtu } => path.mtu = path_mtu(path.mtu, mtu),
         }
         self.flows.mark_dirty(id);
@@ -519,7 +715,14 @@ impl Tcp {
 
 /// RFC 1191: the path MTU after a router named `told`, in bytes. It never grows by such a message.
 fn path_mtu(current: u16, told: u16) -> u16 {
-    let told = if told == 0 { PLATEAUS.into_iter().find(|&plateau| plateau < current).unwrap_or(0) } else { told };
+    let told = if told == 0 {
+        PLATEAUS
+            .into_iter()
+            .find(|&plateau| plateau < current)
+            .unwrap_or(0)
+    } else {
+        told
+    };
     // Steps of four keep the number of different MTUs, and with it of interfaces, small.
     told.max(MIN_PATH_MTU).min(current) & !3
 }

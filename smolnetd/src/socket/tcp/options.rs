@@ -47,7 +47,9 @@ impl TcpOptions {
     pub(super) fn set(&mut self, option: SocketOption, limits: &Limits) -> Result<(), SocketError> {
         match option {
             SocketOption::NoDelay(on) => self.no_delay = on,
-            SocketOption::KeepAlive(Some(interval)) if interval == Duration::ZERO => return Err(SocketError::Invalid),
+            SocketOption::KeepAlive(Some(interval)) if interval == Duration::ZERO => {
+                return Err(SocketError::Invalid);
+            }
             SocketOption::KeepAlive(interval) => self.keep_alive = interval,
             SocketOption::Linger(time) => self.linger = time,
             SocketOption::ReceiveBuffer(bytes) => {
@@ -71,9 +73,10 @@ impl TcpOptions {
             OptionName::Linger => SocketOption::Linger(self.linger),
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.receive_buffer),
             OptionName::SendBuffer => SocketOption::SendBuffer(self.send_buffer),
-            OptionName::TimeToLive => {
-                SocketOption::TimeToLive(self.hop_limit.unwrap_or(crate::flow::segment::DEFAULT_HOP_LIMIT))
-            }
+            OptionName::TimeToLive => SocketOption::TimeToLive(
+                self.hop_limit
+                    .unwrap_or(crate::flow::segment::DEFAULT_HOP_LIMIT),
+            ),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::Broadcast => SocketOption::Broadcast(false),
         }

@@ -24,7 +24,9 @@ impl Binding {
     /// Do both want the same packets?
     fn overlaps(&self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4()
-            && (self.address == address || self.address.is_unspecified() || address.is_unspecified())
+            && (self.address == address
+                || self.address.is_unspecified()
+                || address.is_unspecified())
     }
 }
 
@@ -40,7 +42,11 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn new(key: Keyed) -> Ports {
-        Ports { bound: HashMap::with_hasher(key), listeners: HashMap::with_hasher(key), next: 0 }
+        Ports {
+            bound: HashMap::with_hasher(key),
+            listeners: HashMap::with_hasher(key),
+            next: 0,
+        }
     }
 
     /// Is any socket bound to this port?
@@ -48,19 +54,34 @@ impl Ports {
         self.bound.contains_key(&port)
     }
 
-    pub(super) fn bind(&mut self, local: SocketAddr, id: TcpId, reuse: bool) -> Result<(), SocketError> {
+    pub(super) fn bind(
+        &mut self,
+        local: SocketAddr,
+        id: TcpId,
+        reuse: bool,
+    ) -> Result<(), SocketError> {
         let others = self.bound.entry(local.port()).or_default();
-        let taken = |other: &Binding| other.overlaps(local.ip()) && !(reuse && other.reuse && !other.listening);
+        let taken = |other: &Binding| {
+            other.overlaps(local.ip()) && !(reuse && other.reuse && !other.listening)
+        };
         if others.iter().any(taken) {
             return Err(SocketError::AddressInUse);
         }
-        others.push(Binding { address: local.ip(), id, reuse, listening: false });
+        others.push(Binding {
+            address: local.ip(),
+            id,
+            reuse,
+            listening: false,
+        });
         Ok(())
     }
 
     pub(super) fn listen(&mut self, local: SocketAddr, id: TcpId) -> Result<(), SocketError> {
         let bindings = self.bound.entry(local.port()).or_default();
-        if bindings.iter().any(|other| other.id != id && other.listening && other.overlaps(local.ip())) {
+        if bindings
+            .iter()
+            .any(|other| other.id != id && other.listening && other.overlaps(local.ip()))
+        {
             return Err(SocketError::AddressInUse);
         }
         for binding in bindings.iter_mut().filter(|binding| binding.id == id) {
@@ -89,7 +110,9 @@ impl Ports {
             SocketAddr::V6(_) => core::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let exact = self.listeners.get(&local);
-        exact.or_else(|| self.listeners.get(&SocketAddr::new(any, local.port()))).copied()
+        exact
+            .or_else(|| self.listeners.get(&SocketAddr::new(any, local.port())))
+            .copied()
     }
 
     /// RFC 6056 3.3.3, simple hash-based selection: the first free port from a place that differs by destination and

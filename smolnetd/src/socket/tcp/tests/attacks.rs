@@ -16,11 +16,20 @@ fn what_was_never_sent_cannot_be_acknowledged() {
     host.send(id, &[b'x'; 5000]).expect("send");
     assert_eq!(peer.hears(&mut host), [". 1(1000) ack 1 win 65535"]);
     host.hears(&peer.says(".", 1, 5001, b""));
-    assert_eq!(peer.hears(&mut host), [". 1001 ack 1 win 65535"], "challenged");
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1001 ack 1 win 65535"],
+        "challenged"
+    );
     assert_eq!(host.tcp.counters().ack_of_unsent, 1);
     peer.window = 64_000;
     host.hears(&peer.says(".", 1, 1001, b""));
-    let rest: u32 = peer.hears(&mut host).iter().filter_map(|line| super::data::end_of(line)).max().expect("data");
+    let rest: u32 = peer
+        .hears(&mut host)
+        .iter()
+        .filter_map(|line| super::data::end_of(line))
+        .max()
+        .expect("data");
     assert!(rest > 1001, "the rest was still there: {rest}");
 }
 
@@ -32,7 +41,11 @@ fn a_rst_must_be_exact() {
     host.hears(&peer.says("P.", 1, 1, b"abc"));
     peer.hears(&mut host);
     host.hears(&peer.says("R", 5, 0, b""));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 4 win 65532"], "a challenge ACK");
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1 ack 4 win 65532"],
+        "a challenge ACK"
+    );
     host.hears(&peer.says("R", 3, 0, b""));
     host.hears(&peer.says("R", 100_000, 0, b""));
     assert_eq!(peer.hears(&mut host), [""; 0]);
@@ -40,7 +53,11 @@ fn a_rst_must_be_exact() {
     assert_eq!(host.tcp.counters().rst_out_of_window, 2);
     assert_eq!(host.tcp.state(id), Some(State::Established));
     host.hears(&peer.says("R", 4, 0, b""));
-    assert_eq!(host.tcp.state(id), Some(State::Closed), "the exact one, though data is unacknowledged");
+    assert_eq!(
+        host.tcp.state(id),
+        Some(State::Closed),
+        "the exact one, though data is unacknowledged"
+    );
 }
 
 /// A079: a SYN in a connection got no challenge ACK (RFC 5961 4.2).
@@ -51,7 +68,11 @@ fn a_peer_that_restarted_finds_out() {
     host.hears(&peer.says("S", 77_000, 0, b""));
     assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"]);
     host.hears(&peer.says("R", 1, 0, b""));
-    assert_eq!(host.read(id, 1), Err(SocketError::ConnectionReset), "its RST to that is exact");
+    assert_eq!(
+        host.read(id, 1),
+        Err(SocketError::ConnectionReset),
+        "its RST to that is exact"
+    );
 }
 
 #[test]
@@ -85,7 +106,11 @@ fn a_fin_beyond_the_window_is_not_the_end() {
     assert_eq!(host.tcp.counters().repaired, 1);
     assert_eq!(host.tcp.state(id), Some(State::Established));
     assert_eq!(host.read(id, 70_000).map(|data| data.len()), Ok(65_535));
-    assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock), "there is more to come");
+    assert_eq!(
+        host.read(id, 9),
+        Err(SocketError::WouldBlock),
+        "there is more to come"
+    );
     host.waits(millis(20));
     host.hears(&peer.says("F.", 65_536, 1, &[8; 465]));
     assert_eq!(host.read(id, 999).map(|data| data.len()), Ok(465));
@@ -117,7 +142,11 @@ fn reordered_data_with_an_old_acknowledgement_is_not_lost() {
     assert_eq!(host.tcp.counters().repaired, 1);
     peer.hears(&mut host);
     host.send(id, b"6").expect("send");
-    assert_eq!(peer.hears(&mut host), ["P. 6(1) ack 11 win 65525"], "and nothing is sent twice");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["P. 6(1) ack 11 win 65525"],
+        "and nothing is sent twice"
+    );
 }
 
 /// smoltcp takes the window from any segment, however old (RFC 9293 3.10.7.4: SND.WL1, SND.WL2).
@@ -131,7 +160,11 @@ fn a_window_from_the_past_is_not_believed() {
     host.hears(&peer.says(".", 1, 1, b"old"));
     peer.hears(&mut host);
     host.send(id, b"data").expect("send");
-    assert_eq!(peer.hears(&mut host), ["P. 1(4) ack 7 win 65529"], "not a probe");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["P. 1(4) ack 7 win 65529"],
+        "not a probe"
+    );
 }
 
 #[test]
@@ -141,7 +174,11 @@ fn an_acknowledgement_from_long_ago_is_challenged() {
     host.hears(&peer.says("P.", 1, 1_u32.wrapping_sub(70_000), b"forged"));
     assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"]);
     assert_eq!(host.tcp.counters().ack_too_old, 1);
-    assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock), "RFC 5961 section 5: its data is not taken");
+    assert_eq!(
+        host.read(id, 9),
+        Err(SocketError::WouldBlock),
+        "RFC 5961 section 5: its data is not taken"
+    );
 }
 
 #[test]
@@ -163,14 +200,19 @@ fn a_fin_that_was_not_sent_cannot_be_acknowledged() {
     peer.window = 3;
     host.hears(&peer.says(".", 1, 1, b""));
     host.send(id, b"abcdef").expect("send");
-    host.tcp.shutdown(host.now, id, How::Write).expect("shutdown");
+    host.tcp
+        .shutdown(host.now, id, How::Write)
+        .expect("shutdown");
     host.poll();
     peer.hears(&mut host);
     host.hears(&peer.says(".", 1, 8, b""));
     assert_eq!(host.tcp.state(id), Some(State::FinWait1));
     peer.window = 64_000;
     host.hears(&peer.says(".", 1, 4, b""));
-    assert_eq!(peer.hears(&mut host).last().map(String::as_str), Some("F. 4(3) ack 1 win 65535"));
+    assert_eq!(
+        peer.hears(&mut host).last().map(String::as_str),
+        Some("F. 4(3) ack 1 win 65535")
+    );
 }
 
 #[test]
@@ -202,4 +244,28 @@ fn flags_that_exclude_each_other_are_malformed() {
     assert_eq!(host.tcp.counters().malformed, 4);
     assert!(host.net.sent.is_empty());
     assert_eq!(host.tcp.flow_count(), 0);
+}
+
+/// Found by fuzzing: smoltcp went on probing a zero window after all was acknowledged, FIN included, and sent the same
+/// segment as fast as it was asked.
+#[test]
+fn a_zero_window_in_the_last_acknowledgement_starts_no_storm() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    peer.window = 0;
+    host.hears(&peer.says(".", 1, 1, b""));
+    host.send(id, b"x").expect("send");
+    host.tcp.shutdown(host.now, id, How::Write).expect("shutdown");
+    host.waits(seconds(2));
+    peer.hears(&mut host);
+    peer.window = 10;
+    host.hears(&peer.says(".", 1, 1, b""));
+    assert_eq!(peer.hears(&mut host), ["F. 1(1) ack 1 win 65535"]);
+    peer.window = 0;
+    host.hears(&peer.says(".", 1, 1, b""));
+    host.hears(&peer.says(".", 1, 3, b""));
+    assert_eq!(host.tcp.state(id), Some(State::FinWait2));
+    host.waits(seconds(600));
+    assert_eq!(peer.hears(&mut host), [""; 0]);
+    assert_eq!(host.tcp.next_deadline(), None);
 }

@@ -14,7 +14,10 @@ fn close_sends_what_was_written_and_then_fin() {
     host.close(id);
     assert_eq!(host.send(id, b"x"), Err(SocketError::BadSocket));
     let first = peer.hears(&mut host);
-    assert_eq!(first, [". 1(1460) ack 1 win 65535", "F. 1461(540) ack 1 win 65535"]);
+    assert_eq!(
+        first,
+        [". 1(1460) ack 1 win 65535", "F. 1461(540) ack 1 win 65535"]
+    );
     host.hears(&peer.says(".", 1, 1461, b""));
     host.hears(&peer.says(".", 1, 2002, b""));
     assert_eq!(host.tcp.flow_count(), 1, "FIN-WAIT-2");
@@ -45,15 +48,28 @@ fn half_close_reads_on() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
     host.send(id, b"request").expect("send");
-    host.tcp.shutdown(host.now, id, How::Write).expect("shutdown");
+    host.tcp
+        .shutdown(host.now, id, How::Write)
+        .expect("shutdown");
     host.poll();
-    assert_eq!(peer.hears(&mut host), ["P. 1(7) ack 1 win 65535", "F. 8 ack 1 win 65535"]);
+    assert_eq!(
+        peer.hears(&mut host),
+        ["P. 1(7) ack 1 win 65535", "F. 8 ack 1 win 65535"]
+    );
     assert_eq!(host.send(id, b"more"), Err(SocketError::BrokenPipe));
     assert_eq!(host.readiness(id), WRITABLE, "a write would not block");
-    assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock), "a read after shutdown(Write) is a read");
+    assert_eq!(
+        host.read(id, 9),
+        Err(SocketError::WouldBlock),
+        "a read after shutdown(Write) is a read"
+    );
     host.hears(&peer.says(".", 1, 9, b""));
     host.waits(seconds(3600));
-    assert_eq!(host.tcp.state(id), Some(State::FinWait2), "as long as the socket is held");
+    assert_eq!(
+        host.tcp.state(id),
+        Some(State::FinWait2),
+        "as long as the socket is held"
+    );
     host.changed();
     host.hears(&peer.says("P.", 1, 9, b"answer"));
     assert_eq!(host.changed(), [id]);
@@ -75,7 +91,11 @@ fn the_peer_half_closes_and_is_answered() {
     assert_eq!(host.send(id, b"answer"), Ok(6));
     host.close(id);
     let lines = peer.hears(&mut host);
-    assert_eq!(lines.last().map(String::as_str), Some("F. 7 ack 9 win 65527"), "{lines:?}");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("F. 7 ack 9 win 65527"),
+        "{lines:?}"
+    );
     host.hears(&peer.says(".", 9, 8, b""));
     assert_eq!(host.tcp.flow_count(), 1 - 1, "LAST-ACK leaves no TIME-WAIT");
 }
@@ -102,7 +122,11 @@ fn close_with_data_unread_resets() {
     host.hears(&peer.says("P.", 1, 1, b"never read"));
     host.close(id);
     let lines = peer.hears(&mut host);
-    assert_eq!(lines.last().map(String::as_str), Some("R. 1 ack 11"), "{lines:?}");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("R. 1 ack 11"),
+        "{lines:?}"
+    );
     assert_eq!(host.tcp.counters().closed_unread, 1);
     assert_eq!(host.tcp.flow_count(), 0);
 }
@@ -125,10 +149,15 @@ fn data_after_close_resets() {
 fn linger_zero_resets() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.set_option(id, SocketOption::Linger(Some(Duration::ZERO))).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::Linger(Some(Duration::ZERO)))
+        .expect("option");
     host.send(id, b"unimportant").expect("send");
     host.close(id);
-    assert_eq!(peer.hears(&mut host).last().map(String::as_str), Some("R. 12 ack 1"));
+    assert_eq!(
+        peer.hears(&mut host).last().map(String::as_str),
+        Some("R. 12 ack 1")
+    );
     assert_eq!(host.tcp.flow_count(), 0);
 }
 
@@ -161,7 +190,11 @@ fn a_zero_window_for_ever_does_not_hold_a_closed_connection() {
             host.hears(&peer.says(".", 1, 1, b""));
         }
     }
-    assert_eq!(host.tcp.state(id), Some(State::Established), "half an hour later");
+    assert_eq!(
+        host.tcp.state(id),
+        Some(State::Established),
+        "half an hour later"
+    );
     host.close(id);
     host.waits(seconds(30));
     host.hears(&peer.says(".", 1, 1, b""));
@@ -204,7 +237,9 @@ fn a_reset_tells_its_name_after_the_data() {
 fn what_was_received_outlives_time_wait() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.shutdown(host.now, id, How::Write).expect("shutdown");
+    host.tcp
+        .shutdown(host.now, id, How::Write)
+        .expect("shutdown");
     host.poll();
     host.hears(&peer.says("F.", 1, 2, b"read me later"));
     assert_eq!(host.tcp.state(id), Some(State::TimeWait));
@@ -246,18 +281,32 @@ fn a_new_syn_reopens_a_connection_in_time_wait() {
     peer.hears(&mut host);
     let old_start = peer.host_start;
     host.hears(&peer.says("S", 1, 0, b""));
-    assert_eq!(peer.hears(&mut host), [". 2 ack 2 win 65534"], "not beyond what was received");
-    let mut next = Peer { start: peer.start.wrapping_add(5000), ..peer.clone() };
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 2 ack 2 win 65534"],
+        "not beyond what was received"
+    );
+    let mut next = Peer {
+        start: peer.start.wrapping_add(5000),
+        ..peer.clone()
+    };
     host.hears(&next.says("S", 0, 0, b""));
     assert_eq!(next.hears(&mut host), ["S. 0 ack 1 win 65535 mss 1460"]);
-    assert!((next.host_start.wrapping_sub(old_start) as i32) > 2, "its numbers are beyond the old ones");
+    assert!(
+        (next.host_start.wrapping_sub(old_start) as i32) > 2,
+        "its numbers are beyond the old ones"
+    );
     host.hears(&next.says(".", 1, 1, b""));
     assert!(host.tcp.accept(listener).is_ok());
 }
 
 #[test]
 fn orphans_and_time_waits_are_bounded() {
-    let mut host = Host::with(Limits { orphans: 4, time_wait: 4, ..Limits::default() });
+    let mut host = Host::with(Limits {
+        orphans: 4,
+        time_wait: 4,
+        ..Limits::default()
+    });
     for _ in 0..10 {
         let (id, _) = connected(&mut host);
         host.close(id);
@@ -283,7 +332,9 @@ fn shutdown_of_reading_ends_reading() {
     let (id, peer) = connected(&mut host);
     host.hears(&peer.says("P.", 1, 1, b"abc"));
     host.changed();
-    host.tcp.shutdown(host.now, id, How::Read).expect("shutdown");
+    host.tcp
+        .shutdown(host.now, id, How::Read)
+        .expect("shutdown");
     assert_eq!(host.read(id, 9), Ok(b"abc".to_vec()));
     assert_eq!(host.read(id, 9), Ok(vec![]));
     assert_eq!(host.readiness(id), Readiness::BOTH);
@@ -318,10 +369,15 @@ fn closing_an_attempt_says_nothing_more() {
 fn keep_alive_finds_out_that_nobody_is_there() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.set_option(id, SocketOption::KeepAlive(Some(seconds(60)))).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::KeepAlive(Some(seconds(60))))
+        .expect("option");
     host.waits(seconds(61));
     let probes = peer.hears(&mut host);
-    assert!(probes.iter().all(|probe| probe == ". 0(1) ack 1 win 65535"), "{probes:?}");
+    assert!(
+        probes.iter().all(|probe| probe == ". 0(1) ack 1 win 65535"),
+        "{probes:?}"
+    );
     host.hears(&peer.says(".", 1, 1, b""));
     host.waits(seconds(590));
     assert_eq!(host.tcp.state(id), Some(State::Established));

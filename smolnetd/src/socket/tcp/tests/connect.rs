@@ -13,7 +13,11 @@ fn the_connect_that_never_became_writable_success() {
     let id = host.connect(at(PEER, 80));
     assert_eq!(host.readiness(id), NOT_READY, "while connecting");
     assert_eq!(host.send(id, b"early"), Err(SocketError::WouldBlock));
-    assert_eq!(host.read(id, 10), Err(SocketError::WouldBlock), "not an end of stream");
+    assert_eq!(
+        host.read(id, 10),
+        Err(SocketError::WouldBlock),
+        "not an end of stream"
+    );
     assert!(host.changed().is_empty());
 
     let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
@@ -24,7 +28,10 @@ fn the_connect_that_never_became_writable_success() {
     assert_eq!(host.tcp.peer(id), Some(at(PEER, 80)));
     assert_eq!(host.tcp.take_error(id), None);
     assert_eq!(host.send(id, b"hello"), Ok(5));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535", "P. 1(5) ack 1 win 65535"]);
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1 ack 1 win 65535", "P. 1(5) ack 1 win 65535"]
+    );
 }
 
 /// … nor of refusal …
@@ -37,8 +44,16 @@ fn the_connect_that_never_became_writable_refusal() {
     host.hears(&peer.says("R.", 0, 1, b""));
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.readiness(id), Readiness::BOTH);
-    assert_eq!(host.send(id, b"x"), Err(SocketError::ConnectionRefused), "the real error from the next call");
-    assert_eq!(host.send(id, b"x"), Err(SocketError::NotConnected), "and only from that");
+    assert_eq!(
+        host.send(id, b"x"),
+        Err(SocketError::ConnectionRefused),
+        "the real error from the next call"
+    );
+    assert_eq!(
+        host.send(id, b"x"),
+        Err(SocketError::NotConnected),
+        "and only from that"
+    );
     assert_eq!(host.read(id, 1), Err(SocketError::NotConnected));
     assert_eq!(host.tcp.flow_count(), 0, "the port is free");
     assert_eq!(peer.hears(&mut host), [""; 0], "a RST is not answered");
@@ -51,15 +66,25 @@ fn the_connect_that_never_became_writable_timeout() {
     let id = host.connect(at(PEER, 82));
     let mut peer = Peer::new(at(PEER, 82), host.tcp.local(id).expect("bound"));
     host.waits(seconds(179));
-    assert_eq!(host.readiness(id), NOT_READY, "RFC 1122 4.2.3.5: at least 3 minutes");
+    assert_eq!(
+        host.readiness(id),
+        NOT_READY,
+        "RFC 1122 4.2.3.5: at least 3 minutes"
+    );
     assert!(host.changed().is_empty());
     host.waits(seconds(2));
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.readiness(id), Readiness::BOTH);
     assert_eq!(host.read(id, 1), Err(SocketError::TimedOut));
     let syns = peer.hears(&mut host);
-    assert!(syns.iter().all(|line| line.starts_with("S 0 ")), "nothing but SYNs: {syns:?}");
-    assert!((6..=9).contains(&syns.len()), "with growing pauses: {syns:?}");
+    assert!(
+        syns.iter().all(|line| line.starts_with("S 0 ")),
+        "nothing but SYNs: {syns:?}"
+    );
+    assert!(
+        (6..=9).contains(&syns.len()),
+        "with growing pauses: {syns:?}"
+    );
     assert_eq!(host.tcp.next_deadline(), None);
 }
 
@@ -70,10 +95,21 @@ fn the_pending_error_is_told_by_so_error_too() {
     let mut peer = Peer::new(at(PEER, 81), host.tcp.local(id).expect("bound"));
     peer.hears(&mut host);
     host.hears(&peer.says("R.", 0, 1, b""));
-    assert_eq!(host.tcp.take_error(id), Some(SocketError::ConnectionRefused));
+    assert_eq!(
+        host.tcp.take_error(id),
+        Some(SocketError::ConnectionRefused)
+    );
     assert_eq!(host.tcp.take_error(id), None);
-    assert_eq!(host.readiness(id), Readiness::BOTH, "a call would not block");
-    assert_eq!(host.connect_with(id, at(PEER, 82)), Ok(()), "and another attempt may be made");
+    assert_eq!(
+        host.readiness(id),
+        Readiness::BOTH,
+        "a call would not block"
+    );
+    assert_eq!(
+        host.connect_with(id, at(PEER, 82)),
+        Ok(()),
+        "and another attempt may be made"
+    );
     assert_eq!(host.readiness(id), NOT_READY);
 }
 
@@ -81,11 +117,17 @@ fn the_pending_error_is_told_by_so_error_too() {
 fn a_second_connect_is_told_what_the_first_is_doing() {
     let mut host = Host::new();
     let id = host.connect(at(PEER, 80));
-    assert_eq!(host.connect_with(id, at(PEER, 80)), Err(SocketError::AlreadyInProgress));
+    assert_eq!(
+        host.connect_with(id, at(PEER, 80)),
+        Err(SocketError::AlreadyInProgress)
+    );
     let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
     peer.hears(&mut host);
     host.hears(&peer.says("S.", 0, 1, b""));
-    assert_eq!(host.connect_with(id, at(PEER, 80)), Err(SocketError::IsConnected));
+    assert_eq!(
+        host.connect_with(id, at(PEER, 80)),
+        Err(SocketError::IsConnected)
+    );
 }
 
 #[test]
@@ -129,7 +171,11 @@ fn both_ends_open_at_the_same_time() {
     assert_eq!(host.tcp.state(id), Some(State::SynReceived));
     assert_eq!(peer.hears(&mut host), ["S. 0 ack 1 win 65535 mss 1460"]);
     host.hears(&peer.says("S.", 0, 1, b""));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"], "RFC 9293 3.10.7.4: the old SYN is answered with ACK");
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1 ack 1 win 65535"],
+        "RFC 9293 3.10.7.4: the old SYN is answered with ACK"
+    );
     host.hears(&peer.says(".", 1, 1, b""));
     assert_eq!(host.tcp.state(id), Some(State::Established));
     assert_eq!(host.readiness(id), WRITABLE);
@@ -142,17 +188,39 @@ fn an_icmp_error_ends_an_attempt_but_no_connection() {
     let local = host.tcp.local(id).expect("bound");
     let mut peer = Peer::new(at(PEER, 80), local);
     peer.hears(&mut host);
-    host.tcp.icmp_error(host.now, local, at(PEER, 80), peer.host_start.wrapping_add(9), IcmpError::HostUnreachable);
-    assert_eq!(host.readiness(id), NOT_READY, "not a sequence number that is on its way");
+    host.tcp.icmp_error(
+        host.now,
+        local,
+        at(PEER, 80),
+        peer.host_start.wrapping_add(9),
+        IcmpError::HostUnreachable,
+    );
+    assert_eq!(
+        host.readiness(id),
+        NOT_READY,
+        "not a sequence number that is on its way"
+    );
     assert_eq!(host.tcp.counters().icmp_not_in_flight, 1);
-    host.tcp.icmp_error(host.now, local, at(PEER, 80), peer.host_start, IcmpError::HostUnreachable);
+    host.tcp.icmp_error(
+        host.now,
+        local,
+        at(PEER, 80),
+        peer.host_start,
+        IcmpError::HostUnreachable,
+    );
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.read(id, 1), Err(SocketError::HostUnreachable));
 
     let (id, peer) = connected(&mut host);
     host.send(id, b"x").expect("send");
     let una = peer.host_start.wrapping_add(1);
-    host.tcp.icmp_error(host.now, peer.host, peer.end, una, IcmpError::PortUnreachable);
+    host.tcp.icmp_error(
+        host.now,
+        peer.host,
+        peer.end,
+        una,
+        IcmpError::PortUnreachable,
+    );
     assert_eq!(host.readiness(id), WRITABLE, "RFC 1122 4.2.3.9: soft");
 }
 
@@ -163,18 +231,37 @@ fn a_router_with_a_small_mtu_is_believed_within_reason() {
     host.send(id, &[7; 1400]).expect("send");
     assert_eq!(peer.hears(&mut host), ["P. 1(1400) ack 1 win 65535"]);
     let una = peer.host_start.wrapping_add(1);
-    host.tcp.icmp_error(host.now, peer.host, peer.end, una, IcmpError::PacketTooBig { mtu: 1280 });
+    host.tcp.icmp_error(
+        host.now,
+        peer.host,
+        peer.end,
+        una,
+        IcmpError::PacketTooBig { mtu: 1280 },
+    );
     host.waits(seconds(1));
-    assert_eq!(peer.hears(&mut host), [". 1(1240) ack 1 win 65535"], "sent again in a size that fits");
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1(1240) ack 1 win 65535"],
+        "sent again in a size that fits"
+    );
     host.hears(&peer.says(".", 1, 1241, b""));
     assert_eq!(peer.hears(&mut host), ["P. 1241(160) ack 1 win 65535"]);
     host.send(id, &[7; 2000]).expect("send");
     peer.hears(&mut host);
     let una = peer.host_start.wrapping_add(1241);
-    host.tcp.icmp_error(host.now, peer.host, peer.end, una, IcmpError::PacketTooBig { mtu: 20 });
+    host.tcp.icmp_error(
+        host.now,
+        peer.host,
+        peer.end,
+        una,
+        IcmpError::PacketTooBig { mtu: 20 },
+    );
     host.waits(seconds(2));
     let sent = peer.hears(&mut host);
-    assert!(sent.contains(&". 1241(512) ack 1 win 65535".into()), "but not below 552: {sent:?}");
+    assert!(
+        sent.contains(&". 1241(512) ack 1 win 65535".into()),
+        "but not below 552: {sent:?}"
+    );
 }
 
 #[test]
@@ -198,7 +285,10 @@ fn the_adapter_goes_and_its_connections_with_it() {
     assert_eq!(host.read(id, 1), Err(SocketError::NetworkDown));
     assert_eq!(host.read(id, 1), Ok(vec![]), "then the end");
     assert_eq!(host.send(id, b"x"), Err(SocketError::BrokenPipe));
-    assert!(host.tcp.is_connecting(other), "what goes another way goes on");
+    assert!(
+        host.tcp.is_connecting(other),
+        "what goes another way goes on"
+    );
 }
 
 #[test]
@@ -209,19 +299,35 @@ fn the_address_goes_and_its_connections_with_it() {
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.read(id, 1), Err(SocketError::ConnectionAborted));
     host.poll();
-    assert_eq!(peer.hears(&mut host), [""; 0], "nothing is sent from an address that is not ours");
+    assert_eq!(
+        peer.hears(&mut host),
+        [""; 0],
+        "nothing is sent from an address that is not ours"
+    );
     assert_eq!(host.tcp.flow_count(), 0);
 }
 
 #[test]
 fn addresses_that_no_connection_can_have() {
     let mut host = Host::new();
-    for address in [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1), Ipv4Addr::new(0, 1, 2, 3)] {
+    for address in [
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::UNSPECIFIED,
+        Ipv4Addr::new(224, 0, 0, 1),
+        Ipv4Addr::new(0, 1, 2, 3),
+    ] {
         let id = host.socket();
-        assert_eq!(host.connect_with(id, at(address, 80)), Err(SocketError::NetworkUnreachable), "{address}");
+        assert_eq!(
+            host.connect_with(id, at(address, 80)),
+            Err(SocketError::NetworkUnreachable),
+            "{address}"
+        );
     }
     let id = host.socket();
-    assert_eq!(host.connect_with(id, at(PEER, 0)), Err(SocketError::NetworkUnreachable));
+    assert_eq!(
+        host.connect_with(id, at(PEER, 0)),
+        Err(SocketError::NetworkUnreachable)
+    );
 }
 
 #[test]
@@ -231,10 +337,16 @@ fn what_a_socket_that_was_never_connected_says() {
     assert_eq!(host.read(id, 1), Err(SocketError::NotConnected));
     assert_eq!(host.send(id, b"x"), Err(SocketError::NotConnected));
     assert_eq!(host.tcp.accept(id), Err(SocketError::Invalid));
-    assert_eq!(host.tcp.listen(id, 1), Err(SocketError::DestinationRequired));
+    assert_eq!(
+        host.tcp.listen(id, 1),
+        Err(SocketError::DestinationRequired)
+    );
     assert_eq!(host.readiness(id), NOT_READY);
     assert_eq!(host.tcp.local(id), None);
-    assert_eq!(host.tcp.set_option(id, SocketOption::TimeToLive(0)), Err(SocketError::Invalid));
+    assert_eq!(
+        host.tcp.set_option(id, SocketOption::TimeToLive(0)),
+        Err(SocketError::Invalid)
+    );
     host.close(id);
     assert_eq!(host.read(id, 1), Err(SocketError::BadSocket));
 }
@@ -243,8 +355,15 @@ fn what_a_socket_that_was_never_connected_says() {
 fn the_time_to_live_is_what_was_asked_for() {
     let mut host = Host::new();
     let id = host.socket();
-    host.tcp.set_option(id, SocketOption::TimeToLive(3)).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::TimeToLive(3))
+        .expect("option");
     host.connect_with(id, at(PEER, 80)).expect("connect");
     let (_, packet) = host.net.sent.pop_front().expect("a SYN");
-    assert_eq!(Ipv4Packet::new_checked(&packet[..]).expect("IPv4").hop_limit(), 3);
+    assert_eq!(
+        Ipv4Packet::new_checked(&packet[..])
+            .expect("IPv4")
+            .hop_limit(),
+        3
+    );
 }

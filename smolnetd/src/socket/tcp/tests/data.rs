@@ -16,7 +16,11 @@ fn an_acknowledgement_waits_ten_milliseconds_for_company() {
     assert_eq!(host.tcp.next_deadline(), None, "and then nothing is due");
     host.hears(&peer.says("P.", 6, 1, b"hello"));
     host.send(id, b"hi").expect("send");
-    assert_eq!(peer.hears(&mut host), ["P. 1(2) ack 11 win 65525"], "the answer takes it along");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["P. 1(2) ack 11 win 65525"],
+        "the answer takes it along"
+    );
 }
 
 /// RFC 9293 3.8.6.3: at least for every second segment of full size.
@@ -37,7 +41,10 @@ fn what_comes_out_of_order_is_acknowledged_at_once_and_kept() {
     host.hears(&peer.says(".", 6, 1, b"world"));
     assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"]);
     assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock));
-    assert!(host.changed().is_empty(), "nobody is told of what cannot be read");
+    assert!(
+        host.changed().is_empty(),
+        "nobody is told of what cannot be read"
+    );
     host.hears(&peer.says(".", 1, 1, b"hello"));
     assert_eq!(peer.hears(&mut host), [". 1 ack 11 win 65525"]);
     assert_eq!(host.read(id, 99), Ok(b"helloworld".to_vec()));
@@ -81,14 +88,19 @@ fn a_peek_leaves_the_data_where_it_is() {
     assert_eq!(host.tcp.receive(host.now, id, &mut buffer, true), Ok(3));
     assert_eq!(&buffer, b"loo");
     assert_eq!(host.read(id, 9), Ok(b"look".to_vec()));
-    assert_eq!(host.tcp.receive(host.now, id, &mut buffer, true), Err(SocketError::WouldBlock));
+    assert_eq!(
+        host.tcp.receive(host.now, id, &mut buffer, true),
+        Err(SocketError::WouldBlock)
+    );
 }
 
 #[test]
 fn a_writer_is_woken_when_there_is_room_worth_writing() {
     let mut host = Host::new();
     let id = host.socket();
-    host.tcp.set_option(id, SocketOption::SendBuffer(8000)).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::SendBuffer(8000))
+        .expect("option");
     host.connect_with(id, at(PEER, 80)).expect("connect");
     let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
     peer.hears(&mut host);
@@ -116,7 +128,9 @@ fn small_writes_wait_for_each_other_unless_told_not_to() {
     assert_eq!(peer.hears(&mut host), ["P. 1(1) ack 1 win 65535"]);
     host.hears(&peer.says(".", 1, 2, b""));
     assert_eq!(peer.hears(&mut host), ["P. 2(2) ack 1 win 65535"]);
-    host.tcp.set_option(id, SocketOption::NoDelay(true)).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::NoDelay(true))
+        .expect("option");
     host.send(id, b"d").expect("send");
     assert_eq!(peer.hears(&mut host), ["P. 4(1) ack 1 win 65535"]);
 }
@@ -125,18 +139,27 @@ fn small_writes_wait_for_each_other_unless_told_not_to() {
 fn a_full_link_holds_a_flow_back_until_there_is_room() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.set_option(id, SocketOption::NoDelay(true)).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::NoDelay(true))
+        .expect("option");
     host.net.room.insert(ETH0, 0);
     assert_eq!(host.send(id, &[1; 2000]), Ok(2000));
     assert_eq!(peer.hears(&mut host), [""; 0]);
-    assert!(host.tcp.next_deadline().is_none_or(|at| at > host.now), "and nobody runs in circles meanwhile");
+    assert!(
+        host.tcp.next_deadline().is_none_or(|at| at > host.now),
+        "and nobody runs in circles meanwhile"
+    );
     host.net.room.insert(ETH0, 1);
     host.tcp.room_again(ETH0);
     host.poll();
     assert_eq!(peer.hears(&mut host), [". 1(1460) ack 1 win 65535"]);
     host.net.room.insert(ETH0, 9);
     host.poll();
-    assert_eq!(peer.hears(&mut host), ["P. 1461(540) ack 1 win 65535"], "even if nobody said that there is room");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["P. 1461(540) ack 1 win 65535"],
+        "even if nobody said that there is room"
+    );
 }
 
 #[test]
@@ -150,9 +173,17 @@ fn an_answer_that_found_no_room_is_owed() {
     host.net.room.remove(&ETH0);
     host.tcp.room_again(ETH0);
     host.poll();
-    assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"], "once, for both");
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1 ack 1 win 65535"],
+        "once, for both"
+    );
     host.hears(&peer.says(".", 1, 1, b"hello"));
-    assert_eq!(host.read(id, 99), Ok(b"helloworld".to_vec()), "what came was kept all the same");
+    assert_eq!(
+        host.read(id, 99),
+        Ok(b"helloworld".to_vec()),
+        "what came was kept all the same"
+    );
 }
 
 #[test]
@@ -187,7 +218,12 @@ fn a_link_shared_by_two_is_shared() {
     for (id, peer) in [(first, &mut one), (second, &mut two)] {
         for _ in 0..100 {
             let _ = host.send(id, &[0; 60_000]);
-            if let Some(end) = peer.hears(&mut host).iter().filter_map(|line| end_of(line)).max() {
+            if let Some(end) = peer
+                .hears(&mut host)
+                .iter()
+                .filter_map(|line| end_of(line))
+                .max()
+            {
                 host.hears(&peer.says(".", 1, end, b""));
             }
         }
@@ -218,7 +254,10 @@ fn a_closed_window_is_probed_and_found_open_again() {
     host.send(id, b"patience").expect("send");
     host.waits(seconds(8));
     let probes = peer.hears(&mut host);
-    assert!(probes.len() >= 2 && probes.iter().all(|probe| probe.starts_with(". 1(1) ")), "{probes:?}");
+    assert!(
+        probes.len() >= 2 && probes.iter().all(|probe| probe.starts_with(". 1(1) ")),
+        "{probes:?}"
+    );
     peer.window = 64_000;
     host.hears(&peer.says(".", 1, 1, b""));
     assert_eq!(peer.hears(&mut host), ["P. 1(8) ack 1 win 65535"]);
@@ -236,7 +275,10 @@ fn the_window_opens_by_a_segment_or_not_at_all() {
         seq += length;
     }
     host.waits(millis(20));
-    assert_eq!(peer.hears(&mut host).last().map(String::as_str), Some(". 1 ack 65536 win 0"));
+    assert_eq!(
+        peer.hears(&mut host).last().map(String::as_str),
+        Some(". 1 ack 65536 win 0")
+    );
     host.read(id, 1).expect("data");
     host.waits(millis(20));
     for line in peer.hears(&mut host) {
@@ -244,15 +286,29 @@ fn the_window_opens_by_a_segment_or_not_at_all() {
     }
     host.hears(&peer.says(".", 65_536, 1, b"x"));
     host.waits(millis(20));
-    assert_eq!(peer.hears(&mut host).last().map(String::as_str), Some(". 1 ack 65537 win 0"), "a probe, taken in");
+    assert_eq!(
+        peer.hears(&mut host).last().map(String::as_str),
+        Some(". 1 ack 65537 win 0"),
+        "a probe, taken in"
+    );
     host.read(id, 3000).expect("data");
     host.waits(millis(20));
     let lines = peer.hears(&mut host);
-    assert!(lines.last().is_some_and(|line| line.ends_with("ack 65537 win 3000")), "{lines:?}");
+    assert!(
+        lines
+            .last()
+            .is_some_and(|line| line.ends_with("ack 65537 win 3000")),
+        "{lines:?}"
+    );
     host.read(id, 65_535).expect("data");
     host.waits(millis(20));
     let lines = peer.hears(&mut host);
-    assert!(lines.last().is_some_and(|line| line.ends_with("ack 65537 win 65535")), "{lines:?}");
+    assert!(
+        lines
+            .last()
+            .is_some_and(|line| line.ends_with("ack 65537 win 65535")),
+        "{lines:?}"
+    );
 }
 
 /// Audit A002 of smoltcp: buffers from 65536 bytes on and a peer that scales made it panic.
@@ -260,7 +316,9 @@ fn the_window_opens_by_a_segment_or_not_at_all() {
 fn a_buffer_larger_than_the_window_field_is_not_given() {
     let mut host = Host::new();
     let id = host.socket();
-    host.tcp.set_option(id, SocketOption::ReceiveBuffer(1 << 20)).expect("option");
+    host.tcp
+        .set_option(id, SocketOption::ReceiveBuffer(1 << 20))
+        .expect("option");
     host.connect_with(id, at(PEER, 80)).expect("connect");
     let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
     assert_eq!(peer.hears(&mut host), ["S 0 win 65535 mss 1460 ws 0 sack"]);
@@ -294,7 +352,11 @@ fn routes_change_and_flows_follow() {
     host.net.own.push(PEER.into());
     host.tcp.reroute(host.now, &host.net);
     host.poll();
-    assert_eq!(host.net.sent.front().map(|(path, _)| path.link), Some(LO), "what waited for the old link does not");
+    assert_eq!(
+        host.net.sent.front().map(|(path, _)| path.link),
+        Some(LO),
+        "what waited for the old link does not"
+    );
     assert_eq!(peer.hears(&mut host).len(), 1);
 }
 

@@ -115,12 +115,13 @@ fn happens(host: &mut Host, peer: &mut Peer, heard: &mut Heard, id: TcpId, act: 
         }
     }
     listen_to(peer, host, heard);
-    assert_eq!(host.tcp.counters().overdue, 0, "nobody runs in circles");
+    let counters = host.tcp.counters();
+    assert_eq!((counters.overdue, counters.engine_storms, counters.engine_refused), (0, 0, 0), "nobody runs in circles");
     assert!(heard.most <= *written + 2, "more was sent than was written after {act:?}");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A connection survives anything or ends for a reason; either way the socket can be closed and nothing is left.
     #[test]
@@ -205,29 +206,3 @@ proptest! {
         prop_assert_eq!(host.readiness(id), WRITABLE);
     }
 }
-    #[test]
-    fn repro() {
-        let acts = [
-            Act::Writes(2049), Act::Shuts,
-            Act::Says { flags: ".", seq: 0, ack: -2, length: 0, window: 64000 },
-            Act::Says { flags: ".", seq: 0, ack: -2, length: 0, window: 0 },
-            Act::Writes(0),
-            Act::Says { flags: ".", seq: 0, ack: 0, length: 0, window: 0 },
-            Act::Says { flags: "S.", seq: 0, ack: 0, length: 0, window: 64000 },
-        ];
-        let mut host = Host::new();
-        let id = host.connect(at(PEER, 80));
-        let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
-        let (mut heard, mut written) = (Heard::default(), 0);
-        listen_to(&mut peer, &mut host, &mut heard);
-        host.hears(&peer.says("S.", 0, 1, b""));
-        listen_to(&mut peer, &mut host, &mut heard);
-        heard.started = true;
-        for act in &acts {
-            eprintln!("{act:?} heard {} {}", heard.sent, heard.acked);
-            happens(&mut host, &mut peer, &mut heard, id, act, &mut written);
-        }
-        eprintln!("close");
-        host.close(id);
-        host.waits(seconds(3600));
-    }

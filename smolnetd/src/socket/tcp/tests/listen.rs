@@ -14,8 +14,15 @@ fn a_connection_is_accepted_when_its_handshake_is_complete_and_not_before() {
         syn.window_scale = Some(7);
         syn.sack_permitted = true;
     }));
-    assert_eq!(peer.hears(&mut host), ["S. 0 ack 1 win 65535 mss 1460 ws 0 sack"]);
-    assert_eq!(host.readiness(listener), NOT_READY, "half open is not accepted");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["S. 0 ack 1 win 65535 mss 1460 ws 0 sack"]
+    );
+    assert_eq!(
+        host.readiness(listener),
+        NOT_READY,
+        "half open is not accepted"
+    );
     assert_eq!(host.tcp.accept(listener), Err(SocketError::WouldBlock));
 
     host.hears(&peer.says(".", 1, 1, b""));
@@ -45,7 +52,11 @@ fn the_ack_may_bring_data_and_even_the_end() {
     assert_eq!(host.send(id, b"200"), Ok(3), "the other direction is open");
     host.waits(millis(10));
     let lines = peer.hears(&mut host);
-    assert_eq!(lines.last().map(String::as_str), Some("P. 1(3) ack 9 win 65527"), "{lines:?}");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("P. 1(3) ack 9 win 65527"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -69,9 +80,16 @@ fn a_syn_ack_that_was_lost_is_sent_again() {
     host.hears(&peer.says("S", 0, 0, b""));
     host.waits(seconds(8));
     let again = peer.hears(&mut host);
-    assert_eq!(again, ["S. 0 ack 1 win 65535 mss 1460"; 4], "at 0, 1, 3 and 7 s");
+    assert_eq!(
+        again, ["S. 0 ack 1 win 65535 mss 1460"; 4],
+        "at 0, 1, 3 and 7 s"
+    );
     host.hears(&peer.says("S", 0, 0, b""));
-    assert_eq!(peer.hears(&mut host).len(), 1, "and when the SYN comes again");
+    assert_eq!(
+        peer.hears(&mut host).len(),
+        1,
+        "and when the SYN comes again"
+    );
     host.hears(&peer.says("S", 0, 0, b""));
     assert_eq!(peer.hears(&mut host), [""; 0], "but not for each of many");
     host.waits(seconds(60));
@@ -89,7 +107,11 @@ fn a_peer_that_changes_its_mind_is_forgotten() {
     host.hears(&peer.says("S", 0, 0, b""));
     peer.hears(&mut host);
     host.hears(&peer.says("R", 9, 0, b""));
-    assert_eq!(host.tcp.flow_count(), 1, "a RST in the window, but not exact");
+    assert_eq!(
+        host.tcp.flow_count(),
+        1,
+        "a RST in the window, but not exact"
+    );
     host.hears(&peer.says("R", 1, 0, b""));
     assert_eq!(host.tcp.flow_count(), 0);
     assert_eq!(host.tcp.counters().half_open_resets, 1);
@@ -121,7 +143,11 @@ fn a_segment_for_nobody_is_refused() {
     assert_eq!(peer.hears(&mut host), [""; 0], "no RST for a RST");
     host.listener(81, 1);
     host.hears(&peer.says(".", 5, 9, b""));
-    assert_eq!(peer.hears(&mut host), ["R 9"], "an ACK for a listener (RFC 9293 3.10.7.2)");
+    assert_eq!(
+        peer.hears(&mut host),
+        ["R 9"],
+        "an ACK for a listener (RFC 9293 3.10.7.2)"
+    );
     host.hears(&peer.says("F", 5, 0, b""));
     assert_eq!(host.tcp.counters().not_syn, 1);
 }
@@ -130,7 +156,9 @@ fn a_segment_for_nobody_is_refused() {
 fn the_accept_queue_is_as_long_as_the_backlog() {
     let mut host = Host::new();
     let listener = host.listener(80, 2);
-    let mut peers: Vec<Peer> = (1..=3).map(|n| Peer::new(at(PEER, n), at(HOST, 80))).collect();
+    let mut peers: Vec<Peer> = (1..=3)
+        .map(|n| Peer::new(at(PEER, n), at(HOST, 80)))
+        .collect();
     for peer in &mut peers {
         host.hears(&peer.says("S", 0, 0, b""));
         assert_eq!(peer.hears(&mut host).len(), 1);
@@ -138,25 +166,47 @@ fn the_accept_queue_is_as_long_as_the_backlog() {
     for peer in &peers {
         host.hears(&peer.says(".", 1, 1, b""));
     }
-    assert_eq!(host.tcp.counters().accept_queue_full, 1, "the third ACK is as good as lost");
+    assert_eq!(
+        host.tcp.counters().accept_queue_full,
+        1,
+        "the third ACK is as good as lost"
+    );
     let mut late = Peer::new(at(PEER, 9), at(HOST, 80));
     host.hears(&late.says("S", 0, 0, b""));
-    assert_eq!(late.hears(&mut host), [""; 0], "and SYNs are not answered while the queue is full");
+    assert_eq!(
+        late.hears(&mut host),
+        [""; 0],
+        "and SYNs are not answered while the queue is full"
+    );
     let first = host.tcp.accept(listener).expect("the first");
-    assert_eq!(host.tcp.peer(first), Some(at(PEER, 1)), "in the order in which they came");
+    assert_eq!(
+        host.tcp.peer(first),
+        Some(at(PEER, 1)),
+        "in the order in which they came"
+    );
     host.hears(&peers[2].says("P.", 1, 1, b"hello"));
     host.tcp.accept(listener).expect("the second");
-    let third = host.tcp.accept(listener).expect("the third, when it spoke again");
+    let third = host
+        .tcp
+        .accept(listener)
+        .expect("the third, when it spoke again");
     assert_eq!(host.read(third, 9), Ok(b"hello".to_vec()));
 }
 
 /// The story of the listener that one spoofed SYN held for ever: now a flood of them does not keep an honest peer out.
 #[test]
 fn a_flood_of_syns_does_not_block_a_listener() {
-    let mut host = Host::with(Limits { half_open_per_listener: 16, half_open: 24, ..Limits::default() });
+    let mut host = Host::with(Limits {
+        half_open_per_listener: 16,
+        half_open: 24,
+        ..Limits::default()
+    });
     let listener = host.listener(80, 4);
     for n in 0..5000_u16 {
-        let flooder = Peer::new(at(Ipv4Addr::from(0xc633_6400 + u32::from(n)), 1000 + n), at(HOST, 80));
+        let flooder = Peer::new(
+            at(Ipv4Addr::from(0xc633_6400 + u32::from(n)), 1000 + n),
+            at(HOST, 80),
+        );
         host.hears(&flooder.says("S", 0, 0, b""));
     }
     assert_eq!(host.tcp.flow_count(), 16, "bounded");
@@ -172,7 +222,10 @@ fn a_flood_of_syns_does_not_block_a_listener() {
     for n in 0..100 {
         host.hears(&Peer::new(at(OTHER, 1000 + n), at(HOST, 81)).says("S", 0, 0, b""));
     }
-    assert!(host.tcp.flow_count() <= 24 + 1, "bounded over all listeners");
+    assert!(
+        host.tcp.flow_count() <= 24 + 1,
+        "bounded over all listeners"
+    );
     host.close(other);
     host.waits(seconds(64));
     assert_eq!(host.tcp.flow_count(), 1, "the flood leaves nothing behind");
@@ -184,15 +237,29 @@ fn the_syn_to_the_broadcast_address() {
     let mut host = Host::new();
     let listener = host.listener(80, 4);
     let subnet_broadcast = Ipv4Addr::new(10, 0, 2, 255);
-    for address in [subnet_broadcast, Ipv4Addr::BROADCAST, Ipv4Addr::new(224, 0, 0, 1), Ipv4Addr::UNSPECIFIED] {
+    for address in [
+        subnet_broadcast,
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::new(224, 0, 0, 1),
+        Ipv4Addr::UNSPECIFIED,
+    ] {
         let peer = Peer::new(at(PEER, 40_000), at(address, 80));
         host.hears(&peer.says("S", 0, 0, b""));
         assert!(host.net.sent.is_empty(), "{address}: nothing is answered");
     }
-    for address in [HOST, Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(239, 1, 1, 1)] {
+    for address in [
+        HOST,
+        Ipv4Addr::LOCALHOST,
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::UNSPECIFIED,
+        Ipv4Addr::new(239, 1, 1, 1),
+    ] {
         let peer = Peer::new(at(address, 40_000), at(HOST, 80));
         host.hears(&peer.says("S", 0, 0, b""));
-        assert!(host.net.sent.is_empty(), "from {address}: nothing is answered");
+        assert!(
+            host.net.sent.is_empty(),
+            "from {address}: nothing is answered"
+        );
     }
     // LAND: from the very address and port that it goes to.
     host.hears(&Peer::new(at(HOST, 80), at(HOST, 80)).says("S", 0, 0, b""));
@@ -248,13 +315,27 @@ fn one_address_one_listener() {
     let mut host = Host::new();
     let any = host.listener(80, 1);
     let id = host.socket();
-    assert_eq!(host.tcp.bind(id, at(HOST, 80), false), Err(SocketError::AddressInUse));
-    assert_eq!(host.tcp.bind(id, at(HOST, 80), true), Err(SocketError::AddressInUse), "nor with SO_REUSEADDR");
+    assert_eq!(
+        host.tcp.bind(id, at(HOST, 80), false),
+        Err(SocketError::AddressInUse)
+    );
+    assert_eq!(
+        host.tcp.bind(id, at(HOST, 80), true),
+        Err(SocketError::AddressInUse),
+        "nor with SO_REUSEADDR"
+    );
     host.close(any);
     assert_eq!(host.tcp.bind(id, at(HOST, 80), false), Ok(()));
-    assert_eq!(host.tcp.bind(id, at(HOST, 81), false), Err(SocketError::Invalid), "once is enough");
+    assert_eq!(
+        host.tcp.bind(id, at(HOST, 81), false),
+        Err(SocketError::Invalid),
+        "once is enough"
+    );
     let user = host.tcp.open(Owner { uid: 1000 }).expect("a socket");
-    assert_eq!(host.tcp.bind(user, at(HOST, 443), false), Err(SocketError::AccessDenied));
+    assert_eq!(
+        host.tcp.bind(user, at(HOST, 443), false),
+        Err(SocketError::AccessDenied)
+    );
     assert_eq!(host.tcp.bind(user, at(HOST, 8080), false), Ok(()));
 }
 
@@ -262,7 +343,9 @@ fn one_address_one_listener() {
 fn the_listener_for_the_exact_address_goes_before_the_one_for_all() {
     let mut host = Host::new();
     let (any, exact) = (host.socket(), host.socket());
-    host.tcp.bind(any, at(Ipv4Addr::UNSPECIFIED, 80), true).expect("bind");
+    host.tcp
+        .bind(any, at(Ipv4Addr::UNSPECIFIED, 80), true)
+        .expect("bind");
     host.tcp.bind(exact, at(HOST, 80), true).expect("bind");
     host.tcp.listen(exact, 1).expect("listen");
     assert_eq!(host.tcp.listen(any, 1), Err(SocketError::AddressInUse));

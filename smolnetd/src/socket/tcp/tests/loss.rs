@@ -32,33 +32,55 @@ impl World {
         let (mut a, mut b) = (Host::new(), Host::new());
         a.net.own = vec![HOST.into()];
         b.net.own = vec![PEER.into()];
-        World { hosts: [a, b], flying: Vec::new(), weather }
+        World {
+            hosts: [a, b],
+            flying: Vec::new(),
+            weather,
+        }
     }
 
     /// Goes on to whatever happens next.
     fn step(&mut self) {
         for (from, host) in self.hosts.iter_mut().enumerate() {
             while let Some((_, packet)) = host.net.sent.pop_front() {
-                let copies = if self.weather.roll(self.weather.double) { 2 } else { 1 };
+                let copies = if self.weather.roll(self.weather.double) {
+                    2
+                } else {
+                    1
+                };
                 for _ in 0..copies {
                     if !self.weather.roll(self.weather.loss) {
-                        let late = if self.weather.roll(self.weather.late) { 3 } else { 0 };
-                        self.flying.push((host.now + millis(5 + late), 1 - from, packet.clone()));
+                        let late = if self.weather.roll(self.weather.late) {
+                            3
+                        } else {
+                            0
+                        };
+                        self.flying
+                            .push((host.now + millis(5 + late), 1 - from, packet.clone()));
                     }
                 }
             }
         }
         let arrival = self.flying.iter().map(|&(at, ..)| at).min();
-        let due = self.hosts.iter().filter_map(|host| host.tcp.next_deadline()).min();
+        let due = self
+            .hosts
+            .iter()
+            .filter_map(|host| host.tcp.next_deadline())
+            .min();
         let Some(now) = [arrival, due].into_iter().flatten().min() else {
-            panic!("the world stands still: {:#?}", self.hosts.each_ref().map(|host| &host.tcp));
+            panic!(
+                "the world stands still: {:#?}",
+                self.hosts.each_ref().map(|host| &host.tcp)
+            );
         };
         for host in &mut self.hosts {
             host.now = host.now.max(now);
             host.poll();
         }
         let now = self.hosts[0].now;
-        let (landing, flying) = core::mem::take(&mut self.flying).into_iter().partition(|&(at, ..)| at <= now);
+        let (landing, flying) = core::mem::take(&mut self.flying)
+            .into_iter()
+            .partition(|&(at, ..)| at <= now);
         self.flying = flying;
         let landing: Vec<(Instant, usize, Vec<u8>)> = landing;
         for (_, to, packet) in landing {
@@ -82,7 +104,10 @@ impl World {
 fn exchange(weather: Weather, length: usize) -> Duration {
     let mut world = World::new(weather);
     let (client, server) = world.connection();
-    world.hosts[1].tcp.set_option(server, SocketOption::NoDelay(true)).expect("option");
+    world.hosts[1]
+        .tcp
+        .set_option(server, SocketOption::NoDelay(true))
+        .expect("option");
     let start = world.hosts[0].now;
     let data: Vec<u8> = (0..length).map(|n| (n * 31 + n / 256) as u8).collect();
     let ids = [client, server];
@@ -96,7 +121,9 @@ fn exchange(weather: Weather, length: usize) -> Duration {
                     Err(error) => assert_eq!(error, SocketError::WouldBlock),
                 }
                 if sent[side] == length {
-                    host.tcp.shutdown(host.now, ids[side], How::Write).expect("shutdown");
+                    host.tcp
+                        .shutdown(host.now, ids[side], How::Write)
+                        .expect("shutdown");
                     host.poll();
                 }
             }
@@ -110,7 +137,10 @@ fn exchange(weather: Weather, length: usize) -> Duration {
             }
         }
         if finished == [true; 2] {
-            assert!(received[0] == data && received[1] == data, "what arrived is what was sent");
+            assert!(
+                received[0] == data && received[1] == data,
+                "what arrived is what was sent"
+            );
             return world.hosts[0].now - start;
         }
         world.step();
@@ -127,25 +157,57 @@ fn exchange(weather: Weather, length: usize) -> Duration {
 
 #[test]
 fn a_good_network_delivers_both_ways() {
-    let time = exchange(Weather { state: 1, loss: 0, double: 0, late: 0 }, 2_000_000);
+    let time = exchange(
+        Weather {
+            state: 1,
+            loss: 0,
+            double: 0,
+            late: 0,
+        },
+        2_000_000,
+    );
     assert!(time < seconds(1), "64 KiB every 10 ms: {time}");
 }
 
 #[test]
 fn a_network_that_reorders_and_doubles_delivers_both_ways() {
     for seed in 1..=4 {
-        exchange(Weather { state: seed, loss: 0, double: 10, late: 20 }, 300_000);
+        exchange(
+            Weather {
+                state: seed,
+                loss: 0,
+                double: 10,
+                late: 20,
+            },
+            300_000,
+        );
     }
 }
 
 #[test]
 fn a_network_that_loses_delivers_both_ways() {
     for seed in 1..=4 {
-        exchange(Weather { state: seed, loss: 5, double: 2, late: 5 }, 200_000);
+        exchange(
+            Weather {
+                state: seed,
+                loss: 5,
+                double: 2,
+                late: 5,
+            },
+            200_000,
+        );
     }
 }
 
 #[test]
 fn a_network_that_loses_a_third_delivers_in_the_end() {
-    exchange(Weather { state: 7, loss: 33, double: 5, late: 10 }, 8_000);
+    exchange(
+        Weather {
+            state: 7,
+            loss: 33,
+            double: 5,
+            late: 10,
+        },
+        8_000,
+    );
 }

@@ -29,9 +29,18 @@ pub(super) const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 pub(super) const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
 pub(super) const ETH0: LinkId = LinkId(1);
 pub(super) const LO: LinkId = LinkId(0);
-pub(super) const NOT_READY: Readiness = Readiness { readable: false, writable: false };
-pub(super) const READABLE: Readiness = Readiness { readable: true, writable: false };
-pub(super) const WRITABLE: Readiness = Readiness { readable: false, writable: true };
+pub(super) const NOT_READY: Readiness = Readiness {
+    readable: false,
+    writable: false,
+};
+pub(super) const READABLE: Readiness = Readiness {
+    readable: true,
+    writable: false,
+};
+pub(super) const WRITABLE: Readiness = Readiness {
+    readable: false,
+    writable: true,
+};
 
 pub(super) fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(address), port)
@@ -57,8 +66,16 @@ impl Output for Net {
         if let Some(room) = self.room.get_mut(&path.link) {
             *room = room.checked_sub(1).expect("emitted without room");
         }
-        assert!(length <= usize::from(path.mtu), "{length} bytes on a path of {}", path.mtu);
-        assert!(self.sent.len() < 50_000, "a storm: {:?}", self.sent.iter().rev().take(4).collect::<Vec<_>>());
+        assert!(
+            length <= usize::from(path.mtu),
+            "{length} bytes on a path of {}",
+            path.mtu
+        );
+        assert!(
+            self.sent.len() < 50_000,
+            "a storm: {:?}",
+            self.sent.iter().rev().take(4).collect::<Vec<_>>()
+        );
         let mut packet = vec![0xa5; length];
         fill(&mut packet);
         self.sent.push_back((*path, packet));
@@ -66,7 +83,12 @@ impl Output for Net {
 
     fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path> {
         let link = if self.own.contains(&remote) { LO } else { ETH0 };
-        Some(Path { link, source: local, next_hop: remote, mtu: self.mtu })
+        Some(Path {
+            link,
+            source: local,
+            next_hop: remote,
+            mtu: self.mtu,
+        })
     }
 
     fn is_local(&self, address: IpAddr) -> bool {
@@ -93,7 +115,10 @@ impl Host {
 
     pub(super) fn with(limits: Limits) -> Host {
         let mut secret = [0; 32];
-        secret.iter_mut().zip(1..).for_each(|(byte, value)| *byte = value);
+        secret
+            .iter_mut()
+            .zip(1..)
+            .for_each(|(byte, value)| *byte = value);
         Host {
             tcp: Tcp::new(secret, limits),
             net: Net {
@@ -109,7 +134,10 @@ impl Host {
 
     /// A packet comes in from the network.
     pub(super) fn hears(&mut self, packet: &[u8]) -> Ingress {
-        let arrival = Arrival { link: ETH0, looped: false };
+        let arrival = Arrival {
+            link: ETH0,
+            looped: false,
+        };
         let ingress = self.tcp.ingress(self.now, arrival, packet, &mut self.net);
         if ingress == Ingress::NoFlow {
             self.tcp.refuse(self.now, packet, &mut self.net);
@@ -129,9 +157,17 @@ impl Host {
             self.now = due.max(self.now);
             let before = self.now;
             self.poll();
-            assert_eq!(self.tcp.counters().overdue, 0, "nobody runs in circles: {:#?}", self.tcp);
+            assert_eq!(
+                self.tcp.counters().overdue,
+                0,
+                "nobody runs in circles: {:#?}",
+                self.tcp
+            );
             let again = self.tcp.next_deadline();
-            assert!(again.is_none_or(|again| again > before), "due again at once: {again:?} at {before:?}");
+            assert!(
+                again.is_none_or(|again| again > before),
+                "due again at once: {again:?} at {before:?}"
+            );
         }
         self.now = end;
         self.poll();
@@ -143,7 +179,9 @@ impl Host {
 
     pub(super) fn listener(&mut self, port: u16, backlog: usize) -> TcpId {
         let id = self.socket();
-        self.tcp.bind(id, at(Ipv4Addr::UNSPECIFIED, port), false).expect("bind");
+        self.tcp
+            .bind(id, at(Ipv4Addr::UNSPECIFIED, port), false)
+            .expect("bind");
         self.tcp.listen(id, backlog).expect("listen");
         id
     }
@@ -154,8 +192,16 @@ impl Host {
         id
     }
 
-    pub(super) fn connect_with(&mut self, id: TcpId, remote: SocketAddr) -> Result<(), SocketError> {
-        let source = if remote.ip() == IpAddr::from(Ipv4Addr::LOCALHOST) { Ipv4Addr::LOCALHOST } else { HOST };
+    pub(super) fn connect_with(
+        &mut self,
+        id: TcpId,
+        remote: SocketAddr,
+    ) -> Result<(), SocketError> {
+        let source = if remote.ip() == IpAddr::from(Ipv4Addr::LOCALHOST) {
+            Ipv4Addr::LOCALHOST
+        } else {
+            HOST
+        };
         let path = self.net.path(source.into(), remote.ip()).expect("path");
         self.tcp.connect(self.now, id, remote, path)?;
         self.poll();
@@ -206,7 +252,13 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(end: SocketAddr, host: SocketAddr) -> Peer {
-        Peer { end, host, start: 0x7fff_ff00, host_start: 0, window: 64_000 }
+        Peer {
+            end,
+            host,
+            start: 0x7fff_ff00,
+            host_start: 0,
+            window: 64_000,
+        }
     }
 
     /// A segment: flags as tcpdump writes them (S F R P and . for ACK), numbers relative.
@@ -230,7 +282,9 @@ impl Peer {
             "" => TcpControl::None,
             other => panic!("flags {other}"),
         };
-        let acks = flags.ends_with('.').then(|| TcpSeqNumber(self.host_start.wrapping_add(ack) as i32));
+        let acks = flags
+            .ends_with('.')
+            .then(|| TcpSeqNumber(self.host_start.wrapping_add(ack) as i32));
         let mut tcp = TcpRepr {
             src_port: self.end.port(),
             dst_port: self.host.port(),
@@ -254,7 +308,12 @@ impl Peer {
         let mut packet = vec![0; ip.buffer_len()];
         ip.emit(&mut packet[..], &ChecksumCapabilities::default());
         let mut segment = TcpPacket::new_unchecked(&mut packet[ip.header_len()..]);
-        tcp.emit(&mut segment, &source, &destination, &ChecksumCapabilities::default());
+        tcp.emit(
+            &mut segment,
+            &source,
+            &destination,
+            &ChecksumCapabilities::default(),
+        );
         packet
     }
 
@@ -277,11 +336,19 @@ impl Peer {
         assert!(ip.verify_checksum(), "IP checksum");
         let (source, destination) = (ip.src_addr(), ip.dst_addr());
         let tcp = TcpPacket::new_checked(ip.payload()).expect("a TCP segment");
-        assert!(tcp.verify_checksum(&source.into(), &destination.into()), "TCP checksum");
+        assert!(
+            tcp.verify_checksum(&source.into(), &destination.into()),
+            "TCP checksum"
+        );
         if self.host != at(source, tcp.src_port()) || self.end != at(destination, tcp.dst_port()) {
             return None;
         }
-        let tcp = TcpRepr::parse(&tcp, &source.into(), &destination.into(), &ChecksumCapabilities::default());
+        let tcp = TcpRepr::parse(
+            &tcp,
+            &source.into(),
+            &destination.into(),
+            &ChecksumCapabilities::default(),
+        );
         let tcp = tcp.expect("a sound segment");
         let seq = tcp.seq_number.0 as u32;
         if tcp.control == TcpControl::Syn {
@@ -300,7 +367,11 @@ impl Peer {
             let _ = write!(line, "({})", tcp.payload.len());
         }
         if let Some(ack) = tcp.ack_number {
-            let _ = write!(line, " ack {}", (ack.0 as u32).wrapping_sub(self.start) as i32);
+            let _ = write!(
+                line,
+                " ack {}",
+                (ack.0 as u32).wrapping_sub(self.start) as i32
+            );
         }
         if tcp.control != TcpControl::Rst {
             let _ = write!(line, " win {}", tcp.window_len);
@@ -330,7 +401,10 @@ pub(super) fn connected_with(host: &mut Host, window: u16) -> (TcpId, Peer) {
     let id = host.connect(remote);
     let local = host.tcp.local(id).expect("local address");
     let mut peer = Peer::new(remote, local);
-    assert_eq!(peer.hears(host), [format!("S 0 win {window} mss 1460 ws 0 sack")]);
+    assert_eq!(
+        peer.hears(host),
+        [format!("S 0 win {window} mss 1460 ws 0 sack")]
+    );
     host.hears(&peer.says("S.", 0, 1, b""));
     assert_eq!(peer.hears(host), [format!(". 1 ack 1 win {window}")]);
     assert_eq!(host.changed(), [id]);

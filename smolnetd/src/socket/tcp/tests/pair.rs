@@ -9,7 +9,10 @@ use crate::socket::How;
 pub(super) fn loops(host: &mut Host) {
     while let Some(place) = host.net.sent.iter().position(|(path, _)| path.link == LO) {
         let (path, packet) = host.net.sent.remove(place).expect("a packet");
-        let arrival = Arrival { link: path.link, looped: true };
+        let arrival = Arrival {
+            link: path.link,
+            looped: true,
+        };
         if host.tcp.ingress(host.now, arrival, &packet, &mut host.net) == Ingress::NoFlow {
             host.tcp.refuse(host.now, &packet, &mut host.net);
         }
@@ -74,7 +77,10 @@ fn nobody_is_connected_with_his_own_port() {
     let mut host = Host::new();
     let id = host.socket();
     host.tcp.bind(id, at(HOST, 5000), false).expect("bind");
-    assert_eq!(host.connect_with(id, at(HOST, 5000)), Err(SocketError::AddressInUse));
+    assert_eq!(
+        host.connect_with(id, at(HOST, 5000)),
+        Err(SocketError::AddressInUse)
+    );
 }
 
 #[test]
@@ -84,10 +90,18 @@ fn both_ends_of_a_loop_close_at_once() {
     let client = host.connect(at(HOST, 80));
     loops(&mut host);
     let server = host.tcp.accept(listener).expect("accepted");
-    host.tcp.send(host.now, client, b"from the client").expect("send");
-    host.tcp.send(host.now, server, b"from the server").expect("send");
-    host.tcp.shutdown(host.now, client, How::Write).expect("shutdown");
-    host.tcp.shutdown(host.now, server, How::Write).expect("shutdown");
+    host.tcp
+        .send(host.now, client, b"from the client")
+        .expect("send");
+    host.tcp
+        .send(host.now, server, b"from the server")
+        .expect("send");
+    host.tcp
+        .shutdown(host.now, client, How::Write)
+        .expect("shutdown");
+    host.tcp
+        .shutdown(host.now, server, How::Write)
+        .expect("shutdown");
     host.poll();
     loops(&mut host);
     assert_eq!(host.read(server, 99), Ok(b"from the client".to_vec()));
@@ -110,8 +124,12 @@ fn both_ends_of_a_loop_open_at_once() {
     host.tcp.bind(one, at(HOST, 5000), false).expect("bind");
     host.tcp.bind(two, at(HOST, 6000), false).expect("bind");
     let path = host.net.path(HOST.into(), HOST.into()).expect("path");
-    host.tcp.connect(host.now, one, at(HOST, 6000), path).expect("connect");
-    host.tcp.connect(host.now, two, at(HOST, 5000), path).expect("connect");
+    host.tcp
+        .connect(host.now, one, at(HOST, 6000), path)
+        .expect("connect");
+    host.tcp
+        .connect(host.now, two, at(HOST, 5000), path)
+        .expect("connect");
     host.poll();
     loops(&mut host);
     assert_eq!(host.tcp.state(one), Some(State::Established));

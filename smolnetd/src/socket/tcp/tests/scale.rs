@@ -7,7 +7,11 @@ use super::*;
 /// The story of the ephemeral ports that were never freed: after 16,384 sockets, EINVAL.
 #[test]
 fn the_ephemeral_ports_that_were_never_freed() {
-    let mut host = Host::with(Limits { send_buffer: 1, receive_buffer: 1, ..Limits::default() });
+    let mut host = Host::with(Limits {
+        send_buffer: 1,
+        receive_buffer: 1,
+        ..Limits::default()
+    });
     for round in 0..40_000 {
         let id = host.socket();
         assert_eq!(host.connect_with(id, at(PEER, 81)), Ok(()), "round {round}");
@@ -21,20 +25,31 @@ fn the_ephemeral_ports_that_were_never_freed() {
     assert_eq!(host.tcp.flow_count(), 0);
     for round in 0..40_000 {
         let id = host.socket();
-        assert_eq!(host.tcp.bind(id, at(HOST, 0), false), Ok(()), "round {round}");
+        assert_eq!(
+            host.tcp.bind(id, at(HOST, 0), false),
+            Ok(()),
+            "round {round}"
+        );
         host.close(id);
     }
 }
 
 #[test]
 fn every_port_can_be_had_and_then_there_are_no_more() {
-    let mut host = Host::with(Limits { send_buffer: 1, receive_buffer: 1, ..Limits::default() });
+    let mut host = Host::with(Limits {
+        send_buffer: 1,
+        receive_buffer: 1,
+        ..Limits::default()
+    });
     let mut ids = Vec::new();
     let mut ports = HashSet::new();
     let error = loop {
         let id = host.socket();
         match host.connect_with(id, at(PEER, 80)) {
-            Ok(()) => assert!(ports.insert(host.tcp.local(id).expect("bound").port()), "twice"),
+            Ok(()) => assert!(
+                ports.insert(host.tcp.local(id).expect("bound").port()),
+                "twice"
+            ),
             Err(error) => break error,
         }
         host.net.sent.clear();
@@ -43,10 +58,18 @@ fn every_port_can_be_had_and_then_there_are_no_more() {
     assert_eq!(error, SocketError::AddressNotAvailable);
     assert_eq!(ports.len(), 32_768);
     let id = host.socket();
-    assert_eq!(host.connect_with(id, at(PEER, 443)), Ok(()), "to another port, all of them again");
+    assert_eq!(
+        host.connect_with(id, at(PEER, 443)),
+        Ok(()),
+        "to another port, all of them again"
+    );
     host.close(ids[17]);
     let id = host.socket();
-    assert_eq!(host.connect_with(id, at(PEER, 80)), Ok(()), "and the one that came free");
+    assert_eq!(
+        host.connect_with(id, at(PEER, 80)),
+        Ok(()),
+        "and the one that came free"
+    );
 }
 
 /// RFC 6056: whoever sees some ports cannot tell the next, not even the next destination's.
@@ -73,7 +96,10 @@ fn initial_sequence_numbers_cannot_be_guessed() {
         heard.hears(&mut host);
         host.hears(&peer.says("R", 1, 0, b""));
         let now = host.now;
-        host = Host { now: now + millis(1), ..Host::new() };
+        host = Host {
+            now: now + millis(1),
+            ..Host::new()
+        };
         heard.host_start
     };
     let same: Vec<u32> = (0..10).map(|_| start(1000)).collect();
@@ -81,15 +107,25 @@ fn initial_sequence_numbers_cannot_be_guessed() {
         assert_eq!(pair[1].wrapping_sub(pair[0]), 250, "4 µs a step");
     }
     let different: Vec<u32> = (0..1000).map(|n| start(2000 + n)).collect();
-    let near = different.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) < 1 << 20).count();
-    assert!(near < 5, "{near} of 999 differ by less than a 4096th of the circle");
+    let near = different
+        .windows(2)
+        .filter(|pair| pair[1].wrapping_sub(pair[0]) < 1 << 20)
+        .count();
+    assert!(
+        near < 5,
+        "{near} of 999 differ by less than a 4096th of the circle"
+    );
 }
 
 /// The goal: ten thousand idle connections cost a busy one nothing. Counted in flows served, not in time.
 #[test]
 fn ten_thousand_idle_flows_do_not_slow_a_busy_one() {
     let work = |idle: u16| {
-        let mut host = Host::with(Limits { send_buffer: 4096, receive_buffer: 4096, ..Limits::default() });
+        let mut host = Host::with(Limits {
+            send_buffer: 4096,
+            receive_buffer: 4096,
+            ..Limits::default()
+        });
         let listener = host.listener(80, 1024);
         for n in 0..idle {
             let mut peer = Peer::new(at(OTHER, 10_000 + n), at(HOST, 80));
@@ -110,7 +146,11 @@ fn ten_thousand_idle_flows_do_not_slow_a_busy_one() {
             host.waits(millis(20));
             peer.hears(&mut host);
         }
-        assert_eq!(host.tcp.next_deadline(), None, "{idle} idle connections want nothing");
+        assert_eq!(
+            host.tcp.next_deadline(),
+            None,
+            "{idle} idle connections want nothing"
+        );
         host.tcp.counters().served - before
     };
     let alone = work(0);
@@ -121,7 +161,10 @@ fn ten_thousand_idle_flows_do_not_slow_a_busy_one() {
 
 #[test]
 fn sockets_are_bounded() {
-    let mut host = Host::with(Limits { sockets: 3, ..Limits::default() });
+    let mut host = Host::with(Limits {
+        sockets: 3,
+        ..Limits::default()
+    });
     let listener = host.listener(80, 8);
     let ids: Vec<TcpId> = (0..2).map(|_| host.socket()).collect();
     assert_eq!(host.tcp.open(Owner::ROOT), Err(SocketError::NoBuffers));
