@@ -25,7 +25,7 @@ need_rust() {
         PATH=$HOME/.cargo/bin:$PATH
     fi
     if ! command -v rustup >/dev/null 2>&1; then
-        echo "rustup is missing: it brings the compiler that rust-toolchain.toml names. See https://rustup.rs" >&2
+        echo "rustup is missing: it brings the compiler that rust-toolchain.toml names (Debian has it as a package)" >&2
         exit 1
     fi
     # Installs the pinned toolchain with its components and targets, if it is not there yet.

@@ -126,6 +126,8 @@ impl Adapters {
         self.entries.insert(link, entry);
         transmitters.0.insert(link, transmitter);
         stack.set_link_up(now, link, up);
+        // What waited for room in the former driver's queue finds it here.
+        stack.room_again(link);
         Some((link, fresh))
     }
 
