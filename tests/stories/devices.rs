@@ -1,32 +1,15 @@
 //! The same driver on every shape of QEMU's card.
 
-use std::time::Duration;
-
-use lab::machine::{Chipset, MachineSpec, NicSpec};
-use lab::network::{Netdev, Slirp};
+use lab::machine::{Chipset, MachineSpec};
 use lab::pcid::LegacyLine;
 use lab::{Stack, StackSpec};
 
-const SOON: Duration = Duration::from_secs(10);
-
-fn nic() -> NicSpec {
-    NicSpec::virtio(Netdev::Slirp(Slirp::new()))
-}
+use crate::common::{SOON, configured, machine, nic, ping, run};
 
 fn works(spec: StackSpec) -> Stack {
-    let stack = Stack::start(spec).unwrap();
-    let addresses = "/scheme/netcfg/ifaces/eth0/addr/list";
-    stack
-        .wait_for(addresses, SOON, |text| text.contains('/'))
-        .unwrap();
-    for line in [
-        "ping -c 5 -i 0.01 10.0.2.2",
-        "ping -c 2 -i 0.01 -s 1472 10.0.2.2",
-    ] {
-        let done = stack.command(line);
-        let text = String::from_utf8_lossy(&done.out).into_owned();
-        assert!(done.result.is_ok(), "{line}: {:?}\n{text}", done.result);
-    }
+    let stack = configured(spec);
+    ping(&stack, "10.0.2.2");
+    run(&stack, "ping -c 2 -i 0.01 -s 1472 10.0.2.2");
     stack
 }
 
@@ -36,7 +19,7 @@ fn log(stack: &Stack) -> String {
 
 #[test]
 fn a_modern_card_with_message_signalled_interrupts() {
-    let stack = works(StackSpec::new(MachineSpec::new().nic(nic())));
+    let stack = works(machine());
     assert!(log(&stack).contains("interrupts by MSI-X"));
 }
 
@@ -53,8 +36,7 @@ fn a_card_without_msix_on_an_interrupt_line() {
 
 #[test]
 fn a_machine_without_messages_falls_back_to_the_line() {
-    let spec = StackSpec::new(MachineSpec::new().nic(nic())).without_messages();
-    works(spec);
+    works(machine().without_messages());
 }
 
 #[test]
@@ -74,7 +56,7 @@ fn the_old_chipset_too() {
 
 #[test]
 fn a_cable_pulled_and_plugged_in_again_is_seen_and_the_network_goes_on() {
-    let stack = works(StackSpec::new(MachineSpec::new().nic(nic())));
+    let stack = works(machine());
     let link = "/scheme/netcfg/ifaces/eth0/link";
     let qmp = stack.machine().qmp();
     for _ in 0..3 {
@@ -92,7 +74,6 @@ fn a_cable_pulled_and_plugged_in_again_is_seen_and_the_network_goes_on() {
         stack
             .wait_for("/scheme/netcfg/route/list", SOON, route)
             .unwrap();
-        let done = stack.command("ping -c 2 -i 0.01 10.0.2.2");
-        assert!(done.result.is_ok(), "{:?}", done.result);
+        ping(&stack, "10.0.2.2");
     }
 }

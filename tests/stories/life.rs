@@ -4,37 +4,17 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use commands::OpenedFile;
-use lab::machine::{MachineSpec, NicSpec};
-use lab::network::{Netdev, Slirp};
+use lab::Stack;
 use lab::peers::EchoServer;
-use lab::{Stack, StackSpec};
 use redox_host::{ExitStatus, ProcessSpec};
 use syscall::error::EINTR;
 use syscall::flag::O_RDWR;
 
-const SOON: Duration = Duration::from_secs(10);
+use crate::common::{SOON, configured, machine, ping};
+
 const AT_ONCE: Duration = Duration::from_secs(2);
 const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
 const LINK: &str = "/scheme/netcfg/ifaces/eth0/link";
-
-fn machine() -> StackSpec {
-    let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
-    StackSpec::new(MachineSpec::new().nic(nic))
-}
-
-fn configured(spec: StackSpec) -> Stack {
-    let stack = Stack::start(spec).unwrap();
-    stack
-        .wait_for(ADDRESSES, SOON, |text| text.contains('/'))
-        .unwrap();
-    stack
-}
-
-fn ping(stack: &Stack, host: &str) {
-    let done = stack.command(&format!("ping -c 2 -i 0.01 {host}"));
-    let text = String::from_utf8_lossy(&done.out).into_owned();
-    assert!(done.result.is_ok(), "{text}{:?}", done.result);
-}
 
 /// A program that reads from an echo socket that nobody answers; its exit status is the error number.
 fn blocked_ping(stack: &Stack) -> redox_host::Process {

@@ -1,5 +1,12 @@
 //! The whole path, end to end: what happened once, and must not happen again.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which the linter does not take for tests"
+)]
+
+mod common;
 mod devices;
 mod life;
 mod netcfg;

@@ -1,26 +1,15 @@
 //! `/scheme/netcfg` as a user sees it.
 
-use std::time::Duration;
-
 use commands::OpenedFile;
-use lab::machine::{MachineSpec, NicSpec};
-use lab::network::{Netdev, Slirp};
-use lab::{Stack, StackSpec};
+use lab::Stack;
 use redox_host::ProcessSpec;
 use syscall::error::{EACCES, EINVAL, EISDIR, ENETUNREACH, ENOENT};
 use syscall::flag::{O_RDONLY, O_WRONLY};
 
-const SOON: Duration = Duration::from_secs(10);
+use crate::common::{SOON, configured, machine};
 
 fn started() -> Stack {
-    let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
-    let stack = Stack::start(StackSpec::new(MachineSpec::new().nic(nic))).unwrap();
-    stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
-            text.contains("default via")
-        })
-        .unwrap();
-    stack
+    configured(machine())
 }
 
 fn errno<T>(result: Result<T, commands::Error>) -> Option<i32> {

@@ -2,17 +2,17 @@
 //! messages by `SYS_CALL`. Upstream's dhcpd, ping and ifconfig make these calls and no others.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::time::Duration;
 
 use lab::machine::{MachineSpec, NicSpec};
-use lab::network::{Namespace, Netdev, Slirp, Tap, TapSpec};
+use lab::network::{Namespace, Netdev, Tap, TapSpec};
 use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, requires_tap};
 use libredox::Fd;
 use syscall::error::{EAGAIN, EINPROGRESS, EWOULDBLOCK};
 use syscall::flag::{CallFlags, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
-const SOON: Duration = Duration::from_secs(10);
+use crate::common::{SOON, configured, machine, ping};
+
 const GET_PEER_NAME: u64 = 8;
 const RECEIVE_MESSAGE: u64 = 5;
 
@@ -65,20 +65,9 @@ impl Socket {
     }
 }
 
-fn slirp() -> Stack {
-    let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
-    let stack = Stack::start(StackSpec::new(MachineSpec::new().nic(nic))).unwrap();
-    stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
-            text.contains("default via")
-        })
-        .unwrap();
-    stack
-}
-
 #[test]
 fn ping_sends_64_bytes_and_reads_the_same_layout_back() {
-    let stack = slirp();
+    let stack = configured(machine());
     let here = stack.enter("ping");
     let socket = Fd::open("/scheme/icmp/echo/10.0.2.2", O_RDWR as i32, 0).unwrap();
     for sequence in 0..3u16 {
@@ -94,7 +83,7 @@ fn ping_sends_64_bytes_and_reads_the_same_layout_back() {
 
 #[test]
 fn ifconfig_lists_the_adapters_and_reads_their_addresses() {
-    let stack = slirp();
+    let stack = configured(machine());
     let here = stack.enter("ifconfig");
     let flags = (O_RDONLY | O_DIRECTORY) as i32;
     let directory = Fd::open("/scheme/netcfg/ifaces", flags, 0).unwrap();
@@ -113,7 +102,7 @@ fn ifconfig_lists_the_adapters_and_reads_their_addresses() {
 #[test]
 fn a_datagram_without_bind_gets_its_answer_and_the_senders_name() {
     let echo = EchoServer::udp(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
-    let stack = slirp();
+    let stack = configured(machine());
     let here = stack.enter("client");
     let socket = Socket::new("udp");
     let peer = format!("10.0.2.2:{}", echo.address().port());
@@ -129,7 +118,7 @@ fn a_datagram_without_bind_gets_its_answer_and_the_senders_name() {
 
 #[test]
 fn a_reader_with_a_timeout_hears_eagain_and_not_silence() {
-    let stack = slirp();
+    let stack = configured(machine());
     let here = stack.enter("client");
     let socket = Socket::new("udp");
     socket.replace("/0.0.0.0:4000").unwrap();
@@ -145,7 +134,7 @@ fn a_reader_with_a_timeout_hears_eagain_and_not_silence() {
 fn a_connect_that_does_not_wait_turns_its_own_descriptor_into_the_connection() {
     let echo = EchoServer::tcp(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = echo.as_ref().unwrap().address().port();
-    let stack = slirp();
+    let stack = configured(machine());
     let here = stack.enter("client");
     let socket = Socket::new("tcp");
     libredox::call::fcntl(socket.0.raw(), F_SETFL, O_RDWR | O_NONBLOCK).unwrap();
@@ -225,8 +214,7 @@ fn dhcpd_configures_the_adapter_while_the_builtin_client_yields() {
     drop(here);
     let text = stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap();
     assert_eq!(text, format!("{address}/24\n"));
-    let done = stack.command("ping -c 2 -i 0.01 10.9.0.1");
-    assert!(done.result.is_ok(), "{:?}", done.result);
+    ping(&stack, "10.9.0.1");
 }
 
 fn write_and_commit(path: &str, text: &str) {

@@ -1,14 +1,13 @@
 //! QEMU's user network as the other end.
 
 use std::net::{TcpListener, UdpSocket};
-use std::time::Duration;
 
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Namespace, Netdev, Slirp};
 use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
 use lab::{Stack, StackSpec, requires_namespace};
 
-const SOON: Duration = Duration::from_secs(10);
+use crate::common::{SOON, run};
 
 #[test]
 fn a_lease_a_name_a_ping_and_a_page() {
@@ -35,13 +34,7 @@ fn a_lease_a_name_a_ping_and_a_page() {
         })
         .unwrap();
     for line in ["ping -c 3 127.0.0.1", "ping -c 3 10.0.2.2", "dns host.lab"] {
-        let output = stack.command(line);
-        println!(
-            "{}{}",
-            String::from_utf8_lossy(&output.out),
-            String::from_utf8_lossy(&output.err)
-        );
-        output.result.unwrap();
+        println!("{}", run(&stack, line));
     }
     let page = stack.command("curl http://host.lab/");
     page.result.unwrap();

@@ -12,7 +12,8 @@ use lab::{Stack, StackSpec, StaticAddress, requires_tap};
 use sha2::{Digest, Sha256};
 use syscall::flag::O_RDWR;
 
-const SOON: Duration = Duration::from_secs(10);
+use crate::common::{SOON, configured, nic, ping, run};
+
 const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
@@ -80,8 +81,7 @@ fn the_largest_ping_that_fits_a_frame_and_one_more_byte() {
     let Some((namespace, stack)) = on_tap() else {
         return;
     };
-    let done = stack.command(&format!("ping -c 3 -i 0.01 -s 1472 {LINUX}"));
-    assert!(done.result.is_ok(), "{:?}", done.result);
+    run(&stack, &format!("ping -c 3 -i 0.01 -s 1472 {LINUX}"));
     let done = stack.command(&format!("ping -c 1 -s 1473 {LINUX}"));
     let error = done.result.unwrap_err().to_string();
     assert!(error.to_lowercase().contains("message too long"), "{error}");
@@ -113,14 +113,8 @@ fn of_ten_thousand_datagrams_each_is_delivered_or_counted() {
         datagram[..4].copy_from_slice(&number.to_be_bytes());
         sender.send_to(&datagram, (OURS, 4000)).unwrap();
     }
-    // One more after a pause of the sender is not lost, and behind it nothing of the burst can come.
-    let last = loop {
-        match stack.command(&format!("ping -c 1 {LINUX}")).result {
-            Ok(()) => break true,
-            Err(_) => break false,
-        }
-    };
-    assert!(last, "the stack has lost its way in a burst");
+    // Behind the reply to this, nothing of the burst can come.
+    run(&stack, &format!("ping -c 1 -W 10 {LINUX}"));
     let reader = OpenedFile::dup(&socket, "disconnect").unwrap();
     let delivered = drain(&reader);
     drop(here);
@@ -208,14 +202,8 @@ fn a_hundred_megabytes_arrive_whole_over_a_tap_both_ways() {
 #[test]
 fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
     let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
-    let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new()));
-    let spec = StackSpec::new(MachineSpec::new().nic(nic).without_capture());
-    let stack = Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap();
-    stack
-        .wait_for("/scheme/netcfg/route/list", SOON, |text| {
-            text.contains("default via")
-        })
-        .unwrap();
+    let spec = StackSpec::new(MachineSpec::new().nic(nic()).without_capture());
+    let stack = configured(spec.log_level(log::LevelFilter::Info));
     both_ways(
         &stack,
         SocketAddr::from((Slirp::GATEWAY, server.address().port())),
@@ -249,8 +237,7 @@ fn the_rx_ring_that_was_never_given_back_is_as_full_after_a_million_frames() {
     }
     let (full, size) = ring();
     assert_eq!(full, size, "posted + in flight");
-    let done = stack.command(&format!("ping -c 3 -i 0.01 {LINUX}"));
-    assert!(done.result.is_ok(), "{:?}", done.result);
+    ping(&stack, LINUX);
 }
 
 #[test]
