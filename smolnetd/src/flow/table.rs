@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use siphasher::sip::SipHasher13;
 use smoltcp::time::Instant;
 
-use super::{Flow, FlowKey};
+use super::{Connection, Flow, FlowKey, HalfOpen, Phase, TimeWait};
+use crate::output::Path;
 use crate::ports::LinkId;
 
 /// A flow's number: its place, and how often the place was used before, so that a late timer reaches nobody else.
@@ -156,6 +157,41 @@ impl Flows {
             .filter(|slot| slot.generation == id.generation)?
             .flow
             .as_mut()
+    }
+
+    /// A half-open flow, with its name and way out.
+    pub fn half_open_mut(&mut self, id: FlowId) -> Option<(FlowKey, Path, &mut HalfOpen)> {
+        let flow = self.get_mut(id)?;
+        match &mut flow.phase {
+            Phase::HalfOpen(half) => Some((flow.key, flow.path, half)),
+            Phase::Open(_) | Phase::TimeWait(_) => None,
+        }
+    }
+
+    /// A flow in TIME-WAIT, with its name and way out.
+    pub fn time_wait_mut(&mut self, id: FlowId) -> Option<(FlowKey, Path, &mut TimeWait)> {
+        let flow = self.get_mut(id)?;
+        match &mut flow.phase {
+            Phase::TimeWait(time_wait) => Some((flow.key, flow.path, time_wait)),
+            Phase::Open(_) | Phase::HalfOpen(_) => None,
+        }
+    }
+
+    /// A flow in smoltcp's hands, or what is left of it.
+    pub fn connection(&self, id: FlowId) -> Option<&Connection> {
+        match &self.get(id)?.phase {
+            Phase::Open(connection) => Some(connection),
+            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
+        }
+    }
+
+    /// A flow in smoltcp's hands, or what is left of it, with its name and way out.
+    pub fn connection_mut(&mut self, id: FlowId) -> Option<(FlowKey, Path, &mut Connection)> {
+        let flow = self.get_mut(id)?;
+        match &mut flow.phase {
+            Phase::Open(connection) => Some((flow.key, flow.path, connection)),
+            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
+        }
     }
 
     /// The flow of that key.
@@ -336,5 +372,120 @@ impl Ages {
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.flows.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::sequence::Seq;
+
+    const LINK: LinkId = LinkId(3);
+
+    fn flow(port: u16) -> Flow {
+        let local = core::net::SocketAddr::from(([10, 0, 2, 15], port));
+        let remote = core::net::SocketAddr::from(([10, 0, 2, 2], 80));
+        let path = Path {
+            link: LINK,
+            source: local.ip(),
+            next_hop: remote.ip(),
+            mtu: 1500,
+        };
+        let (number, until) = (Seq(0), Instant::ZERO);
+        let time_wait = TimeWait {
+            mark: 0,
+            snd_nxt: number,
+            rcv_nxt: number,
+            window: 0,
+            until,
+            owes_ack: false,
+            quiet_until: None,
+        };
+        Flow::new(FlowKey { local, remote }, path, Phase::TimeWait(time_wait))
+    }
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_deadline_that_moves_on_wakes_nobody_early() {
+        let mut flows = Flows::new(Keyed(1, 2));
+        let id = flows.insert(flow(1)).expect("room");
+        flows.schedule(id, Some(at(10)));
+        for later in 11..20 {
+            flows.schedule(id, Some(at(later)));
+        }
+        assert_eq!(flows.timers.len(), 1);
+        flows.settle();
+        assert_eq!(flows.next_deadline(), Some(at(19)));
+        flows.expire(at(18));
+        assert_eq!(flows.next_dirty(), None);
+        flows.expire(at(19));
+        assert_eq!(flows.next_dirty(), Some(id));
+        assert_eq!(flows.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_deadline_that_comes_nearer_counts() {
+        let mut flows = Flows::new(Keyed(1, 2));
+        let id = flows.insert(flow(1)).expect("room");
+        flows.schedule(id, Some(at(100)));
+        flows.schedule(id, Some(at(5)));
+        assert_eq!(flows.next_deadline(), Some(at(5)));
+        flows.schedule(id, None);
+        flows.settle();
+        assert_eq!(flows.next_deadline(), None);
+        assert!(flows.timers.is_empty());
+    }
+
+    #[test]
+    fn a_timer_of_a_flow_that_has_gone_reaches_nobody_else() {
+        let mut flows = Flows::new(Keyed(1, 2));
+        let old = flows.insert(flow(1)).expect("room");
+        flows.schedule(old, Some(at(5)));
+        flows.mark_dirty(old);
+        assert!(flows.remove(old).is_some());
+        assert!(flows.remove(old).is_none());
+        let new = flows.insert(flow(2)).expect("room");
+        assert_eq!(new.index, old.index, "the same place");
+        assert!(flows.get(old).is_none());
+        flows.expire(at(6));
+        assert_eq!(flows.next_dirty(), None);
+        assert!(!flows.uses_port(1) && flows.uses_port(2));
+    }
+
+    #[test]
+    fn what_waits_for_room_is_served_when_there_is_some_and_once() {
+        let mut flows = Flows::new(Keyed(1, 2));
+        let ids: Vec<FlowId> = (1..4).filter_map(|port| flows.insert(flow(port))).collect();
+        for &id in &ids {
+            flows.block(id);
+            flows.block(id);
+            flows.mark_dirty(id);
+        }
+        assert_eq!(flows.next_dirty(), None, "room is what they need");
+        flows.unblock(LINK);
+        let mut served = Vec::new();
+        while let Some(id) = flows.next_dirty() {
+            served.push(id);
+        }
+        assert_eq!(served, ids, "the longest waiting first");
+        assert!(flows.blocked_links().is_empty());
+    }
+
+    #[test]
+    fn one_name_one_flow() {
+        let mut flows = Flows::new(Keyed(1, 2));
+        let first = flows.insert(flow(1)).expect("room");
+        assert!(flows.insert(flow(1)).is_none());
+        assert!(flows.detach(first));
+        assert!(
+            flows.get(first).is_some(),
+            "what it received can still be read"
+        );
+        let second = flows.insert(flow(1)).expect("its name is free");
+        flows.remove(first);
+        assert!(flows.is_attached(second));
     }
 }

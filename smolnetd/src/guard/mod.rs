@@ -4,12 +4,14 @@
 //! smoltcp 0.14 as it is would empty its send buffer for an acknowledgement of what was never sent, give up a
 //! connection for any RST in the window, accept a FIN beyond the window and lose the bytes before it, answer a SYN
 //! in a connection not at all, drop data that comes with an old acknowledgement, take a window from the past, and
-//! offer windows of one byte. The rules below are those of RFC 9293 3.10.7.4 and RFC 5961, in their order.
+//! offer windows of one byte. The rules below are those of RFC 9293 3.10.7.4 and RFC 5961, in their order. Congestion
+//! control works from here too, by the window that smoltcp is shown.
 
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{TcpControl, TcpPacket};
 
+use crate::flow::congestion::Congestion;
 use crate::flow::segment::{Segment, tcp_in};
 use crate::flow::sequence::Seq;
 use crate::socket::tcp::Reason;
@@ -61,8 +63,15 @@ pub struct Guard {
     iss: Seq,
     /// SND.NXT at its highest: the end of everything that ever left.
     snd_nxt: Seq,
-    /// Has anything left yet?
+    /// SND.UNA
+    una: Seq,
+    /// Has anything left yet? Has a SYN left twice?
     sent: bool,
+    syn_repeated: bool,
+    /// How much may be on its way.
+    congestion: Congestion,
+    /// The window that smoltcp was shown last, in bytes.
+    shown: u32,
     /// SND.WND in bytes, SND.WL1 and SND.WL2.
     snd_wnd: u32,
     snd_wl1: Seq,
@@ -86,13 +95,19 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard of a flow that will start at `iss`. The receive window is not opened by less than `window_step`
-    /// bytes (RFC 9293 3.8.6.2.2: the smaller of a segment and half the buffer).
-    pub fn new(iss: Seq, window_step: usize) -> Guard {
+    /// The guard of a flow that will start at `iss`, over a path that carries segments of `mss` bytes, into a buffer of
+    /// `receive_buffer` bytes.
+    pub fn new(iss: Seq, mss: usize, receive_buffer: usize) -> Guard {
+        // RFC 9293 3.8.6.2.2: the smaller of a segment and half the buffer.
+        let window_step = mss.min(receive_buffer / 2).max(1);
         Guard {
             iss,
             snd_nxt: iss,
+            una: iss,
             sent: false,
+            syn_repeated: false,
+            congestion: Congestion::new(iss, mss),
+            shown: 0,
             snd_wnd: 0,
             snd_wl1: Seq::default(),
             snd_wl2: Seq::default(),
@@ -105,6 +120,26 @@ impl Guard {
             challenge_at: None,
             empty_run: 0,
         }
+    }
+
+    /// SND.UNA is now this.
+    pub fn acknowledged_to(&mut self, una: Seq) {
+        self.una = una;
+    }
+
+    /// The flow's congestion control.
+    pub fn congestion(&mut self) -> &mut Congestion {
+        &mut self.congestion
+    }
+
+    /// The window for smoltcp to see, as on the wire: the smaller of the peer's and the congestion window, and not 0
+    /// unless the peer's is.
+    pub fn window_to_show(&mut self) -> u16 {
+        let window = u32::try_from(self.congestion.window()).unwrap_or(u32::MAX);
+        let shown = (self.snd_wnd.min(window) >> self.peer_shift).max(u32::from(self.snd_wnd > 0));
+        let shown = u16::try_from(shown).unwrap_or(u16::MAX);
+        self.shown = u32::from(shown) << self.peer_shift;
+        shown
     }
 
     /// ISS
@@ -171,16 +206,32 @@ impl Guard {
     }
 
     /// RFC 9293 3.10.7.3. smoltcp answers unacceptable acknowledgements with RST itself.
-    fn judge_syn_sent(&self, segment: &Segment) -> Verdict {
+    fn judge_syn_sent(&mut self, segment: &Segment) -> Verdict {
         let acceptable = |ack: Seq| self.sent && ack.after(self.iss) && !ack.after(self.snd_nxt);
         match (segment.control, segment.ack) {
             _ if !self.sent => Verdict::Drop(|counters| &mut counters.unexpected),
             (TcpControl::Rst, Some(ack)) if acceptable(ack) => Verdict::Pass,
             (TcpControl::Rst, _) => Verdict::Drop(|counters| &mut counters.rst_out_of_window),
-            (TcpControl::Syn, _) => Verdict::Pass,
+            (TcpControl::Syn, Some(ack)) if !acceptable(ack) => Verdict::Pass,
+            (TcpControl::Syn, _) => self.open_window(segment),
             (_, Some(ack)) if !acceptable(ack) => Verdict::Pass,
             _ => Verdict::Drop(|counters| &mut counters.unexpected),
         }
+    }
+
+    /// The peer's SYN tells its segment size and its window, which is not scaled yet.
+    fn open_window(&mut self, segment: &Segment) -> Verdict {
+        self.congestion
+            .start(segment.mss, self.syn_repeated, segment.ack);
+        let window = u16::try_from(self.congestion.window()).unwrap_or(u16::MAX);
+        self.shown = u32::from(window.min(segment.window));
+        if window >= segment.window {
+            return Verdict::Pass;
+        }
+        Verdict::Repair(Repair {
+            window: Some(window),
+            ..Repair::default()
+        })
     }
 
     /// RFC 9293 3.10.7.4.
@@ -235,16 +286,22 @@ impl Guard {
             self.snd_wl2 = ack;
             self.snd_wnd = u32::from(segment.window) << self.peer_shift;
             self.max_snd_wnd = self.max_snd_wnd.max(self.snd_wnd);
-        } else {
-            let window = u16::try_from(self.snd_wnd >> self.peer_shift).unwrap_or(u16::MAX);
-            repair.window = (window != segment.window).then_some(window);
         }
+        let shown = self.shown;
+        self.window_to_show();
+        let bare = segment.length() == 0 && self.shown == shown;
+        let newest = ack.latest(at.una);
+        self.congestion
+            .acknowledged(newest, at.una, self.snd_nxt, bare);
+        let mut window = self.window_to_show();
         // smoltcp leaves its window probe timer running when what it probed with is acknowledged, and after FIN such a
-        // probe is sent again and again without a pause. With nothing to send, the window is no matter: not zero will do.
+        // probe is sent again and again without a pause. With nothing to send, the window is no matter: not 0 will do.
         let all = at.una.plus(at.unacknowledged);
-        if self.snd_wnd == 0 && at.unacknowledged > 0 && !ack.before(all) {
-            repair.window = Some(1);
+        if window == 0 && at.unacknowledged > 0 && !ack.before(all) {
+            window = 1;
+            self.shown = 1 << self.peer_shift;
         }
+        repair.window = (window != segment.window).then_some(window);
         // The FIN comes after data, some of which is beyond the window and will be cut off.
         let data_end = segment.seq.plus(segment.data);
         repair.clear_fin = segment.control == TcpControl::Fin && data_end.after(self.engine_edge);
@@ -288,6 +345,13 @@ impl Guard {
         self.edge = Some(segment.seq.plus(1).plus(self.syn_window.into()));
     }
 
+    /// The same for a handshake that was gone through without smoltcp: `repeated` if the SYN-ACK was lost once.
+    pub fn passive_syn(&mut self, segment: &Segment, repeated: bool) {
+        self.peer_syn(segment);
+        self.shown = u32::from(segment.window);
+        self.congestion.start(segment.mss, repeated, None);
+    }
+
     /// A packet of this flow, as smoltcp wrote it, on its way out: remembers what it says. The window may be taken
     /// back in place to what the peer already has.
     pub fn departing(&mut self, packet: &mut [u8]) {
@@ -311,11 +375,21 @@ impl Guard {
             self.snd_nxt = seq;
         }
         if tcp.syn() {
+            self.syn_repeated |= self.sent;
             self.syn_window = tcp.window_len();
         }
         self.sent = true;
-        self.empty_run = if tcp.segment_len() == 0 { self.empty_run.saturating_add(1) } else { 0 };
-        self.snd_nxt = self.snd_nxt.latest(seq.plus(tcp.segment_len()));
+        self.empty_run = if tcp.segment_len() == 0 {
+            self.empty_run.saturating_add(1)
+        } else {
+            0
+        };
+        let length = tcp.segment_len();
+        // What goes into a closed window is a probe.
+        if length > 0 && self.snd_wnd > 0 && !tcp.syn() {
+            self.congestion.sent(seq, length, self.una, self.snd_nxt);
+        }
+        self.snd_nxt = self.snd_nxt.latest(seq.plus(length));
     }
 
     /// RFC 9293 3.8.6.2.2: the window grows by a step worth sending for, or not at all. smoltcp is told nothing: it

@@ -8,8 +8,18 @@ use crate::socket::How;
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Act {
-    Says { flags: &'static str, seq: i32, ack: i32, length: usize, window: u16 },
-    Syn { mss: Option<u16>, scale: Option<u8>, seq: i32 },
+    Says {
+        flags: &'static str,
+        seq: i32,
+        ack: i32,
+        length: usize,
+        window: u16,
+    },
+    Syn {
+        mss: Option<u16>,
+        scale: Option<u8>,
+        seq: i32,
+    },
     Writes(usize),
     Reads(usize),
     Shuts,
@@ -29,7 +39,8 @@ fn near() -> impl Strategy<Value = i32> {
 
 fn act() -> impl Strategy<Value = Act> {
     let flags = prop_oneof![6 => Just("."), 3 => Just("P."), 2 => Just("F."), 1 => Just("R."), 1 => Just("R"), 1 => Just("S."), 1 => Just("")];
-    let length = prop_oneof![3 => Just(0_usize), 3 => 1..10_usize, 2 => 1000..1460_usize, 1 => Just(20_000)];
+    let length =
+        prop_oneof![3 => Just(0_usize), 3 => 1..10_usize, 2 => 1000..1460_usize, 1 => Just(20_000)];
     let window = prop_oneof![2 => Just(64_000_u16), 1 => 0..3_u16, 1 => any::<u16>()];
     prop_oneof![
         8 => (flags, near(), near(), length, window)
@@ -54,7 +65,11 @@ struct Heard {
 }
 
 fn listen_to(peer: &mut Peer, host: &mut Host, heard: &mut Heard) {
-    for line in peer.hears(host).into_iter().filter(|line| !line.starts_with('R')) {
+    for line in peer
+        .hears(host)
+        .into_iter()
+        .filter(|line| !line.starts_with('R'))
+    {
         let mut words = line.split_whitespace().skip(1);
         let place = words.next().expect("a sequence number");
         let (start, length) = match place.split_once('(') {
@@ -63,8 +78,14 @@ fn listen_to(peer: &mut Peer, host: &mut Host, heard: &mut Heard) {
         };
         let start: i32 = start.parse().expect("a number");
         let control = u32::from(line.starts_with('F') || line.starts_with('S'));
-        heard.sent = (start as u32).wrapping_add(length.parse().expect("a length")).wrapping_add(control);
-        if let Some(ack) = line.split("ack ").nth(1).and_then(|rest| rest.split(' ').next()) {
+        heard.sent = (start as u32)
+            .wrapping_add(length.parse().expect("a length"))
+            .wrapping_add(control);
+        if let Some(ack) = line
+            .split("ack ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+        {
             let ack = ack.parse::<i32>().expect("a number") as u32;
             let forward = ack.wrapping_sub(heard.acked) as i32 >= 0 || !heard.started;
             assert!(forward, "acknowledgements go back: {line}");
@@ -75,9 +96,22 @@ fn listen_to(peer: &mut Peer, host: &mut Host, heard: &mut Heard) {
     }
 }
 
-fn happens(host: &mut Host, peer: &mut Peer, heard: &mut Heard, id: TcpId, act: &Act, written: &mut u32) {
+fn happens(
+    host: &mut Host,
+    peer: &mut Peer,
+    heard: &mut Heard,
+    id: TcpId,
+    act: &Act,
+    written: &mut u32,
+) {
     match *act {
-        Act::Says { flags, seq, ack, length, window } => {
+        Act::Says {
+            flags,
+            seq,
+            ack,
+            length,
+            window,
+        } => {
             peer.window = window;
             let seq = heard.acked.wrapping_add(seq as u32);
             let ack = heard.sent.wrapping_add(ack as u32);
@@ -116,8 +150,19 @@ fn happens(host: &mut Host, peer: &mut Peer, heard: &mut Heard, id: TcpId, act: 
     }
     listen_to(peer, host, heard);
     let counters = host.tcp.counters();
-    assert_eq!((counters.overdue, counters.engine_storms, counters.engine_refused), (0, 0, 0), "nobody runs in circles");
-    assert!(heard.most <= *written + 2, "more was sent than was written after {act:?}");
+    assert_eq!(
+        (
+            counters.overdue,
+            counters.engine_storms,
+            counters.engine_refused
+        ),
+        (0, 0, 0),
+        "nobody runs in circles"
+    );
+    assert!(
+        heard.most <= *written + 2,
+        "more was sent than was written after {act:?}"
+    );
 }
 
 proptest! {

@@ -4,6 +4,8 @@
 //! Nothing here routes or resolves: `Medium::Ip`, any address taken as ours, one catch-all route per family. The
 //! route table and the links decide, outside.
 
+mod device;
+
 use core::fmt;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -11,19 +13,16 @@ use std::collections::BTreeMap;
 use smoltcp::iface::{
     Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
 };
-use smoltcp::phy::{
-    Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken,
-};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpListenEndpoint, Ipv4Address, Ipv6Address};
 
 use crate::flow::sequence::Seq;
 use crate::guard::Guard;
-use crate::output::{Output, Path};
+use crate::output::Output;
+use device::{Nowhere, OnePacket, Replay};
 
-/// RFC 791: every link carries 68 bytes. Below that smoltcp's arithmetic on the segment size would underflow.
-const MIN_MTU: u16 = 68;
+pub use device::Wire;
 
 /// smoltcp's interfaces, one per MTU: `Interface::new` copies what the device can do and never asks again.
 #[derive(Default)]
@@ -36,39 +35,6 @@ impl fmt::Debug for Engine {
         f.debug_struct("Engine")
             .field("mtus", &self.interfaces.keys())
             .finish()
-    }
-}
-
-/// Where the packets of one flow go while smoltcp works on it.
-pub struct Wire<'a, O> {
-    /// The time.
-    pub now: Instant,
-    /// The flow's way out.
-    pub path: &'a Path,
-    /// The stack.
-    pub out: &'a mut O,
-    /// The flow's guard: it sees whatever leaves.
-    pub guard: &'a mut Guard,
-    /// The link had no room for something: the flow must be served again when there is.
-    pub starved: bool,
-    /// A reply was owed at once and the link had no room for it.
-    pub reply_lost: bool,
-    /// Segments emitted.
-    pub emitted: usize,
-}
-
-impl<'a, O: Output> Wire<'a, O> {
-    /// A way out on which nothing has happened yet.
-    pub fn new(now: Instant, path: &'a Path, out: &'a mut O, guard: &'a mut Guard) -> Wire<'a, O> {
-        Wire {
-            now,
-            path,
-            out,
-            guard,
-            starved: false,
-            reply_lost: false,
-            emitted: 0,
-        }
     }
 }
 
@@ -187,18 +153,6 @@ fn new_interface(mtu: u16, seed: u64, now: Instant) -> Interface {
     interface
 }
 
-/// Checksums of what comes in have been verified by the stack (IP) and in [`crate::flow::segment`] (TCP).
-fn capabilities(mtu: u16) -> DeviceCapabilities {
-    let mut checksum = ChecksumCapabilities::ignored();
-    checksum.ipv4 = Checksum::Tx;
-    checksum.tcp = Checksum::Tx;
-    let mut capabilities = DeviceCapabilities::default();
-    capabilities.medium = Medium::Ip;
-    capabilities.max_transmission_unit = usize::from(mtu.max(MIN_MTU));
-    capabilities.checksum = checksum;
-    capabilities
-}
-
 /// The seed for which the first sequence number that a fresh `Interface` gives out is `iss` (RFC 6528 is ours to do:
 /// smoltcp's own numbers can be predicted from two of them).
 ///
@@ -233,172 +187,72 @@ const fn inverse(odd: u64) -> u64 {
     guess
 }
 
-/// A device that holds the one packet that came in and writes what leaves where it will be sent from.
-struct OnePacket<'a, 'w, O> {
-    frame: Option<&'a [u8]>,
-    mtu: u16,
-    wire: &'a mut Wire<'w, O>,
-}
+#[cfg(test)]
+mod tests {
+    use core::net::IpAddr;
 
-impl<O: Output> Device for OnePacket<'_, '_, O> {
-    type RxToken<'t>
-        = Incoming<'t>
-    where
-        Self: 't;
-    type TxToken<'t>
-        = Outgoing<'t, O>
-    where
-        Self: 't;
+    use super::*;
+    use crate::output::Path;
+    use crate::ports::LinkId;
 
-    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let frame = self.frame.take()?;
-        Some((Incoming(frame), Outgoing::new(self.wire, true)))
-    }
+    /// Keeps nothing: the guard sees what leaves.
+    struct Ether;
 
-    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        if !self.wire.out.has_room(self.wire.path.link) {
-            self.wire.starved = true;
-            return None;
+    impl Output for Ether {
+        fn has_room(&self, _: LinkId) -> bool {
+            true
         }
-        Some(Outgoing::new(self.wire, false))
+        fn emit(&mut self, _: Instant, _: &Path, length: usize, fill: impl FnOnce(&mut [u8])) {
+            fill(&mut vec![0; length]);
+        }
+        fn path(&self, _: IpAddr, _: IpAddr) -> Option<Path> {
+            None
+        }
+        fn is_local(&self, _: IpAddr) -> bool {
+            true
+        }
+        fn confirm(&mut self, _: Instant, _: &Path) {}
     }
 
-    fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(self.mtu)
-    }
-}
-
-/// The packet that came in.
-struct Incoming<'a>(&'a [u8]);
-
-impl RxToken for Incoming<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(self.0)
-    }
-}
-
-/// Room for one packet, or, for a reply, perhaps none.
-struct Outgoing<'a, O> {
-    now: Instant,
-    path: &'a Path,
-    out: &'a mut O,
-    guard: &'a mut Guard,
-    starved: &'a mut bool,
-    reply_lost: &'a mut bool,
-    emitted: &'a mut usize,
-    is_reply: bool,
-}
-
-impl<'a, O: Output> Outgoing<'a, O> {
-    fn new<'w>(wire: &'a mut Wire<'w, O>, is_reply: bool) -> Outgoing<'a, O>
-    where
-        'w: 'a,
-    {
-        Outgoing {
-            now: wire.now,
-            path: wire.path,
-            out: wire.out,
-            guard: wire.guard,
-            starved: &mut wire.starved,
-            reply_lost: &mut wire.reply_lost,
-            emitted: &mut wire.emitted,
-            is_reply,
+    /// RFC 6528 stands on this: smoltcp's generator, and how often `Interface::new` draws from it.
+    #[test]
+    fn smoltcp_begins_where_it_is_told_to() {
+        let (local, remote) = (
+            SocketAddr::from(([10, 0, 2, 15], 4000)),
+            SocketAddr::from(([10, 0, 2, 2], 80)),
+        );
+        let path = Path {
+            link: LinkId(1),
+            source: local.ip(),
+            next_hop: remote.ip(),
+            mtu: 1500,
+        };
+        let now = Instant::from_secs(1);
+        let scattered = (0..1000_u32).map(|n| n.wrapping_mul(0x9e37_79b9));
+        for iss in [0, 1, u32::MAX, 0x8000_0000, 0x7fff_ffff]
+            .into_iter()
+            .chain(scattered)
+        {
+            let socket = tcp::Socket::new(
+                tcp::SocketBuffer::new(vec![0; 9]),
+                tcp::SocketBuffer::new(vec![0; 9]),
+            );
+            let mut set = SocketSet::new(Vec::new());
+            let handle = set.add(socket);
+            Engine::connect(now, 1500, set.get_mut(handle), local, remote, Seq(iss))
+                .expect("connect");
+            let mut guard = Guard::new(Seq(!iss), 1460, 9);
+            let mut ether = Ether;
+            let mut wire = Wire::new(now, &path, &mut ether, &mut guard);
+            assert!(Engine::default().egress(&mut set, &mut wire));
+            assert_eq!(guard.iss(), Seq(iss), "the SYN's number");
         }
     }
-}
 
-impl<O: Output> TxToken for Outgoing<'_, O> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        let guard = self.guard;
-        let mut write = Some(f);
-        let mut result = None;
-        if !self.is_reply || self.out.has_room(self.path.link) {
-            self.out.emit(self.now, self.path, length, |buffer| {
-                if let Some(write) = write.take() {
-                    result = Some(write(&mut *buffer));
-                    guard.departing(buffer);
-                }
-            });
-            *self.emitted = self.emitted.saturating_add(1);
-        } else {
-            *self.starved = true;
-            *self.reply_lost = true;
+    #[test]
+    fn the_inverse_is_one() {
+        for odd in [1, 3, 0xbb2e_fcec_3c39_611d, u64::MAX] {
+            assert_eq!(inverse(odd).wrapping_mul(odd), 1);
         }
-        match (result, write) {
-            (Some(result), _) => result,
-            (None, Some(write)) => {
-                // Nobody took it: smoltcp counts it as sent all the same, so does the guard.
-                let mut nowhere = vec![0; length];
-                let result = write(&mut nowhere);
-                guard.departing(&mut nowhere);
-                result
-            }
-            (None, None) => unreachable!("a packet is written once, and what it returned is kept"),
-        }
-    }
-}
-
-/// The device of a handshake that is gone through again: what leaves has been sent before.
-struct Replay<'a> {
-    frame: Option<&'a [u8]>,
-    mtu: u16,
-    guard: &'a mut Guard,
-}
-
-impl Device for Replay<'_> {
-    type RxToken<'t>
-        = Incoming<'t>
-    where
-        Self: 't;
-    type TxToken<'t>
-        = Past<'t>
-    where
-        Self: 't;
-
-    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let frame = self.frame.take()?;
-        Some((Incoming(frame), Past(self.guard)))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        Some(Past(self.guard))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(self.mtu)
-    }
-}
-
-/// A packet that was sent before, for the guard to see.
-struct Past<'a>(&'a mut Guard);
-
-impl TxToken for Past<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        let mut past = vec![0; length];
-        let result = f(&mut past);
-        self.0.departing(&mut past);
-        result
-    }
-}
-
-/// The device that an `Interface` is made with: only its capabilities matter.
-struct Nowhere {
-    mtu: u16,
-}
-
-impl Device for Nowhere {
-    type RxToken<'t> = Incoming<'t>;
-    type TxToken<'t> = Past<'t>;
-
-    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        None
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        None
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(self.mtu)
     }
 }

@@ -1,0 +1,162 @@
+//! Links, addresses, next hops and routes that go, and what ICMP tells.
+
+use core::net::{IpAddr, SocketAddr};
+
+use smoltcp::time::Instant;
+
+use super::super::{IcmpError, Tcp};
+use crate::counters::count;
+use crate::error::SocketError;
+use crate::flow::sequence::Seq;
+use crate::flow::{Flow, FlowId, FlowKey, Phase};
+use crate::output::Output;
+use crate::ports::LinkId;
+
+/// RFC 1191 section 7: the sizes that links have, for routers that do not say theirs. Bytes, downwards.
+const PLATEAUS: [u16; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 552];
+
+/// Path MTUs below are not believed (a router that needs less can fragment; RFC 1191 section 3 asks for 68 at
+/// least, but each step down is an attacker's gain).
+const MIN_PATH_MTU: u16 = 552;
+
+impl Tcp {
+    /// An adapter has gone: its flows end with [`SocketError::NetworkDown`].
+    pub fn link_gone(&mut self, now: Instant, link: LinkId) {
+        self.flows.unblock(link);
+        self.fail_where(now, SocketError::NetworkDown, |flow| flow.path.link == link);
+    }
+
+    /// An address is no longer ours: its flows end with [`SocketError::ConnectionAborted`], without a word to the
+    /// peer, to whom nothing can be said any more.
+    pub fn address_gone(&mut self, now: Instant, address: IpAddr) {
+        self.fail_where(now, SocketError::ConnectionAborted, |flow| {
+            flow.key.local.ip() == address
+        });
+    }
+
+    /// A next hop does not answer: connection attempts through it end with [`SocketError::HostUnreachable`]. Those
+    /// that are established go on (RFC 1122 4.2.3.9).
+    pub fn next_hop_unreachable(&mut self, now: Instant, link: LinkId, next_hop: IpAddr) {
+        self.fail_where(now, SocketError::HostUnreachable, |flow| {
+            let connecting =
+                matches!(&flow.phase, Phase::Open(connection) if connection.is_connecting());
+            connecting && flow.path.link == link && flow.path.next_hop == next_hop
+        });
+    }
+
+    fn fail_where(&mut self, now: Instant, error: SocketError, which: impl Fn(&Flow) -> bool) {
+        let ids: Vec<FlowId> = self
+            .flows
+            .ids()
+            .filter(|&id| self.flows.get(id).is_some_and(&which))
+            .collect();
+        for id in ids {
+            let before = self.view(id);
+            if let Some((_, _, connection)) = self.flows.connection_mut(id) {
+                connection.fail(Some(error));
+                self.tell(id, before);
+                self.retire(now, id);
+            } else {
+                self.remove_flow(id);
+            }
+        }
+        self.flows.settle();
+    }
+
+    /// Routes changed: every flow asks for its path again. One that has none now keeps the old one: its packets are
+    /// dropped there until a route comes back or patience ends.
+    pub fn reroute(&mut self, now: Instant, out: &impl Output) {
+        let _ = now;
+        let ids: Vec<FlowId> = self.flows.ids().collect();
+        for id in ids {
+            let Some(flow) = self.flows.get_mut(id) else {
+                continue;
+            };
+            let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else {
+                continue;
+            };
+            if path != flow.path {
+                flow.path = path;
+                self.flows.release(id);
+            }
+        }
+    }
+
+    /// An ICMP error that quotes a segment from `local` to `remote` with this sequence number: believed only if the
+    /// segment may still be on its way (RFC 5927 4.1).
+    pub fn icmp_error(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        sequence: u32,
+        error: IcmpError,
+    ) {
+        let key = FlowKey { local, remote };
+        let Some(id) = self.flows.find(&key) else {
+            return;
+        };
+        let before = self.view(id);
+        let Some((_, _, connection)) = self.flows.connection_mut(id) else {
+            return;
+        };
+        if !connection.is_in_flight(Seq(sequence)) {
+            count(&mut self.counters.icmp_not_in_flight);
+            return;
+        }
+        count(&mut self.counters.icmp_errors);
+        match error {
+            IcmpError::PortUnreachable => connection.unreachable(SocketError::ConnectionRefused),
+            IcmpError::HostUnreachable | IcmpError::Prohibited => {
+                connection.unreachable(SocketError::HostUnreachable)
+            }
+            IcmpError::NetworkUnreachable => {
+                connection.unreachable(SocketError::NetworkUnreachable)
+            }
+            IcmpError::PacketTooBig { mtu } => self.narrow(id, mtu),
+        }
+        self.flows.mark_dirty(id);
+        self.tell(id, before);
+        self.retire(now, id);
+    }
+
+    fn narrow(&mut self, id: FlowId, told: u16) {
+        let Some(flow) = self.flows.get_mut(id) else {
+            return;
+        };
+        flow.path.mtu = path_mtu(flow.path.mtu, told);
+        let mtu = flow.path.mtu;
+        if let Some((_, _, connection)) = self.flows.connection_mut(id) {
+            connection.limit_mtu(mtu);
+        }
+    }
+}
+
+/// RFC 1191: the path MTU after a router named `told`, in bytes. It never grows by such a message.
+fn path_mtu(current: u16, told: u16) -> u16 {
+    let told = if told == 0 {
+        PLATEAUS
+            .into_iter()
+            .find(|&plateau| plateau < current)
+            .unwrap_or(0)
+    } else {
+        told
+    };
+    // Steps of four keep the number of different MTUs, and with it of interfaces, small.
+    told.max(MIN_PATH_MTU).min(current) & !3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_mtu;
+
+    #[test]
+    fn path_mtus_go_down_and_not_too_far() {
+        assert_eq!(path_mtu(1500, 1492), 1492);
+        assert_eq!(path_mtu(1500, 9000), 1500);
+        assert_eq!(path_mtu(1500, 0), 1492);
+        assert_eq!(path_mtu(1492, 0), 1004);
+        assert_eq!(path_mtu(1500, 68), 552);
+        assert_eq!(path_mtu(552, 0), 552);
+    }
+}

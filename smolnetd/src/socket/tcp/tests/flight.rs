@@ -1,0 +1,98 @@
+//! How much is on its way: congestion control as the network sees it.
+
+use super::data::end_of;
+use super::*;
+
+/// Audit A075 of smoltcp: the first flight was one segment. RFC 6928 allows ten; RFC 5681 then doubles.
+#[test]
+fn the_first_flight_is_ten_segments() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, &[0; 60_000]).expect("send");
+    let first = peer.hears(&mut host);
+    assert_eq!(first.len(), 10, "{first:?}");
+    assert_eq!(end_of(&first[9]), Some(14_601));
+    host.hears(&peer.says(".", 1, 2921, b""));
+    assert_eq!(
+        peer.hears(&mut host).len(),
+        4,
+        "two for what was acknowledged, two for what the window grew"
+    );
+    host.hears(&peer.says(".", 1, 14_601, b""));
+    let more = peer.hears(&mut host);
+    assert_eq!(
+        more.last().and_then(|line| end_of(line)),
+        Some(14_601 + 14 * 1460),
+        "RFC 3465: by two for one: {more:?}"
+    );
+}
+
+/// RFC 5681 3.2 and RFC 6582: two holes in one window, and the timer is not needed.
+#[test]
+fn two_losses_in_a_window_are_repaired_without_the_timer() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, &[0; 14_600]).expect("send");
+    assert_eq!(peer.hears(&mut host).len(), 10);
+    // The first and the fifth are lost: eight acknowledgements of nothing, the first sent again, then up to the fifth.
+    for _ in 0..8 {
+        host.hears(&peer.says(".", 1, 1, b""));
+    }
+    assert_eq!(peer.hears(&mut host), [". 1(1460) ack 1 win 65535"]);
+    host.hears(&peer.says(".", 1, 5841, b""));
+    assert_eq!(peer.hears(&mut host), [". 5841(1460) ack 1 win 65535"]);
+    host.hears(&peer.says(".", 1, 14_601, b""));
+    assert_eq!(peer.hears(&mut host), [""; 0]);
+    assert_eq!(host.tcp.next_deadline(), None);
+    // Half of the window is left: five segments, and one more for each that it grows.
+    host.send(id, &[0; 60_000]).expect("send");
+    assert!(peer.hears(&mut host).len() <= 6);
+}
+
+/// RFC 5681 3.1: after a timeout, one segment; smoltcp by itself would send the whole window again.
+#[test]
+fn a_timeout_sends_one_segment_again() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, &[0; 14_600]).expect("send");
+    peer.hears(&mut host);
+    host.waits(seconds(1));
+    assert_eq!(peer.hears(&mut host), [". 1(1460) ack 1 win 65535"]);
+    host.hears(&peer.says(".", 1, 1461, b""));
+    assert_eq!(peer.hears(&mut host).len(), 2);
+}
+
+/// RFC 5681 4.1.
+#[test]
+fn after_a_pause_the_first_flight_is_ten_segments_again() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    let takes_all = |host: &mut Host, peer: &mut Peer| {
+        while let Some(end) = peer
+            .hears(host)
+            .iter()
+            .filter_map(|line| end_of(line))
+            .max()
+        {
+            host.hears(&peer.says(".", 1, end, b""));
+        }
+    };
+    for _ in 0..30 {
+        let _ = host.send(id, &[0; 60_000]);
+        takes_all(&mut host, &mut peer);
+    }
+    host.waits(millis(500));
+    host.send(id, &[0; 45_000]).expect("send");
+    let burst = peer.hears(&mut host);
+    assert!(burst.len() >= 30, "the window had grown: {}", burst.len());
+    let end = burst
+        .iter()
+        .filter_map(|line| end_of(line))
+        .max()
+        .expect("data");
+    host.hears(&peer.says(".", 1, end, b""));
+    takes_all(&mut host, &mut peer);
+    host.waits(seconds(10));
+    host.send(id, &[0; 60_000]).expect("send");
+    assert_eq!(peer.hears(&mut host).len(), 10);
+}
