@@ -1,10 +1,11 @@
 //! The TCP/IP server: `ip`, `tcp`, `udp`, `icmp` and `netcfg` over the adapters under `network.*`.
 //!
-//! Everything but [`daemon`] and [`scheme`] is sans-IO: frames, calls, the time and random numbers come in as
-//! arguments; frames, answers and deadlines go out. No file here but those two names an operating system crate.
+//! Everything but the rim is sans-IO: frames, calls, the time and random numbers come in as arguments; frames, answers
+//! and deadlines go out. Only the rim ([`daemon`], `scheme`, `adapters`, `files`) names an operating system crate, and
+//! `tests/house-rules` checks that.
 //!
 //! ```text
-//! daemon ─ scheme ─ netcfg          the rim: requests and files
+//! daemon ─ scheme ─ adapters ─ files   the rim: requests, `network.*`, `/etc/net`
 //!            │
 //!          stack                    owns everything below; one packet's way in and out
 //!   ┌────────┼─────────┬────────┐
