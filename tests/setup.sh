@@ -32,6 +32,13 @@ need_rust() {
     rustup show active-toolchain >/dev/null 2>&1 || rustup toolchain install >&2
 }
 
+# need_component COMPONENT… — parts of the toolchain.
+need_component() {
+    for component in "$@"; do
+        rustup component list --installed | grep -q "^$component" || rustup component add "$component" >&2
+    done
+}
+
 # need_target TARGET… — the standard library for other machines.
 need_target() {
     for target in "$@"; do
