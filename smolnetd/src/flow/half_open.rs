@@ -12,7 +12,7 @@ use crate::socket::tcp::{Reason, TcpId};
 /// RFC 6298 2.1: the first retransmission timeout.
 const INITIAL_RTO: Duration = Duration::from_secs(1);
 
-/// A SYN that came again is answered again, but not more often than this.
+/// A SYN that came again is answered again, and what makes no sense is challenged, but not more often than this.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A connection that waits for the last ACK of its handshake.
@@ -36,6 +36,8 @@ pub struct HalfOpen {
     pub answered: Option<Instant>,
     /// How often it has left.
     pub attempts: u32,
+    /// Nothing is said again before, whatever is heard.
+    pub quiet_until: Option<Instant>,
 }
 
 /// What a segment is for a half-open connection.
@@ -54,6 +56,31 @@ pub enum Handshake {
 }
 
 impl HalfOpen {
+    /// A SYN came for `listener` that is to be answered with `iss`, a window of `window` bytes, over a path of `mtu`
+    /// bytes.
+    pub fn new(
+        now: Instant,
+        listener: TcpId,
+        syn: &Segment,
+        iss: Seq,
+        window: u16,
+        mtu: u16,
+    ) -> HalfOpen {
+        let headers = if syn.key.local.is_ipv4() { 40 } else { 60 };
+        HalfOpen {
+            listener,
+            marks: (0, 0),
+            syn: *syn,
+            iss,
+            window,
+            mss: mtu.saturating_sub(headers),
+            since: now,
+            answered: None,
+            attempts: 0,
+            quiet_until: None,
+        }
+    }
+
     /// IRS
     pub fn irs(&self) -> Seq {
         self.syn.seq
@@ -105,10 +132,14 @@ impl HalfOpen {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// May a repeated SYN be answered, or a challenge be sent, already?
-    pub fn may_repeat(&self, now: Instant) -> bool {
-        self.answered
-            .is_none_or(|answered| now >= answered + REPEAT_INTERVAL)
+    /// May a repeated SYN be answered, or a challenge be sent, already? Counts as if it were.
+    pub fn may_repeat(&mut self, now: Instant) -> bool {
+        let last = self.answered.map(|answered| answered + REPEAT_INTERVAL);
+        let allowed = last.max(self.quiet_until).is_none_or(|until| now >= until);
+        if allowed {
+            self.quiet_until = Some(now + REPEAT_INTERVAL);
+        }
+        allowed
     }
 
     /// RFC 9293 3.10.7.4 in SYN-RECEIVED, with RFC 5961.

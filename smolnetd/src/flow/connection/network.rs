@@ -184,7 +184,7 @@ impl Connection {
             let mut wire = Wire::new(cx.now, cx.path, cx.out, &mut self.guard);
             let emitted = cx.engine.egress(&mut self.set, &mut wire);
             if wire.starved {
-                return Served::Blocked;
+                return self.starve(cx);
             }
             cx.counters.segments_sent = cx.counters.segments_sent.wrapping_add(wire.emitted as u64);
             if !emitted {
@@ -207,6 +207,16 @@ impl Connection {
         } else {
             self.soft_error = Some(error);
         }
+    }
+
+    /// There is no room for what smoltcp has to send. A RST does not wait for it if patience has ended.
+    fn starve<O>(&mut self, cx: &Context<'_, O>) -> Served {
+        let is_late = self.patience(cx.limits).is_some_and(|at| at <= cx.now);
+        if is_late && self.state() == State::Closed {
+            self.fail(None);
+            return Served::Idle;
+        }
+        Served::Blocked
     }
 
     /// The path carries packets of `mtu` bytes only.

@@ -68,8 +68,7 @@ impl Connection {
             return;
         };
         if self.state() == State::Closed {
-            // Even the RST found no room for so long.
-            self.fail(None);
+            // Its RST waits for room.
             return;
         }
         count(reason(cx.counters));
@@ -82,8 +81,19 @@ impl Connection {
         if self.is_over() {
             return None;
         }
-        let own = self.timeouts(cx.limits).map(|(at, _)| at).min();
         let engine = cx.engine.deadline(cx.now, cx.path.mtu, &self.set);
-        [own, engine].into_iter().flatten().min()
+        [self.patience(cx.limits), engine]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When it is to be given up, if nothing happens before.
+    pub fn patience(&self, limits: &Limits) -> Option<Instant> {
+        if self.is_over() {
+            None
+        } else {
+            self.timeouts(limits).map(|(at, _)| at).min()
+        }
     }
 }

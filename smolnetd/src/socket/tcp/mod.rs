@@ -5,6 +5,7 @@
 //! there to be read after it ended.
 
 mod calls;
+mod closing;
 mod counters;
 mod limits;
 mod network;
@@ -269,37 +270,27 @@ impl Tcp {
         let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
             return None;
         };
-        match &self.flows.get(flow)?.phase {
-            Phase::Open(connection) => Some(connection),
-            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
-        }
+        self.flows.connection(flow)
     }
 
     fn with_connection<R>(&mut self, id: TcpId, f: impl FnOnce(&mut Connection) -> R) -> Option<R> {
         let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
             return None;
         };
-        match &mut self.flows.get_mut(flow)?.phase {
-            Phase::Open(connection) => Some(f(connection)),
-            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
-        }
+        self.flows
+            .connection_mut(flow)
+            .map(|(_, _, connection)| f(connection))
     }
 
     /// What the flow's holder saw of it.
     fn view(&self, flow: FlowId) -> Option<View> {
-        match &self.flows.get(flow)?.phase {
-            Phase::Open(connection) => Some(connection.view()),
-            Phase::HalfOpen(_) | Phase::TimeWait(_) => None,
-        }
+        self.flows.connection(flow).map(Connection::view)
     }
 
     /// Tells the flow's holder, if what it sees is no longer what it saw `before`.
     fn tell(&mut self, flow: FlowId, before: Option<View>) {
-        let Some(before) = before else { return };
-        let Some(flow) = self.flows.get(flow) else {
-            return;
-        };
-        if let Phase::Open(connection) = &flow.phase
+        if let Some(before) = before
+            && let Some(connection) = self.flows.connection(flow)
             && let Holder::Socket(id) = connection.holder
             && before.differs(connection.view())
         {
@@ -313,6 +304,10 @@ impl Tcp {
         {
             socket.changed = true;
             self.changed.push_back(id);
+        }
+        // Those that were closed since are not taken from the list one by one.
+        if self.changed.len() > self.sockets.len().saturating_mul(2).saturating_add(64) {
+            self.changed.retain(|id| self.sockets.contains_key(id));
         }
     }
 

@@ -31,6 +31,10 @@ const MIN_BUFFER: usize = 2048;
 /// The largest receive buffer in bytes: the window is not scaled, and smoltcp 0.14 panics beyond it.
 const MAX_RECEIVE_BUFFER: usize = 65_535;
 
+/// Keep-alive probes come neither in a storm nor never.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(32_767);
+
 impl TcpOptions {
     pub(super) fn new(limits: &Limits) -> TcpOptions {
         TcpOptions {
@@ -47,10 +51,11 @@ impl TcpOptions {
     pub(super) fn set(&mut self, option: SocketOption, limits: &Limits) -> Result<(), SocketError> {
         match option {
             SocketOption::NoDelay(on) => self.no_delay = on,
-            SocketOption::KeepAlive(Some(interval)) if interval == Duration::ZERO => {
-                return Err(SocketError::Invalid);
+            SocketOption::KeepAlive(Some(Duration::ZERO)) => return Err(SocketError::Invalid),
+            SocketOption::KeepAlive(interval) => {
+                self.keep_alive =
+                    interval.map(|interval| interval.clamp(KEEP_ALIVE_MIN, KEEP_ALIVE_MAX));
             }
-            SocketOption::KeepAlive(interval) => self.keep_alive = interval,
             SocketOption::Linger(time) => self.linger = time,
             SocketOption::ReceiveBuffer(bytes) => {
                 self.receive_buffer = bytes.clamp(MIN_BUFFER, MAX_RECEIVE_BUFFER);

@@ -67,18 +67,8 @@ impl Tcp {
             count(&mut self.counters.accept_queue_full);
             return;
         }
-        let header = if segment.key.local.is_ipv4() { 40 } else { 60 };
-        let half = HalfOpen {
-            listener: id,
-            marks: (0, 0),
-            syn: *segment,
-            iss,
-            window: u16::try_from(options.receive_buffer).unwrap_or(u16::MAX),
-            mss: path.mtu.saturating_sub(header),
-            since: now,
-            answered: None,
-            attempts: 0,
-        };
+        let window = u16::try_from(options.receive_buffer).unwrap_or(u16::MAX);
+        let half = HalfOpen::new(now, id, segment, iss, window, path.mtu);
         self.make_room_for_half(id);
         let flow = Flow::new(segment.key, path, Phase::HalfOpen(half));
         let Some(flow) = self.flows.insert(flow) else {

@@ -71,15 +71,16 @@ impl Tcp {
 
     fn serve_connection(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
         let before = self.view(id);
-        let served = self.with_context(now, id, out, |connection, cx| {
-            (connection.serve(cx), connection.deadline(cx))
+        let served = self.with_context(now, id, out, |connection, cx| match connection.serve(cx) {
+            // What smoltcp wants must wait for room: only patience has an end.
+            Served::Blocked => (Served::Blocked, connection.patience(cx.limits)),
+            served => (served, connection.deadline(cx)),
         });
         let Some((served, deadline)) = served else {
             return;
         };
-        let late = deadline.is_some_and(|deadline| deadline <= now);
         match served {
-            Served::Idle if late => {
+            Served::Idle if deadline.is_some_and(|deadline| deadline <= now) => {
                 // It must not keep everyone busy.
                 count(&mut self.counters.overdue);
                 self.flows.schedule(id, Some(now + OVERDUE));
@@ -87,7 +88,7 @@ impl Tcp {
             Served::Idle => self.flows.schedule(id, deadline),
             Served::More => self.flows.mark_dirty(id),
             Served::Blocked => {
-                self.flows.schedule(id, deadline.filter(|_| !late));
+                self.flows.schedule(id, deadline);
                 self.flows.block(id);
             }
         }

@@ -75,9 +75,13 @@ impl Tcp {
             let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else {
                 continue;
             };
-            if path != flow.path {
-                flow.path = path;
-                self.flows.release(id);
+            if path == flow.path {
+                continue;
+            }
+            flow.path = path;
+            self.flows.release(id);
+            if let Some((_, _, connection)) = self.flows.connection_mut(id) {
+                connection.limit_mtu(path.mtu);
             }
         }
     }

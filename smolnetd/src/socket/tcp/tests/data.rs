@@ -377,3 +377,27 @@ fn a_damaged_segment_is_dropped_and_counted() {
     host.hears(&whole);
     assert_eq!(host.read(id, 9), Ok(b"data".to_vec()));
 }
+
+#[test]
+fn a_link_that_never_has_room_holds_nothing_for_ever() {
+    let mut host = Host::new();
+    let (closed, _) = connected(&mut host);
+    let (_, waiting) = connected(&mut host);
+    let listener = host.listener(80, 1);
+    host.net.room.insert(ETH0, 0);
+    host.hears(&Peer::new(at(PEER, 4), at(HOST, 80)).says("S", 0, 0, b""));
+    host.send(closed, b"x").expect("send");
+    host.close(closed);
+    let attempt = host.socket();
+    host.connect_with(attempt, at(OTHER, 80)).expect("connect");
+    host.hears(&waiting.says("F.", 1, 1, b""));
+    assert_eq!(host.tcp.flow_count(), 4);
+    host.waits(seconds(200));
+    assert_eq!(
+        host.tcp.flow_count(),
+        1,
+        "half open, closed and connecting: given up"
+    );
+    assert_eq!(host.tcp.take_error(attempt), Some(SocketError::TimedOut));
+    assert_eq!(host.readiness(listener), NOT_READY);
+}

@@ -1,4 +1,5 @@
 //! Stories of TCP as packet traces: a host under test, peers that say exactly what they are told, a virtual clock.
+//! Numbers such as A019 are those of the audit of smoltcp in embassy-rs/xarxa, `audit/README.md`.
 
 mod attacks;
 mod close;

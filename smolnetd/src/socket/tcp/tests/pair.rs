@@ -22,10 +22,26 @@ pub(super) fn loops(host: &mut Host) {
 
 #[test]
 fn a_host_connects_to_its_own_address() {
-    for address in [HOST, Ipv4Addr::LOCALHOST] {
+    let v6: IpAddr = core::net::Ipv6Addr::new(0xfd42, 0, 0, 0, 0, 0, 0, 1).into();
+    for address in [HOST.into(), Ipv4Addr::LOCALHOST.into(), v6] {
         let mut host = Host::new();
-        let listener = host.listener(80, 1);
-        let client = host.connect(at(address, 80));
+        host.net.own.push(v6);
+        let listener = host.socket();
+        let any = if address.is_ipv6() {
+            core::net::Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        };
+        host.tcp
+            .bind(listener, SocketAddr::new(any, 80), false)
+            .expect("bind");
+        host.tcp.listen(listener, 1).expect("listen");
+        let client = host.socket();
+        let path = host.net.path(address, address).expect("path");
+        host.tcp
+            .connect(host.now, client, SocketAddr::new(address, 80), path)
+            .expect("connect");
+        host.poll();
         loops(&mut host);
         assert_eq!(host.readiness(client), WRITABLE);
         let server = host.tcp.accept(listener).expect("accepted");
