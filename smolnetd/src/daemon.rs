@@ -3,6 +3,8 @@
 //! A turn: take requests and frames, let the stack do what is due, answer the calls whose sockets changed, hand
 //! frames and answers over, and look again until nothing is left; only then sleep, until the next event or deadline.
 
+mod token;
+
 use core::fmt;
 use core::net::IpAddr;
 
@@ -26,6 +28,7 @@ use crate::route::{Origin, RouteSpec};
 use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
 use crate::scheme::{Kind, SocketScheme, View};
 use crate::stack::{Change, Limits, Stack};
+use token::Token;
 
 /// Why the daemon could not start or go on.
 #[derive(Debug)]
@@ -62,48 +65,6 @@ impl std::error::Error for DaemonError {}
 
 fn failed(doing: &'static str) -> impl Fn(Error) -> DaemonError {
     move |error| DaemonError::System { doing, error }
-}
-
-/// Events carry the number of what they are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    Server(usize),
-    Netcfg,
-    Announcement,
-    Data(LinkId),
-    LinkState(LinkId),
-}
-
-/// Tokens below are not adapters'.
-const FIRST_ADAPTER_TOKEN: usize = 16;
-const NETCFG_TOKEN: usize = 8;
-const ANNOUNCEMENT_TOKEN: usize = 9;
-
-impl Token {
-    fn number(self) -> usize {
-        match self {
-            Token::Server(index) => index,
-            Token::Netcfg => NETCFG_TOKEN,
-            Token::Announcement => ANNOUNCEMENT_TOKEN,
-            Token::Data(link) => FIRST_ADAPTER_TOKEN + 2 * link.0 as usize,
-            Token::LinkState(link) => FIRST_ADAPTER_TOKEN + 2 * link.0 as usize + 1,
-        }
-    }
-
-    fn from_number(number: usize) -> Option<Token> {
-        let Some(adapter) = number.checked_sub(FIRST_ADAPTER_TOKEN) else {
-            return match number {
-                NETCFG_TOKEN => Some(Token::Netcfg),
-                ANNOUNCEMENT_TOKEN => Some(Token::Announcement),
-                index => Some(Token::Server(index)),
-            };
-        };
-        let link = LinkId(u32::try_from(adapter / 2).ok()?);
-        Some(match adapter % 2 {
-            0 => Token::Data(link),
-            _ => Token::LinkState(link),
-        })
-    }
 }
 
 /// A scheme and its server.
@@ -485,25 +446,4 @@ fn start_netcfg(
         scheme,
         ready: true,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_token_comes_back_as_what_it_was() {
-        for token in [
-            Token::Server(0),
-            Token::Server(3),
-            Token::Netcfg,
-            Token::Announcement,
-            Token::Data(LinkId(0)),
-            Token::LinkState(LinkId(0)),
-            Token::Data(LinkId(7)),
-            Token::LinkState(LinkId(u32::MAX)),
-        ] {
-            assert_eq!(Token::from_number(token.number()), Some(token));
-        }
-    }
 }
