@@ -279,3 +279,29 @@ fn linux_connects_sends_and_hears_the_end() {
     });
     drop(here);
 }
+
+#[test]
+fn every_wake_up_has_its_frame_or_its_timer() {
+    const PINGS: u64 = 50;
+    // ARP between the hosts, and the timers of the neighbours: a handful, whatever the number of pings.
+    const OTHERS: u64 = 12;
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
+    let driver = stack.drivers().first().unwrap();
+    let smolnetd = stack.smolnetd().unwrap();
+    let before = (smolnetd.wakeups(), driver.wakeups());
+    let mut pings = Peers::inside(&namespace)
+        .ping(&format!("-q -i 0.02 -c {PINGS} {OURS}"))
+        .unwrap();
+    assert!(pings.wait(SOON).unwrap().success());
+    let stack_woke = smolnetd.wakeups() - before.0;
+    let driver_woke = driver.wakeups() - before.1;
+    println!("{PINGS} pings: smolnetd woke up {stack_woke} times, virtio-netd {driver_woke} times");
+    assert!((1..=PINGS + OTHERS).contains(&stack_woke), "{stack_woke}");
+    // The interrupt; then smolnetd's reads up to the empty one, and its write.
+    assert!(
+        (1..=4 * (PINGS + OTHERS)).contains(&driver_woke),
+        "{driver_woke}"
+    );
+}
