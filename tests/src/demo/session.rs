@@ -13,8 +13,10 @@ use syscall::flag::O_RDONLY;
 
 use crate::options::{Action, Net, Options};
 
-/// How long the network may take to be configured.
+/// How long the network may take to be configured, where a command cannot do without.
 const ADDRESS: Duration = Duration::from_secs(10);
+/// How long the others let it, so that they show what is there when it is.
+const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
 
 /// The daemons on a machine, with the network that the options name.
@@ -45,8 +47,9 @@ impl Session {
         let Some((name, arguments)) = words.split_first() else {
             return Ok(());
         };
-        if matches!(name.as_str(), "ping" | "curl" | "nc" | "dns") {
-            self.wait_for_address()?;
+        match name.as_str() {
+            "ping" | "curl" | "nc" | "dns" => self.wait_for_address()?,
+            _ => self.settle(),
         }
         let process = self.stack.enter(name);
         let input = match name.as_str() {
@@ -77,6 +80,14 @@ impl Session {
                     "the network gives no address by DHCP ({error}); --ip and --gw set one"
                 ))
             })
+    }
+
+    /// Gives the network a moment to be configured; without an address there is still much to see.
+    pub(crate) fn settle(&self) {
+        let configured = |text: &str| text.contains('/');
+        if let Err(error) = self.stack.wait_for(ADDRESSES, PATIENCE, configured) {
+            log::debug!("{error}");
+        }
     }
 
     /// Copies the packets to where the user wants them.

@@ -12,6 +12,7 @@ const HELP: &str = "ping HOST, curl URL, dns NAME, nc HOST PORT, cat PATH, ls PA
                     try: ls /scheme/netcfg, cat /scheme/netcfg/route/list";
 
 pub(crate) fn run(session: &Session, options: &Options) -> Result<()> {
+    session.settle();
     let prompt = io::stdin().is_terminal();
     if prompt {
         println!("{HELP}");
