@@ -1,5 +1,6 @@
 //! `nc`: a TCP connection between the network and the terminal.
 
+use libredox::protocol::SocketCall;
 use netscheme::reactor::{Event, Reactor};
 use syscall::error::{EAGAIN, EWOULDBLOCK};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
@@ -147,15 +148,14 @@ fn nonblocking(fd: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// `shutdown(SHUT_WR)`: SocketCall 9 with how = 1.
+/// `shutdown(SHUT_WR)`.
 fn shutdown_write(socket: &OpenedFile) -> Result<(), Error> {
-    const SHUTDOWN: u64 = 9;
     const SHUT_WR: u64 = 1;
     libredox::call::call_wo(
         socket.raw(),
         &[],
         syscall::CallFlags::empty(),
-        &[SHUTDOWN, SHUT_WR],
+        &[SocketCall::Shutdown as u64, SHUT_WR],
     )
     .map(drop)
     .map_err(|e| Error::call("ending our half of the connection", e))

@@ -24,7 +24,7 @@ pub use stack::{CommandOutput, Stack, StackSpec, StaticAddress};
 pub use wait::Stop;
 
 /// A number that nobody can guess, from the keys of the standard library's hash.
-pub(crate) fn seed() -> u64 {
+pub fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use libredox::protocol::SocketCall;
 use syscall::error::{
     EAGAIN, EBADF, EDESTADDRREQ, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EWOULDBLOCK, Error,
     Result,
@@ -14,16 +15,6 @@ use super::message;
 use super::path::Endpoint;
 use super::sockets::{Kind, View};
 use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketOption};
-
-/// `SocketCall` numbers, the first word of the metadata.
-mod verb {
-    pub(super) const SET_OPTION: u64 = 2;
-    pub(super) const GET_OPTION: u64 = 3;
-    pub(super) const SEND_MESSAGE: u64 = 4;
-    pub(super) const RECEIVE_MESSAGE: u64 = 5;
-    pub(super) const PEER_NAME: u64 = 8;
-    pub(super) const SHUTDOWN: u64 = 9;
-}
 
 /// `MSG_*` flags of `recvmsg` and `sendmsg`.
 const MSG_PEEK: u64 = 2;
@@ -198,22 +189,23 @@ impl View<'_> {
         payload: &mut [u8],
         metadata: &[u64],
     ) -> Result<usize> {
-        let (Some(&verb), argument) = (metadata.first(), metadata.get(1).copied().unwrap_or(0))
-        else {
-            return Err(Error::new(EINVAL));
-        };
-        match verb {
-            verb::SET_OPTION => self.set_option(number, argument, payload),
-            verb::GET_OPTION => self.get_option(number, argument, payload),
-            verb::SEND_MESSAGE => {
+        let verb = *metadata.first().ok_or(Error::new(EINVAL))?;
+        let argument = metadata.get(1).copied().unwrap_or(0);
+        match usize::try_from(verb)
+            .ok()
+            .and_then(SocketCall::try_from_raw)
+        {
+            Some(SocketCall::SetSockOpt) => self.set_option(number, argument, payload),
+            Some(SocketCall::GetSockOpt) => self.get_option(number, argument, payload),
+            Some(SocketCall::SendMsg) => {
                 let length = message::sent_payload(payload).ok_or(Error::new(EINVAL))?;
                 dont_wait(argument, self.write_socket(number, length))
             }
-            verb::RECEIVE_MESSAGE => {
+            Some(SocketCall::RecvMsg) => {
                 dont_wait(argument, self.receive_message(number, payload, argument))
             }
-            verb::PEER_NAME => self.peer_name(number, payload),
-            verb::SHUTDOWN => self.shutdown(number, argument),
+            Some(SocketCall::GetPeerName) => self.peer_name(number, payload),
+            Some(SocketCall::Shutdown) => self.shutdown(number, argument),
             _ => Err(Error::new(EOPNOTSUPP)),
         }
     }

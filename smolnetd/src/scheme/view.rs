@@ -1,5 +1,6 @@
 //! The socket schemes as the server of a scheme calls them.
 
+use libredox::protocol::SocketCall;
 use netscheme::{CallKind, directory};
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
@@ -12,9 +13,9 @@ use super::handle::{Handle, Setting};
 use super::sockets::{Kind, View};
 use crate::socket::Owner;
 
-/// `SocketCall` numbers of calls that wait for data and for room.
-const RECEIVE_MESSAGE: u64 = 5;
-const SEND_MESSAGE: u64 = 4;
+/// Calls that wait for data and for room.
+const RECEIVE_MESSAGE: u64 = SocketCall::RecvMsg as u64;
+const SEND_MESSAGE: u64 = SocketCall::SendMsg as u64;
 
 fn opened(number: usize) -> OpenResult {
     OpenResult::ThisScheme {

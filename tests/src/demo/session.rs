@@ -61,7 +61,7 @@ impl Session {
             out: &mut out,
             err: &mut err,
             input: input.as_ref().map_or(0, Fd::raw),
-            seed: seed(),
+            seed: lab::seed(),
         };
         let result = commands::run(name, arguments, &mut terminal);
         terminal.out.flush().context("the output")?;
@@ -115,12 +115,6 @@ pub(crate) fn with_address(spec: StackSpec, options: &Options) -> StackSpec {
             name_server: None,
         }),
     }
-}
-
-/// 64 bits for transaction ids, from the keys of the standard library's hash.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }
 
 /// This process's standard input as a descriptor of the lab: a thread copies it into a pipe.

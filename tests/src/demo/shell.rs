@@ -6,7 +6,7 @@ use commands::Terminal;
 use lab::{Context, Result};
 
 use crate::options::Options;
-use crate::session::{Session, seed};
+use crate::session::Session;
 
 const HELP: &str = "ping HOST, curl URL, dns NAME, nc HOST PORT, cat PATH, ls PATH, write PATH TEXT, exit\n\
                     try: ls /scheme/netcfg, cat /scheme/netcfg/route/list";
@@ -44,7 +44,7 @@ fn one(session: &Session, name: &str, arguments: &[String]) {
         out: &mut out,
         err: &mut err,
         input: 0,
-        seed: seed(),
+        seed: lab::seed(),
     };
     if let Err(error) = commands::run(name, arguments, &mut terminal) {
         let _ = writeln!(terminal.err, "{name}: {error}");

@@ -14,7 +14,7 @@ use lab::{Context, Error, Result, Stack, StackSpec};
 use redox_host::ProcessSpec;
 
 use crate::options::{Net, Options};
-use crate::session::{ADDRESSES, keep_pcap, seed, with_address};
+use crate::session::{ADDRESSES, keep_pcap, with_address};
 use crate::table::Table;
 
 const STAGE: Duration = Duration::from_secs(5);
@@ -180,7 +180,7 @@ fn accept(stack: &Stack, surroundings: &Surroundings) -> Result<String> {
             out: &mut out,
             err: &mut err,
             input: 0,
-            seed: seed(),
+            seed: lab::seed(),
         };
         let arguments = ["-l".to_owned(), LISTENING_PORT.to_string()];
         i32::from(commands::run("nc", &arguments, &mut terminal).is_err())

@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 use core::net::IpAddr;
 
+use netscheme::frame::Mac;
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
@@ -205,14 +206,10 @@ fn lines<T: core::fmt::Display>(items: impl Iterator<Item = T>) -> String {
     })
 }
 
-fn dashes(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join("-")
-}
-
 fn mac(place: &Place<'_>) -> String {
     place
         .link
-        .map_or(String::new(), |link| format!("{}\n", dashes(link.mac())))
+        .map_or(String::new(), |link| format!("{}\n", Mac(link.mac())))
 }
 
 fn mtu(place: &Place<'_>) -> String {
@@ -262,7 +259,7 @@ fn link_stats(place: &Place<'_>) -> String {
 fn neighbours(place: &Place<'_>) -> String {
     lines(place.stack.links().flat_map(|link| {
         link.neighbours(place.now).map(move |neighbour| {
-            let mac = neighbour.mac.map_or("-".into(), dashes);
+            let mac = neighbour.mac.map_or("-".into(), |mac| Mac(mac).to_string());
             let state = format!("{:?}", neighbour.state).to_ascii_lowercase();
             format!(
                 "{} dev {} lladdr {mac} {state}",
