@@ -27,6 +27,7 @@ pub(super) struct Config {
     fallback_resolvers: Vec<IpAddr>,
     /// Name servers from each link's lease.
     leased_resolvers: BTreeMap<LinkId, Vec<IpAddr>>,
+    pub(super) search: super::search::SearchList,
     /// The addresses that each link had when they were last looked at.
     known: BTreeMap<LinkId, Vec<IpAddr>>,
 }
@@ -41,6 +42,7 @@ impl Stack {
         self.network.routes.remove_link(id);
         self.config.dhcp.remove(&id);
         self.set_leased_resolvers(id, Vec::new());
+        self.set_learned_search(id, Vec::new());
         // Who waited for room on it finds out at the next call that it is gone.
         self.room_again(id);
         self.roomy.remove(&id);

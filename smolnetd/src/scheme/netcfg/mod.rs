@@ -4,8 +4,10 @@
 //! first byte. Each write is one or more whole lines, checked at once: a line that makes no sense answers EINVAL and
 //! changes nothing. What was accepted is applied by fsync, which answers if it cannot be, or by close.
 
+mod accept;
 mod edit;
 mod nodes;
+mod show;
 
 use netscheme::directory;
 use netscheme::handles::Handles;
@@ -17,7 +19,7 @@ use smoltcp::time::Instant;
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOENT, ENOTDIR, Error, Result,
+    EACCES, EBADF, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOBUFS, ENOENT, ENOTDIR, Error, Result,
 };
 use syscall::flag::{
     EventFlags, F_GETFL, F_SETFL, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY,
@@ -30,8 +32,12 @@ use crate::stack::{Change, Stack};
 use edit::Edit;
 use nodes::{Found, Node};
 
-/// Open files, all users together.
+/// Open files, all users together, and how many of them are for root alone: whoever fills the table with the others
+/// does not lock the administrator out.
 const MOST_HANDLES: usize = 4096;
+const RESERVED_HANDLES: usize = 64;
+/// Bytes that the files of others than root show, all together: a list of all sockets is long.
+const MOST_SHOWN: usize = 64 << 20;
 /// Bytes that may be written between two commits.
 const LARGEST_WRITE: usize = 16 * 1024;
 
@@ -74,6 +80,30 @@ impl NetcfgScheme {
         self.insert(Handle::Directory {
             path: String::new(),
         })
+    }
+
+    /// May somebody open one more file?
+    fn check_room(&self, uid: u32) -> Result<()> {
+        let most = match uid {
+            0 => MOST_HANDLES,
+            _ => MOST_HANDLES - RESERVED_HANDLES,
+        };
+        match self.handles.len() < most {
+            true => Ok(()),
+            false => Err(Error::new(EMFILE)),
+        }
+    }
+
+    /// Bytes that the files of others than root show.
+    fn shown(&self) -> usize {
+        let snapshot = |handle: &Handle| match handle {
+            Handle::File(file) if file.uid != 0 => file.snapshot.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        };
+        self.handles
+            .iter()
+            .map(|(_, handle)| snapshot(handle))
+            .sum()
     }
 
     fn insert(&mut self, handle: Handle) -> Result<usize> {
@@ -195,6 +225,7 @@ impl SchemeSync for NetcfgView<'_> {
             None => return Err(Error::new(EBADF)),
         };
         let path = nodes::join(base, path).ok_or(Error::new(EINVAL))?;
+        self.scheme.check_room(caller.uid)?;
         if path == announce::NODE {
             return self.hand_out_announcer(caller);
         }
@@ -242,8 +273,11 @@ impl SchemeSync for NetcfgView<'_> {
     ) -> Result<usize> {
         let file = self.scheme.file_mut(number)?;
         if file.snapshot.is_none() {
-            let (node, link) = (file.node, file.link.clone());
+            let (node, link, uid) = (file.node, file.link.clone(), file.uid);
             let text = self.show(node, link.as_deref())?;
+            if uid != 0 && self.scheme.shown().saturating_add(text.len()) > MOST_SHOWN {
+                return Err(Error::new(ENOBUFS));
+            }
             self.scheme.file_mut(number)?.snapshot = Some(text);
         }
         let file = self.scheme.file_mut(number)?;
