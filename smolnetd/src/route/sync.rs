@@ -13,7 +13,8 @@ use crate::ports::LinkId;
 impl RouteTable {
     /// Makes the connected routes of `link` agree with its addresses, to be called whenever these changed: one per
     /// network, speaking from the first address in it. Routes that speak from an address that is no longer there go.
-    /// Returns whether the table changed.
+    /// An address says nothing of its network where a router has to (RFC 5942 4): such a one comes with a prefix of
+    /// full length. Returns whether the table changed.
     pub fn sync_addresses(
         &mut self,
         link: LinkId,
@@ -49,7 +50,7 @@ impl RouteTable {
                 gateway: None,
                 link,
                 source: Some(source),
-                metric: 0,
+                metric: self.link_metric(link),
                 origin: Origin::Connected,
                 expires: None,
             };
@@ -61,8 +62,9 @@ impl RouteTable {
     /// Makes the routes that `link` owes to DHCP those of `lease`, or none. A lease's routes end with the lease, not
     /// with a time of their own. Returns whether the table changed.
     pub fn sync_lease(&mut self, link: LinkId, lease: Option<&Lease>) -> bool {
+        let metric = self.link_metric(link);
         let wanted = lease
-            .map(|lease| lease_routes(link, lease))
+            .map(|lease| lease_routes(link, metric, lease))
             .unwrap_or_default();
         let removed = self.retain(|route| {
             route.link != link
@@ -77,7 +79,7 @@ impl RouteTable {
 
 /// The default routes of a lease, the first router preferred. A router outside the leased network (as some clouds
 /// have it, with a prefix of 32) gets a route of its own to the link.
-fn lease_routes(link: LinkId, lease: &Lease) -> Vec<Route> {
+fn lease_routes(link: LinkId, metric: u32, lease: &Lease) -> Vec<Route> {
     let source = Some(IpAddr::from(lease.address.address()));
     let route = |destination, gateway, metric| Route {
         destination,
@@ -89,10 +91,11 @@ fn lease_routes(link: LinkId, lease: &Lease) -> Vec<Route> {
         expires: None,
     };
     let mut routes = Vec::new();
-    for (metric, &router) in (0..).zip(&lease.routers) {
+    for (place, &router) in (0..).zip(&lease.routers) {
         if !lease.address.contains_addr(&router.into()) {
-            routes.push(route(host(router), None, 0));
+            routes.push(route(host(router), None, metric));
         }
+        let metric = metric.saturating_add(place);
         routes.push(route(default_network(router), Some(router), metric));
     }
     routes
