@@ -54,10 +54,10 @@ pub fn order(destinations: &mut [Destination]) {
     destinations.sort_by_key(rank);
 }
 
-/// The rules of section 6 in their order; less is better. Rule 4 (home addresses) is for mobile hosts, and rule 7
+/// The key to sort by, for who keeps more than addresses: the rules of section 6 in their order; less is better. Rule 4 (home addresses) is for mobile hosts, and rule 7
 /// (native transport) for those with tunnels of their own. Only IPv4 has its precedence, so that rule 9, which is for
 /// addresses of one family, never compares two families.
-fn rank(destination: &Destination) -> impl Ord + use<> {
+pub fn rank(destination: &Destination) -> impl Ord + use<> {
     let address = destination.address;
     let source = destination.source;
     let common = source.map_or(0, |source| {

@@ -12,5 +12,5 @@ pub mod policy;
 pub mod scope;
 mod source;
 
-pub use destination::{Destination, Source, order};
+pub use destination::{Destination, Source, order, rank};
 pub use source::{Candidate, State, source};

@@ -41,18 +41,9 @@ impl RouteTable {
         destination: IpAddr,
         target: IpAddr,
     ) -> Result<bool, RedirectError> {
-        if !is_host(destination) {
-            return Err(RedirectError::Destination);
-        }
-        let current = self
-            .lookup_on(destination, link)
-            .filter(|route| route.gateway == Some(router))
-            .ok_or(RedirectError::NotFirstHop)?;
+        let current = self.check_redirect(link, router, destination, target)?;
         if target == router {
             return Ok(false);
-        }
-        if !self.is_on_link(link, destination, target) {
-            return Err(RedirectError::Target);
         }
         let route = Route {
             destination: host(destination),
@@ -75,6 +66,31 @@ impl RouteTable {
             RouteError::Invalid => RedirectError::Target,
             RouteError::TooMany => RedirectError::TooMany,
         })
+    }
+
+    /// Whether a redirect is to be believed, as far as the table can tell; gives the route that it is about.
+    ///
+    /// # Errors
+    /// See [`RedirectError`].
+    pub fn check_redirect(
+        &self,
+        link: LinkId,
+        router: IpAddr,
+        destination: IpAddr,
+        target: IpAddr,
+    ) -> Result<&Route, RedirectError> {
+        if !is_host(destination) {
+            return Err(RedirectError::Destination);
+        }
+        let current = self
+            .lookup_on(destination, link)
+            .filter(|route| route.gateway == Some(router))
+            .ok_or(RedirectError::NotFirstHop)?;
+        if self.is_on_link(link, destination, target) {
+            Ok(current)
+        } else {
+            Err(RedirectError::Target)
+        }
     }
 
     fn is_on_link(&self, link: LinkId, destination: IpAddr, target: IpAddr) -> bool {

@@ -1,4 +1,4 @@
-//! Routes that follow from something else: from addresses, and from leases.
+//! Routes that follow from something else: from addresses, leases and routers.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use smoltcp::wire::IpCidr;
 
 use super::prefix::{default_network, full_length, host, network};
-use super::{Origin, Route, RouteTable};
+use super::{Identity, Origin, Route, RouteTable};
 use crate::link::Lease;
 use crate::ports::LinkId;
 
@@ -72,6 +72,30 @@ impl RouteTable {
                 || wanted.iter().any(|other| other == route)
         });
         wanted.into_iter().fold(removed > 0, |changed, route| {
+            self.add(route).unwrap_or(false) || changed
+        })
+    }
+
+    /// Makes the IPv6 routes that `link` owes to its routers these: advertised, on-link and redirected ones. Others
+    /// among `wanted`, and what there is no room for, are left out. Returns whether lookups may find something else.
+    pub fn sync_routers(&mut self, link: LinkId, wanted: impl Iterator<Item = Route>) -> bool {
+        let is_theirs = |route: &Route| {
+            let learned = matches!(
+                route.origin,
+                Origin::RouterAdvertisement | Origin::Prefix | Origin::Redirect
+            );
+            learned && route.link == link && matches!(route.destination, IpCidr::Ipv6(_))
+        };
+        let wanted: BTreeMap<Identity, Route> = wanted
+            .filter(is_theirs)
+            .map(|mut route| {
+                route.destination = network(route.destination);
+                (route.identity(), route)
+            })
+            .collect();
+        let removed =
+            self.retain(|route| !is_theirs(route) || wanted.contains_key(&route.identity()));
+        wanted.into_values().fold(removed > 0, |changed, route| {
             self.add(route).unwrap_or(false) || changed
         })
     }

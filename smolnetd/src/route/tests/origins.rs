@@ -405,3 +405,51 @@ fn routes_that_come_and_go_leave_nothing_behind() {
     );
     assert_eq!(steps, 0, "not even an empty prefix length");
 }
+
+#[test]
+fn what_routers_say_now_is_all_that_they_say() {
+    let mut table = table(&[("::/0 via fe80::9 dev eth0 metric 9999", ETH0)]);
+    let before = learned("::/0 via fe80::1 dev eth1", Origin::RouterAdvertisement, 10);
+    table
+        .add(Route {
+            link: ETH1,
+            ..before
+        })
+        .unwrap();
+    let first = [
+        learned(
+            "::/0 via fe80::1 dev eth0 metric 512",
+            Origin::RouterAdvertisement,
+            1800,
+        ),
+        learned("fd12::7/64 dev eth0", Origin::Prefix, 600),
+        learned(
+            "fd42::7 via fe80::2 dev eth0 metric 256",
+            Origin::Redirect,
+            600,
+        ),
+        // No matter of routers.
+        learned("::/0 via fe80::8 dev eth0", Origin::Static, 600),
+    ];
+    assert!(table.sync_routers(ETH0, first.iter().cloned()));
+    assert!(
+        !table.sync_routers(ETH0, first.iter().cloned()),
+        "nothing changed"
+    );
+    assert_eq!(table.len(), 5);
+    assert_eq!(way(&table, "fd42::7").as_deref(), Some("fe80::2 eth0"));
+    assert_eq!(way(&table, "fd12::3").as_deref(), Some("fd12::3 eth0"));
+    // The router is not heard of any more; the prefix gets more time.
+    let second = [learned("fd12::/64 dev eth0", Origin::Prefix, 900)];
+    assert!(table.sync_routers(ETH0, second.into_iter()));
+    let expected = [
+        "default via fe80::1 dev eth1 metric 0 expires 10 proto ra",
+        "default via fe80::9 dev eth0 metric 9999 proto static",
+        "fd12::/64 dev eth0 metric 0 expires 900 proto prefix",
+    ];
+    assert_eq!(
+        list(&table),
+        expected,
+        "other links and origins are left alone"
+    );
+}
