@@ -281,22 +281,29 @@ impl Adapters {
     }
 }
 
-/// Adds a link under its old name, or the first free `ethN`.
+/// What one adapter more costs: a route over the first is taken before any over the second, whatever routers prefer.
+const METRIC_STEP: u32 = 100;
+
+/// Adds a link under its old name, or the first free `ethN`. Their numbers are their order: what DHCP and routers say of
+/// `eth0` goes before what they say of `eth1`.
 fn add(stack: &mut Stack, name: Option<String>, identity: &Identity, now: Instant) -> LinkId {
-    let free = || {
-        (0..=MOST_ADAPTERS)
-            .map(|n| format!("eth{n}"))
-            .find(|name| stack.link_by_name(name).is_none())
-            .unwrap_or_default()
-    };
+    let names = (0..)
+        .take(MOST_ADAPTERS + 1)
+        .map(|n| (n, format!("eth{n}")));
+    let (number, name) = names
+        .filter(|(_, free)| stack.link_by_name(free).is_none())
+        .find(|(_, free)| name.as_ref().is_none_or(|wanted| wanted == free))
+        .unwrap_or_default();
     let config = LinkConfig {
-        name: name.unwrap_or_else(free),
+        name,
         mac: identity.mac.0,
         mtu: identity.mtu,
         up: false,
         kind: LinkKind::Ethernet,
     };
-    stack.add_link(now, config)
+    let link = stack.add_link(now, config);
+    stack.set_link_metric(now, link, METRIC_STEP.saturating_mul(number));
+    link
 }
 
 #[cfg(test)]

@@ -72,6 +72,15 @@ impl Stack {
         }
     }
 
+    /// What routes that addresses, leases and routers bring cost over a link, from now on: of several adapters that lead
+    /// to the same place the one with the lowest metric is taken.
+    pub fn set_link_metric(&mut self, now: Instant, id: LinkId, metric: u32) {
+        self.network.routes.set_link_metric(id, metric);
+        if self.network.sync_routes(id) {
+            self.routes_changed(now);
+        }
+    }
+
     /// Gives a link an address, with the route to its network. One configured by hand ends DHCP on that link.
     ///
     /// # Errors
