@@ -8,6 +8,7 @@ mod accept;
 mod edit;
 mod nodes;
 mod show;
+mod shown;
 
 use netscheme::directory;
 use netscheme::handles::Handles;
@@ -31,6 +32,7 @@ use crate::adapters::Adapters;
 use crate::stack::{Change, Stack};
 use edit::Edit;
 use nodes::{Found, Node};
+use shown::Shown;
 
 /// Open files, all users together, and how many of them are for root alone: whoever fills the table with the others
 /// does not lock the administrator out.
@@ -52,9 +54,7 @@ struct File {
     link: Option<String>,
     path: String,
     uid: u32,
-    /// What a read shows, and how far it has got.
-    snapshot: Option<Vec<u8>>,
-    position: usize,
+    shown: Shown,
     /// Accepted and not applied yet.
     edits: Vec<Edit>,
     written: usize,
@@ -97,7 +97,7 @@ impl NetcfgScheme {
     /// Bytes that the files of others than root show.
     fn shown(&self) -> usize {
         let snapshot = |handle: &Handle| match handle {
-            Handle::File(file) if file.uid != 0 => file.snapshot.as_ref().map_or(0, Vec::len),
+            Handle::File(file) if file.uid != 0 => file.shown.len(),
             _ => 0,
         };
         self.handles
@@ -118,15 +118,14 @@ impl NetcfgScheme {
         }
     }
 
-    /// The files that show what changed: each is at its beginning again, and whoever watches it is told.
+    /// The files that show what changed: each begins anew after its end, and whoever watches it is told.
     pub(crate) fn changed(&mut self, change: Change) -> Vec<(usize, EventFlags)> {
         let mut told = Vec::new();
         for (number, handle) in self.handles.iter_mut() {
             if let Handle::File(file) = handle
                 && file.node.shows(change)
             {
-                file.snapshot = None;
-                file.position = 0;
+                file.shown.change();
                 let flags = EventFlags::EVENT_READ;
                 let posted = file.readiness.arrived(flags, flags);
                 told.push((number, posted));
@@ -249,8 +248,7 @@ impl SchemeSync for NetcfgView<'_> {
                     link: link.map(str::to_owned),
                     path,
                     uid: caller.uid,
-                    snapshot: None,
-                    position: 0,
+                    shown: Shown::default(),
                     edits: Vec::new(),
                     written: 0,
                     readiness: Readiness::default(),
@@ -272,20 +270,17 @@ impl SchemeSync for NetcfgView<'_> {
         _caller: &CallerCtx,
     ) -> Result<usize> {
         let file = self.scheme.file_mut(number)?;
-        if file.snapshot.is_none() {
+        if file.shown.is_due() {
             let (node, link, uid) = (file.node, file.link.clone(), file.uid);
             let text = self.show(node, link.as_deref())?;
             if uid != 0 && self.scheme.shown().saturating_add(text.len()) > MOST_SHOWN {
                 return Err(Error::new(ENOBUFS));
             }
-            self.scheme.file_mut(number)?.snapshot = Some(text);
+            self.scheme.file_mut(number)?.shown.begin(text);
         }
         let file = self.scheme.file_mut(number)?;
         file.readiness.acted(EventFlags::EVENT_READ);
-        let text = file.snapshot.as_deref().unwrap_or_default();
-        let n = directory::read_at(text, file.position as u64, buffer);
-        file.position = file.position.saturating_add(n);
-        Ok(n)
+        Ok(file.shown.read(buffer))
     }
 
     fn write(
