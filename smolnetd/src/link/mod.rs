@@ -11,8 +11,12 @@
 
 mod address;
 mod arp;
+#[cfg_attr(not(test), expect(dead_code, reason = "no link runs it yet"))]
+mod autoconf;
+mod backoff;
 mod counters;
 mod dhcp;
+mod dhcpv6;
 mod ethernet;
 mod handle;
 mod loopback;
@@ -40,6 +44,7 @@ use crate::ports::{LinkId, Ports};
 
 pub(crate) use self::address::is_assignable;
 pub use self::address::{AddressError, AddressOrigin, LinkAddress, MAX_ADDRESSES};
+pub use self::autoconf::{AutoRoute, AutoconfCounters, Preference, Redirect, Until};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
 pub use self::neighbour::NeighbourState;
