@@ -8,6 +8,7 @@ use smoltcp::wire::{IpCidr, Ipv4Cidr};
 
 use crate::counters::count;
 use crate::error::SocketError;
+use crate::flow::table::Keyed;
 use crate::ip::{HEADER_LENGTH, IpCounters, Outgoing};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
@@ -40,7 +41,7 @@ impl Network {
     pub(super) fn new(secret: Secret, now: Instant) -> Network {
         let mut network = Network {
             links: BTreeMap::new(),
-            routes: RouteTable::new(),
+            routes: RouteTable::new(Keyed(secret.hash("routes", 0), secret.hash("routes", 1))),
             counters: IpCounters::default(),
             identifications: [0; IDENTIFICATIONS],
             next_link: LOOPBACK.0,
