@@ -305,7 +305,8 @@ impl View<'_> {
         match self.stack.option(socket, name).map_err(errno)? {
             SocketOption::ReuseAddress(on)
             | SocketOption::Broadcast(on)
-            | SocketOption::NoDelay(on) => fill(value, &i32::from(on).to_ne_bytes()),
+            | SocketOption::NoDelay(on)
+            | SocketOption::V6Only(on) => fill(value, &i32::from(on).to_ne_bytes()),
             SocketOption::SendBuffer(n) | SocketOption::ReceiveBuffer(n) => fill(value, &int(n)),
             SocketOption::KeepAlive(interval) => {
                 fill(value, &i32::from(interval.is_some()).to_ne_bytes())
