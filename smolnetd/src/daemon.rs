@@ -393,7 +393,7 @@ impl Daemon {
                         let route = format!("default via {router}").parse::<RouteSpec>();
                         let route = route.map_err(|_| SocketError::Invalid)?;
                         self.stack
-                            .add_route(now, route.into_route(link, Origin::Static))
+                            .add_route(now, route.into_route(link, Origin::Static, now))
                     }
                 })
             }

@@ -10,6 +10,7 @@ use smoltcp::wire::{IpCidr, IpProtocol, Ipv4Cidr, Ipv6Cidr};
 use super::path::is_limited_broadcast;
 use crate::counters::count;
 use crate::error::SocketError;
+use crate::flow::table::Keyed;
 use crate::ip::{DEFAULT_TTL, IpCounters, Outgoing, ZonedAddr, needs_zone, solicited_node, v4, v6};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
@@ -46,7 +47,7 @@ impl Network {
     pub(super) fn new(secret: Secret, now: Instant) -> Network {
         let mut network = Network {
             links: BTreeMap::new(),
-            routes: RouteTable::new(),
+            routes: RouteTable::new(Keyed(secret.hash("routes", 0), secret.hash("routes", 1))),
             counters: IpCounters::default(),
             identifications: [0; IDENTIFICATIONS],
             next_link: LOOPBACK.0,
@@ -86,7 +87,8 @@ impl Network {
         let Some(link) = self.links.get(&id) else {
             return false;
         };
-        let addresses = link.addresses().iter().map(|address| address.cidr);
+        let connected = link.addresses().iter().filter(|own| own.is_connected());
+        let addresses = connected.map(|own| own.cidr);
         self.routes.sync_addresses(id, addresses)
     }
 

@@ -50,7 +50,7 @@ impl Edit {
                         .ok_or(SocketError::NetworkUnreachable)?,
                     (None, None) => return Err(SocketError::Invalid),
                 };
-                stack.add_route(now, spec.into_route(link, Origin::Static))
+                stack.add_route(now, spec.into_route(link, Origin::Static, now))
             }
             Edit::RemoveRoute(selector) => match stack.remove_route(now, &selector) {
                 0 => Err(SocketError::NotFound),

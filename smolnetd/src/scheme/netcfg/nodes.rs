@@ -277,7 +277,7 @@ fn resolvers(place: &Place<'_>) -> String {
 fn routes(place: &Place<'_>) -> String {
     lines(place.stack.routes().iter().map(|route| {
         let link = place.stack.link(route.link).map_or("?", Link::name);
-        route.text(link).to_string()
+        route.text(link, place.now).to_string()
     }))
 }
 

@@ -155,7 +155,7 @@ fn routes(wire: &Wire) -> Vec<String> {
     stack
         .routes()
         .iter()
-        .map(|route| route.text(name(route.link)).to_string())
+        .map(|route| route.text(name(route.link), wire.now).to_string())
         .collect()
 }
 
@@ -168,9 +168,9 @@ fn a_lease_brings_address_routes_and_name_servers() {
     assert_eq!(
         routes(&wire),
         [
-            "default via 10.0.0.254 dev eth0 src 10.0.0.15 metric 0 dhcp",
-            "127.0.0.0/8 dev lo src 127.0.0.1 metric 0 connected",
-            "10.0.0.0/24 dev eth0 src 10.0.0.15 metric 0 connected",
+            "default via 10.0.0.254 dev eth0 src 10.0.0.15 metric 0 proto dhcp",
+            "127.0.0.0/8 dev lo src 127.0.0.1 metric 0 proto connected",
+            "10.0.0.0/24 dev eth0 src 10.0.0.15 metric 0 proto connected",
         ]
     );
     assert_eq!(wire.a.stack.resolvers(), [IpAddr::from(NAME_SERVER)]);
@@ -227,7 +227,7 @@ fn a_lease_that_ends_takes_everything_with_it() {
     assert_eq!(wire.a.stack.link(wire.a.link).unwrap().addresses(), []);
     assert_eq!(
         routes(&wire),
-        ["127.0.0.0/8 dev lo src 127.0.0.1 metric 0 connected"]
+        ["127.0.0.0/8 dev lo src 127.0.0.1 metric 0 proto connected"]
     );
     assert_eq!(wire.a.stack.resolvers(), [] as [IpAddr; 0]);
     assert_eq!(

@@ -406,7 +406,7 @@ fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call
                     },
                 );
             } else {
-                ignore(stack.add_route(now, route.into_route(link, Origin::Static)));
+                ignore(stack.add_route(now, route.into_route(link, Origin::Static, now)));
             }
         }
         Call::Frame(mutation) => wire.inject(End::A, mutate(corpus, &mutation)),

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use smoltcp::time::Duration;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, Ipv4Cidr, Ipv4Packet,
@@ -22,7 +22,7 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 fn route(text: &str, link: LinkId) -> Route {
     text.parse::<RouteSpec>()
         .expect("a route")
-        .into_route(link, Origin::Static)
+        .into_route(link, Origin::Static, Instant::ZERO)
 }
 
 /// Where A's last IP packet went: the Ethernet and the IP destination.
@@ -90,9 +90,12 @@ fn the_two_route_tables() {
         .stack
         .routes()
         .iter()
-        .map(|route| route.text("eth0").to_string())
+        .map(|route| route.text("eth0", wire.now).to_string())
         .collect();
-    assert_eq!(text[0], "default via 10.0.0.2 dev eth0 metric 0 static");
+    assert_eq!(
+        text[0],
+        "default via 10.0.0.2 dev eth0 metric 0 proto static"
+    );
 
     let all = Selector {
         destination: Some(Ipv4Cidr::new(0.into(), 0).into()),
