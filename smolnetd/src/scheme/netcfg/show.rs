@@ -6,7 +6,9 @@ use core::net::SocketAddr;
 use netscheme::frame::Mac;
 
 use super::nodes::Place;
+use crate::ip::ZonedAddr;
 use crate::link::Link;
+use crate::scheme::path;
 use crate::socket::SocketKind;
 use crate::stack::SocketInfo;
 
@@ -111,13 +113,19 @@ pub(super) fn sockets(place: &Place<'_>) -> String {
             send_queue,
             uid,
         } = socket;
-        let [local, peer] = [local, peer]
-            .map(|end: Option<SocketAddr>| end.map_or_else(|| "-".into(), |end| end.to_string()));
+        let [local, peer] = [local, peer].map(|end| end_text(end, place));
         format!(
             "{} {state} {local} {peer} rxq {receive_queue} txq {send_queue} uid {uid}",
             protocol(kind)
         )
     }))
+}
+
+fn end_text(end: Option<SocketAddr>, place: &Place<'_>) -> String {
+    let Some(end) = end else { return "-".into() };
+    let zone = ZonedAddr::of(end).zone;
+    let link = zone.and_then(|zone| place.stack.link(zone));
+    path::end_text(end, link.map(Link::name))
 }
 
 fn protocol(kind: SocketKind) -> String {
@@ -127,6 +135,7 @@ fn protocol(kind: SocketKind) -> String {
         SocketKind::IcmpEcho => "icmp/echo".into(),
         SocketKind::IcmpUdpErrors => "icmp/udp".into(),
         SocketKind::Raw(protocol) => format!("ip/{protocol}"),
+        SocketKind::RawV6(protocol) => format!("ip/v6/{protocol}"),
     }
 }
 
