@@ -280,6 +280,7 @@ impl Stack {
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
+                    self.changes.insert(Change::Neighbours(id));
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
@@ -292,7 +293,9 @@ impl Stack {
                     log::warn!("{address} is another station's, and not used");
                     self.addresses_changed(now, id);
                 }
-                LinkEvent::NeighbourResolved(_) | LinkEvent::RouterLost(_) => (),
+                LinkEvent::NeighbourResolved(_) | LinkEvent::RouterLost(_) => {
+                    self.changes.insert(Change::Neighbours(id));
+                }
             }
         }
     }
