@@ -184,17 +184,32 @@ impl Addresses {
         let address = LinkAddress::new(cidr, origin);
         let known = self
             .list
-            .iter_mut()
-            .find(|own| own.address() == address.address());
-        if let Some(own) = known {
-            let state = match own.state {
-                AddressState::Deprecated => AddressState::Preferred,
-                state => state,
-            };
-            *own = LinkAddress { state, ..address };
-            return Ok(());
+            .iter()
+            .position(|own| own.address() == address.address());
+        match known {
+            Some(place) => self.replace(now, place, address),
+            None => self.push(now, address)?,
         }
-        self.push(now, address)
+        Ok(())
+    }
+
+    /// Changes the prefix and origin of an address. Whoever configures a duplicate once more wants others to be asked
+    /// once more.
+    fn replace(&mut self, now: Instant, place: usize, address: LinkAddress) {
+        let stage = self.first_stage(now, &address);
+        let (Some(own), Some(entry)) = (self.list.get_mut(place), self.entries.get_mut(place))
+        else {
+            return;
+        };
+        let state = match own.state {
+            AddressState::Preferred | AddressState::Deprecated => AddressState::Preferred,
+            AddressState::Tentative => AddressState::Tentative,
+            AddressState::Duplicate => {
+                entry.stage = stage;
+                AddressState::Tentative
+            }
+        };
+        *own = LinkAddress { state, ..address };
     }
 
     fn push(&mut self, now: Instant, mut address: LinkAddress) -> Result<(), AddressError> {

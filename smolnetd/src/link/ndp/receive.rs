@@ -143,6 +143,10 @@ impl Link {
         ports: &mut impl Ports,
     ) {
         let address = IpAddr::V6(address);
+        if self.owns_address(address) {
+            count(&mut self.counters.ndp_rx_bad_sender);
+            return;
+        }
         if !self.is_near(address) && !self.neighbours.contains(address) {
             count(&mut self.counters.neighbour_not_learned);
             return;

@@ -122,6 +122,9 @@ fn a_tentative_address_is_neither_used_nor_answered() {
     // RFC 4862 section 5.4.3: who only asks where it is, is not heard.
     bench.asked_by(v6("fe80::2"), PEER_MAC, address);
     assert_eq!(bench.ndp(), []);
+    // Nor is who says that it has it a neighbour.
+    bench.router_is_at(address, PEER_MAC);
+    assert_eq!(bench.link.neighbours(bench.now).count(), 0);
     bench.run(Duration::from_secs(1));
     assert_eq!(bench.own_state(address), Some(AddressState::Preferred));
 }
@@ -265,6 +268,11 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
         mac: OTHER_MAC,
     };
     assert_eq!(bench.events(), [event]);
+    // The other one has gone, and somebody configures ours again.
+    bench.add_v6("fd42::15/64");
+    assert_eq!(bench.own_state(ours()), Some(AddressState::Tentative));
+    bench.run(Duration::from_secs(1));
+    assert_eq!(bench.events(), [usable("fd42::15/64")]);
 }
 
 /// RFC 4862 section 5.1: DupAddrDetectTransmits.

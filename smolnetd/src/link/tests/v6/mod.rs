@@ -177,6 +177,12 @@ impl Bench {
         self.hear(mac, Ipv6Addr::UNSPECIFIED, solicited_node(target), &message);
     }
 
+    /// A router told where it is.
+    fn router_is_at(&mut self, router: Ipv6Addr, mac: [u8; 6]) {
+        let ring = &mut self.ring;
+        self.link.learn_router(self.now, router, mac, ring);
+    }
+
     /// An advertisement: to us if it is solicited, to everybody if not.
     fn told(&mut self, told: Advertisement) {
         let destination = if told.solicited {
