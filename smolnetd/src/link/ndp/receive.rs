@@ -111,24 +111,13 @@ impl Link {
         advertisement: Advertisement,
         ports: &mut impl Ports,
     ) {
-        let Advertisement {
-            target,
-            mac,
-            router,
-            solicited,
-            overrides,
-        } = advertisement;
+        let Advertisement { target, mac, flags } = advertisement;
         match self.addresses.standing(target) {
             Standing::Tentative => self.duplicate(now, target, mac.unwrap_or(from)),
             Standing::Assigned => self.contested(now, target, mac.unwrap_or(from), ports),
             Standing::Foreign => {
                 count(&mut self.counters.ndp_rx_advertisements);
-                let claim = Claim::Advertisement {
-                    router,
-                    solicited,
-                    overrides,
-                };
-                self.hear(now, target, mac, claim, ports);
+                self.hear(now, target, mac, Claim::Advertisement(flags), ports);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::random::Random;
 use super::{LinkCounters, NeighbourInfo};
 use crate::counters::count;
 
-pub(super) use self::heard::{Claim, Heard};
+pub(super) use self::heard::{Claim, Flags, Heard};
 pub use self::state::NeighbourState;
 pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 

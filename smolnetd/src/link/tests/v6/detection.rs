@@ -137,7 +137,7 @@ fn a_peer_that_has_whatever_we_try_is_given_way_to_three_times() {
     for _ in 0..4 {
         run_until_asked(&mut bench);
         let address = candidate(&bench);
-        bench.told(Advertisement {
+        bench.told(Told {
             solicited: false,
             ..reply(address, OTHER_MAC)
         });
@@ -256,7 +256,7 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
     let mut bench = Bench::bare();
     bench.add_v6("fd42::15/64");
     bench.run(Duration::ZERO);
-    bench.told(Advertisement {
+    bench.told(Told {
         solicited: false,
         ..reply(ours(), OTHER_MAC)
     });

@@ -361,7 +361,7 @@ fn take(bench: &mut Bench, step: Step) {
             );
         }
         Step::Advertise { mac, target, flags } => {
-            let told = Advertisement {
+            let told = Told {
                 target: near(target),
                 mac: mac.map(station),
                 router: flags & 1 != 0,

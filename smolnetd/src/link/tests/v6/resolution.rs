@@ -213,7 +213,7 @@ fn a_probe_without_a_packet_finds_a_router_again() {
     let router = v6("fe80::1");
     bench.link.probe(bench.now, router, &mut bench.ring);
     assert_eq!(bench.ndp(), [question(bench.own_link_local(), router)]);
-    let message = emit_advertisement(Advertisement {
+    let message = emit_advertisement(Told {
         router: true,
         ..reply(router, PEER_MAC)
     });
