@@ -246,11 +246,19 @@ impl Addresses {
             let Some(own) = self.list.get_mut(place) else {
                 continue;
             };
-            if up && self.shared && own.address().is_ipv6() {
+            let detect = up && self.shared && own.address().is_ipv6();
+            if detect {
                 own.state = AddressState::Tentative;
             }
             let own = *own;
-            let stage = self.first_stage(now, &own);
+            // RFC 4862 section 5.4.2: what comes first after the carrier comes a random moment later.
+            let stage = match detect {
+                true => Stage::Detect {
+                    sent: 0,
+                    at: self.in_a_moment(now),
+                },
+                false => self.first_stage(now, &own),
+            };
             if let Some(entry) = self.entries.get_mut(place) {
                 entry.stage = stage;
             }
