@@ -4,14 +4,14 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpCidr, Ipv4Packet};
+use smoltcp::wire::IpCidr;
 
 use super::input::DHCP_CLIENT_PORT;
 use super::network::LOOPBACK;
 use super::{Change, Stack};
 use crate::error::SocketError;
-use crate::icmp::{ErrorKind, Quoted};
-use crate::ip::HEADER_LENGTH;
+use crate::icmp::{self, ErrorKind};
+use crate::ip::ZonedAddr;
 use crate::link::{AddressError, AddressOrigin, Link, LinkEvent, LinkKind};
 use crate::ports::{LinkId, Ports};
 use crate::route::{Route, RouteError, Selector};
@@ -28,7 +28,7 @@ pub(super) struct Config {
     /// Name servers from each link's lease.
     leased_resolvers: BTreeMap<LinkId, Vec<IpAddr>>,
     /// The addresses that each link had when they were last looked at.
-    known: BTreeMap<LinkId, Vec<IpAddr>>,
+    known: BTreeMap<LinkId, Vec<ZonedAddr>>,
 }
 
 impl Stack {
@@ -272,7 +272,7 @@ impl Stack {
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
-                        .for_each(|packet| self.undeliverable(now, packet));
+                        .for_each(|packet| self.undeliverable(now, id, packet));
                 }
                 LinkEvent::NeighbourResolved(_) => (),
             }
@@ -281,21 +281,11 @@ impl Stack {
 
     /// A packet of ours found no neighbour: whoever sent it hears what an ICMP host unreachable would say
     /// (RFC 1122 2.4, 3.2.2.1).
-    fn undeliverable(&mut self, now: Instant, packet: &[u8]) {
-        let Ok(header) = Ipv4Packet::new_checked(packet) else {
-            return;
-        };
-        if header.version() != 4 || packet.len() < HEADER_LENGTH {
-            return;
+    fn undeliverable(&mut self, now: Instant, link: LinkId, packet: &[u8]) {
+        let kind = ErrorKind::Unreachable(SocketError::HostUnreachable);
+        if let Some(quoted) = icmp::quoted(kind, packet) {
+            self.icmp_error(now, link, &quoted, None);
         }
-        let quoted = Quoted {
-            kind: ErrorKind::Unreachable(SocketError::HostUnreachable),
-            source: header.src_addr(),
-            destination: header.dst_addr(),
-            protocol: header.next_header().into(),
-            payload: header.payload(),
-        };
-        self.icmp_error(now, &quoted, None);
     }
 
     fn set_leased_resolvers(&mut self, id: LinkId, resolvers: Vec<IpAddr>) {
@@ -313,16 +303,16 @@ impl Stack {
     /// A link's addresses may have changed: connected routes, flows and the DHCP client follow.
     pub(super) fn addresses_changed(&mut self, now: Instant, id: LinkId) {
         let link = self.network.links.get(&id);
-        let current: Vec<IpAddr> = link
+        let current: Vec<ZonedAddr> = link
             .map(Link::addresses)
             .unwrap_or_default()
             .iter()
-            .map(|address| address.cidr.address().into())
+            .map(|own| ZonedAddr::on(own.address(), id))
             .collect();
         let before = self.config.known.insert(id, current).unwrap_or_default();
         for address in before
             .into_iter()
-            .filter(|address| !self.network.is_local(*address))
+            .filter(|address| !self.network.has(*address))
         {
             self.tcp.address_gone(now, address);
         }

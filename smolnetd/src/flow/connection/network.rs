@@ -221,7 +221,14 @@ impl Connection {
 
     /// The path carries packets of `mtu` bytes only.
     pub fn limit_mtu(&mut self, mtu: u16) {
-        self.guard.congestion().limit_mss(mss_for(mtu));
+        let mss = mss_for(mtu, self.headers);
+        self.guard.congestion().limit_mss(mss);
+    }
+
+    /// What is on its way does not arrive: it is to be sent again, at once.
+    pub fn send_again(&mut self) {
+        let (una, end) = (self.una(), self.guard.snd_nxt());
+        self.guard.congestion().path_lost(una, end);
     }
 }
 

@@ -8,7 +8,7 @@ mod splitting;
 use smoltcp::wire::{IpProtocol, Ipv4Address, Ipv4Packet, Ipv6Packet};
 
 use super::*;
-use crate::ip;
+use crate::ip::v4;
 
 pub(super) const ETH0: LinkId = LinkId(1);
 
@@ -33,7 +33,7 @@ pub(super) fn packet(v4: bool, length: usize) -> Vec<u8> {
 
 pub(super) fn packet_v4(data: &[u8]) -> Vec<u8> {
     let mut packet = vec![0; 20 + data.len()];
-    let header = ip::Outgoing {
+    let header = v4::Header {
         source: Ipv4Address::new(10, 0, 0, 1),
         destination: Ipv4Address::new(10, 0, 0, 2),
         protocol: IpProtocol::Udp,

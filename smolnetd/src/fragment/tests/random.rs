@@ -93,7 +93,7 @@ proptest! {
         let offset = from.index(length) & !7;
         let step = (8 * size).min(length - offset);
         let other = fragment_of(&whole, header, offset, step, offset + step < length);
-        prop_assume!(!fragments.contains(&other));
+        prop_assume!(!fragments.contains(&other) && other.len() < whole.len());
         let mut sent = shuffle(fragments, &keys);
         let place = place.index(sent.len());
         sent.insert(place, other);

@@ -9,6 +9,7 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::sequence::Seq;
 use crate::flow::{Flow, FlowId, FlowKey, Phase};
+use crate::ip::{ZonedAddr, v6};
 use crate::output::Output;
 use crate::ports::LinkId;
 
@@ -28,9 +29,10 @@ impl Tcp {
 
     /// An address is no longer ours: its flows end with [`SocketError::ConnectionAborted`], without a word to the
     /// peer, to whom nothing can be said any more.
-    pub fn address_gone(&mut self, now: Instant, address: IpAddr) {
+    pub fn address_gone(&mut self, now: Instant, address: impl Into<ZonedAddr>) {
+        let address = address.into();
         self.fail_where(now, SocketError::ConnectionAborted, |flow| {
-            flow.key.local.ip() == address
+            ZonedAddr::of(flow.key.local) == address
         });
     }
 
@@ -72,7 +74,7 @@ impl Tcp {
             let Some(flow) = self.flows.get_mut(id) else {
                 continue;
             };
-            let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else {
+            let Some(path) = out.path(flow.key.local, flow.key.remote) else {
                 continue;
             };
             if path == flow.path {
@@ -87,7 +89,7 @@ impl Tcp {
     }
 
     /// An ICMP error that quotes a segment from `local` to `remote` with this sequence number: believed only if the
-    /// segment may still be on its way (RFC 5927 4.1).
+    /// segment may still be on its way (RFC 5927 4.1). True if it was.
     pub fn icmp_error(
         &mut self,
         now: Instant,
@@ -95,18 +97,18 @@ impl Tcp {
         remote: SocketAddr,
         sequence: u32,
         error: IcmpError,
-    ) {
+    ) -> bool {
         let key = FlowKey { local, remote };
         let Some(id) = self.flows.find(&key) else {
-            return;
+            return false;
         };
         let before = self.view(id);
         let Some((_, _, connection)) = self.flows.connection_mut(id) else {
-            return;
+            return false;
         };
         if !connection.is_in_flight(Seq(sequence)) {
             count(&mut self.counters.icmp_not_in_flight);
-            return;
+            return false;
         }
         count(&mut self.counters.icmp_errors);
         match error {
@@ -122,17 +124,36 @@ impl Tcp {
         self.flows.mark_dirty(id);
         self.tell(id, before);
         self.retire(now, id);
+        true
     }
 
+    /// The flow's path carries less than was thought. smoltcp takes its segment size from the interface that works on
+    /// the socket, and that is chosen by the path's MTU each time: from here on segments are smaller, whatever was
+    /// buffered before. What is on its way is lost and sent again at once (RFC 1191 6.4, RFC 8201 5.4).
     fn narrow(&mut self, id: FlowId, told: u16) {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
-        flow.path.mtu = path_mtu(flow.path.mtu, told);
+        let before = flow.path.mtu;
+        flow.path.mtu = match flow.key.remote {
+            SocketAddr::V4(_) => path_mtu(before, told),
+            SocketAddr::V6(_) => path_mtu_v6(before, told),
+        };
         let mtu = flow.path.mtu;
-        if let Some((_, _, connection)) = self.flows.connection_mut(id) {
+        if let Some((_, _, connection)) = self.flows.connection_mut(id)
+            && mtu < before
+        {
             connection.limit_mtu(mtu);
+            connection.send_again();
         }
+    }
+}
+
+/// RFC 8201 4: a router that names less than what every link carries is not believed.
+fn path_mtu_v6(current: u16, told: u16) -> u16 {
+    match told {
+        0..v6::MIN_MTU => current,
+        told => told.min(current) & !3,
     }
 }
 
@@ -152,7 +173,7 @@ fn path_mtu(current: u16, told: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::path_mtu;
+    use super::{path_mtu, path_mtu_v6};
 
     #[test]
     fn path_mtus_go_down_and_not_too_far() {
@@ -162,5 +183,14 @@ mod tests {
         assert_eq!(path_mtu(1492, 0), 1004);
         assert_eq!(path_mtu(1500, 68), 552);
         assert_eq!(path_mtu(552, 0), 552);
+    }
+
+    #[test]
+    fn rfc8201_4_what_every_link_carries_is_the_least() {
+        assert_eq!(path_mtu_v6(1500, 1400), 1400);
+        assert_eq!(path_mtu_v6(1500, 1280), 1280);
+        assert_eq!(path_mtu_v6(1500, 9000), 1500);
+        assert_eq!(path_mtu_v6(1500, 1279), 1500, "not believed");
+        assert_eq!(path_mtu_v6(1500, 0), 1500);
     }
 }

@@ -295,7 +295,7 @@ fn the_adapter_goes_and_its_connections_with_it() {
 fn the_address_goes_and_its_connections_with_it() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.address_gone(host.now, HOST.into());
+    host.tcp.address_gone(host.now, IpAddr::from(HOST));
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.read(id, 1), Err(SocketError::ConnectionAborted));
     host.poll();

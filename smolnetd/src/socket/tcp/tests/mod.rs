@@ -84,22 +84,33 @@ impl Output for Net {
         self.sent.push_back((*path, packet));
     }
 
-    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path> {
-        let link = if self.own.contains(&remote) { LO } else { ETH0 };
-        Some(Path {
-            link,
-            source: local,
-            next_hop: remote,
-            mtu: self.mtu,
-        })
+    fn path(&self, local: SocketAddr, remote: SocketAddr) -> Option<Path> {
+        Some(self.way(local.ip(), remote.ip()))
     }
 
-    fn is_local(&self, address: IpAddr) -> bool {
-        self.own.contains(&address)
+    fn is_local(&self, end: SocketAddr) -> bool {
+        self.own.contains(&end.ip())
     }
 
     fn confirm(&mut self, _: Instant, _: &Path) {
         self.confirmed += 1;
+    }
+}
+
+impl Net {
+    fn way(&self, source: IpAddr, next_hop: IpAddr) -> Path {
+        let link = if self.own.contains(&next_hop) {
+            LO
+        } else {
+            ETH0
+        };
+        Path {
+            link,
+            zone: link,
+            source,
+            next_hop,
+            mtu: self.mtu,
+        }
     }
 }
 
@@ -143,7 +154,7 @@ impl Host {
         };
         let ingress = self.tcp.ingress(self.now, arrival, packet, &mut self.net);
         if ingress == Ingress::NoFlow {
-            self.tcp.refuse(self.now, packet, &mut self.net);
+            self.tcp.refuse(self.now, arrival, packet, &mut self.net);
         }
         self.poll();
         ingress
@@ -201,7 +212,7 @@ impl Host {
         } else {
             HOST
         };
-        let path = self.net.path(source.into(), remote.ip()).expect("path");
+        let path = self.net.way(source.into(), remote.ip());
         self.tcp.connect(self.now, id, remote, path)?;
         self.poll();
         Ok(())
