@@ -74,6 +74,49 @@ pub enum LinkEvent {
         /// Who claims it.
         mac: [u8; 6],
     },
+    /// Nobody else has this address of IPv6: it may be used from now on (RFC 4862 section 5.4).
+    AddressUsable {
+        /// The address.
+        address: IpCidr,
+    },
+    /// Another station has this address of IPv6, which was still tentative: it is not used. One that the adapter made
+    /// itself is replaced by another, for which [`LinkEvent::AddressUsable`] may follow.
+    AddressDuplicate {
+        /// The address.
+        address: IpCidr,
+        /// Who has it.
+        mac: [u8; 6],
+    },
+    /// The preferred lifetime of an address is over: nothing new is to speak from it (RFC 4862 section 5.5.4).
+    AddressDeprecated {
+        /// The address.
+        address: IpCidr,
+    },
+    /// The valid lifetime of an address is over; it has been taken away.
+    AddressExpired {
+        /// The address.
+        address: IpCidr,
+    },
+    /// A neighbour that was a router does not answer, or says that it is none any more (RFC 4861 section 7.2.5).
+    RouterLost(IpAddr),
+}
+
+impl LinkEvent {
+    /// Is it about what the adapter itself has? Nobody from outside can bring about many of these.
+    pub(super) fn is_of_own_addresses(&self) -> bool {
+        match self {
+            LinkEvent::Lease(_)
+            | LinkEvent::LeaseLost { .. }
+            | LinkEvent::AddressUsable { .. }
+            | LinkEvent::AddressDeprecated { .. }
+            | LinkEvent::AddressExpired { .. }
+            | LinkEvent::AddressDuplicate { .. } => true,
+            LinkEvent::NeighbourResolved(_)
+            | LinkEvent::NeighbourUnreachable { .. }
+            | LinkEvent::RouterLost(_)
+            | LinkEvent::AddressConflict { .. } => false,
+        }
+    }
 }
 
 /// A neighbour as it is shown.

@@ -274,7 +274,14 @@ impl Stack {
                         .iter()
                         .for_each(|packet| self.undeliverable(now, id, packet));
                 }
-                LinkEvent::NeighbourResolved(_) => (),
+                LinkEvent::AddressUsable { .. }
+                | LinkEvent::AddressDeprecated { .. }
+                | LinkEvent::AddressExpired { .. } => self.addresses_changed(now, id),
+                LinkEvent::AddressDuplicate { address, mac: _ } => {
+                    log::warn!("{address} is another station's, and not used");
+                    self.addresses_changed(now, id);
+                }
+                LinkEvent::NeighbourResolved(_) | LinkEvent::RouterLost(_) => (),
             }
         }
     }

@@ -87,7 +87,8 @@ impl Network {
         let Some(link) = self.links.get(&id) else {
             return false;
         };
-        let addresses = link.addresses().iter().map(|address| address.cidr);
+        let connected = link.addresses().iter().filter(|own| own.is_connected());
+        let addresses = connected.map(|own| own.cidr);
         self.routes.sync_addresses(id, addresses)
     }
 

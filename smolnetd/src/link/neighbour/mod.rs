@@ -1,6 +1,7 @@
 //! The neighbours on one link: how well each is known (the states of RFC 4861 section 7.3.2), what waits for it, and
 //! when it has to be asked. Which packet asks (ARP, neighbour solicitation) is the caller's business.
 
+mod heard;
 mod room;
 mod state;
 
@@ -14,6 +15,7 @@ use super::LinkCounters;
 use super::random::Random;
 use crate::counters::count;
 
+pub(super) use self::heard::{Claim, Heard};
 pub use self::state::NeighbourState;
 pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 
@@ -28,6 +30,12 @@ const MAX_UNICAST_SOLICIT: u8 = 3;
 const DELAY_FIRST_PROBE_TIME: Duration = Duration::from_secs(5);
 /// RFC 4861 section 10: REACHABLE_TIME times MIN_RANDOM_FACTOR and MAX_RANDOM_FACTOR.
 const REACHABLE_TIME: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(45));
+
+/// RFC 4861 section 6.2.1: the most that AdvReachableTime may be.
+const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
+/// What a router may make of RETRANS_TIMER.
+const MIN_RETRANS_TIMER: Duration = Duration::from_millis(100);
+const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
 
 /// Neighbours that are remembered.
 pub(super) const MAX_NEIGHBOURS: usize = 512;
@@ -45,6 +53,8 @@ struct Neighbour {
     last_used: Instant,
     /// It made itself known, and nothing was ever sent to it.
     stranger: bool,
+    /// IsRouter of RFC 4861 section 5.1; never with ARP.
+    router: bool,
     pending: VecDeque<Box<[u8]>>,
 }
 
@@ -58,6 +68,10 @@ pub(super) struct Neighbours {
     strangers: VecDeque<IpAddr>,
     /// Packets that wait, all neighbours together.
     pending: usize,
+    /// ReachableTime of IPv6's neighbours lies between these.
+    reachable_time: (Duration, Duration),
+    /// RetransTimer of IPv6's neighbours.
+    retrans_timer: Duration,
     random: Random,
 }
 
@@ -68,6 +82,8 @@ impl Neighbours {
             timers: BTreeSet::new(),
             strangers: VecDeque::new(),
             pending: 0,
+            reachable_time: REACHABLE_TIME,
+            retrans_timer: RETRANS_TIMER,
             random,
         }
     }
@@ -108,7 +124,7 @@ impl Neighbours {
         self.make_room(now, counters);
         let state = State::Incomplete {
             asked: 1,
-            deadline: now + RETRANS_TIMER,
+            deadline: now + self.retrans_timer(address),
         };
         self.insert(
             address,
@@ -116,6 +132,7 @@ impl Neighbours {
                 state,
                 last_used: now,
                 stranger: false,
+                router: false,
                 pending: VecDeque::new(),
             },
         );
@@ -174,7 +191,7 @@ impl Neighbours {
         let Some(neighbour) = self.entries.get(&address) else {
             match evidence {
                 Evidence::Request => self.admit_stranger(now, address, mac, counters),
-                Evidence::Reply | Evidence::Hearsay => count(&mut counters.arp_rx_not_learned),
+                Evidence::Reply | Evidence::Hearsay => count(&mut counters.neighbour_not_learned),
             }
             return Learned::Nothing;
         };
@@ -200,7 +217,7 @@ impl Neighbours {
             }
             (state, _) if state.mac() == Some(mac) => Learned::Nothing,
             (State::Reachable { mac: known, .. }, _) => {
-                count(&mut counters.arp_rx_contradictions);
+                count(&mut counters.neighbour_contradictions);
                 self.set_state(
                     address,
                     State::Probe {
@@ -212,7 +229,7 @@ impl Neighbours {
                 Learned::Verify(known)
             }
             (State::Probe { .. }, _) => {
-                count(&mut counters.arp_rx_contradictions);
+                count(&mut counters.neighbour_contradictions);
                 Learned::Nothing
             }
             (State::Delay { deadline, .. }, _) => {
@@ -234,7 +251,7 @@ impl Neighbours {
         match neighbour.state {
             State::Incomplete { .. } => {}
             // Proof comes with every acknowledgement; one in a while is enough.
-            State::Reachable { until, .. } if until >= now + REACHABLE_TIME.0 => {}
+            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {}
             State::Reachable { mac, .. }
             | State::Stale { mac }
             | State::Delay { mac, .. }
@@ -266,7 +283,8 @@ impl Neighbours {
     ) -> Option<Due> {
         let neighbour = self.entries.get(&address)?;
         let waits = !neighbour.pending.is_empty();
-        let deadline = now + RETRANS_TIMER;
+        let router = neighbour.router;
+        let deadline = now + self.retrans_timer(address);
         let (state, mac) = match neighbour.state {
             State::Incomplete { asked, .. } if asked < MAX_MULTICAST_SOLICIT => {
                 let asked = asked.saturating_add(1);
@@ -275,7 +293,11 @@ impl Neighbours {
             State::Incomplete { .. } => {
                 count(&mut counters.neighbour_failed);
                 let packets = self.remove(address);
-                return Some(Due::Failed { address, packets });
+                return Some(Due::Failed {
+                    address,
+                    router,
+                    packets,
+                });
             }
             State::Delay { mac, .. } => {
                 let asked = 1;
@@ -303,8 +325,13 @@ impl Neighbours {
             // packets that already wait do so at once.
             State::Probe { .. } if waits => (State::Incomplete { asked: 1, deadline }, None),
             State::Probe { .. } => {
-                self.remove(address);
-                return None;
+                let packets = self.remove(address);
+                // Nobody waits for it; but others may be better routers.
+                return router.then_some(Due::Failed {
+                    address,
+                    router,
+                    packets,
+                });
             }
             State::Reachable { .. } | State::Stale { .. } => return None,
         };
@@ -351,8 +378,39 @@ impl Neighbours {
     }
 
     fn set_reachable(&mut self, now: Instant, address: IpAddr, mac: [u8; 6]) {
-        let until = now + self.random.between(REACHABLE_TIME.0, REACHABLE_TIME.1);
+        let (least, most) = self.reachable_time(address);
+        let until = now + self.random.between(least, most);
         self.set_state(address, State::Reachable { mac, until });
+    }
+
+    fn reachable_time(&self, address: IpAddr) -> (Duration, Duration) {
+        match address {
+            IpAddr::V4(_) => REACHABLE_TIME,
+            IpAddr::V6(_) => self.reachable_time,
+        }
+    }
+
+    fn retrans_timer(&self, address: IpAddr) -> Duration {
+        match address {
+            IpAddr::V4(_) => RETRANS_TIMER,
+            IpAddr::V6(_) => self.retrans_timer,
+        }
+    }
+
+    /// RFC 4861 section 6.3.2: BaseReachableTime, times MIN_RANDOM_FACTOR and MAX_RANDOM_FACTOR.
+    pub(super) fn set_reachable_time(&mut self, base: Duration) {
+        if base > Duration::ZERO && base <= MAX_REACHABLE_TIME {
+            self.reachable_time = (base / 2, base + base / 2);
+        }
+    }
+
+    /// False when the time is absurd, and ignored.
+    pub(super) fn set_retrans_timer(&mut self, time: Duration) -> bool {
+        let sensible = time >= MIN_RETRANS_TIMER && time <= MAX_RETRANS_TIMER;
+        if sensible {
+            self.retrans_timer = time;
+        }
+        sensible
     }
 
     fn set_state(&mut self, address: IpAddr, state: State) {
