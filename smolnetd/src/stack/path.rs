@@ -132,7 +132,11 @@ impl Network {
             .get(&id)
             .filter(|link| link.is_up())
             .ok_or(SocketError::NetworkDown)?;
-        if to.address.is_ipv6() && link.mtu() < v6::MIN_MTU {
+        let link_mtu = match to.address {
+            IpAddr::V4(_) => link.mtu(),
+            IpAddr::V6(_) => link.ipv6_mtu(),
+        };
+        if to.address.is_ipv6() && link_mtu < v6::MIN_MTU {
             return Err(SocketError::NetworkUnreachable);
         }
         // RFC 2131 4.1: who has no address yet speaks from 0.0.0.0, and only to everybody.
@@ -146,7 +150,7 @@ impl Network {
             zone: id,
             source,
             next_hop,
-            mtu: link.mtu(),
+            mtu: self.path_mtus.mtu(id, to.address, link_mtu),
         })
     }
 
