@@ -147,7 +147,7 @@ impl Network {
             .get(&id)
             .filter(|link| link.is_up())
             .ok_or(SocketError::NetworkDown)?;
-        let mtu = match to.address {
+        let link_mtu = match to.address {
             IpAddr::V4(_) => link.mtu(),
             IpAddr::V6(_) if link.mtu() < v6::MIN_MTU => {
                 return Err(SocketError::NetworkUnreachable);
@@ -165,7 +165,7 @@ impl Network {
             zone: id,
             source,
             next_hop,
-            mtu,
+            mtu: self.path_mtus.mtu(id, to.address, link_mtu),
         })
     }
 
