@@ -52,7 +52,7 @@ pub(crate) use self::address::is_assignable;
 pub use self::address::{
     AddressError, AddressOrigin, AddressState, Autoconfigured, Identity, LinkAddress, MAX_ADDRESSES,
 };
-pub use self::autoconf::{AutoRoute, AutoconfCounters, Preference, Redirect, Until};
+pub use self::autoconf::{AutoRoute, AutoconfCounters, Redirect};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
 pub use self::group::{GroupError, MAX_GROUPS};

@@ -35,23 +35,24 @@ use core::net::Ipv6Addr;
 use std::collections::VecDeque;
 
 use smoltcp::time::Instant;
+use smoltcp::wire::Ipv6Cidr;
 
 use self::attachment::Attachment;
+use self::lifetime::Until;
 use self::prefixes::{Changed, Prefixes};
 use self::resolvers::Learned;
 use self::routers::Routers;
 use self::solicit::Solicitor;
 use self::temporary::TemporaryAddresses;
-use super::dhcpv6;
 use super::random::Random;
+use super::{Autoconfigured, Identity, dhcpv6};
 use crate::counters::count;
 
 pub use self::counters::AutoconfCounters;
-pub use self::lifetime::Until;
 pub(super) use self::names::decode as decode_names;
 pub use self::types::AutoRoute;
-pub(super) use self::types::{Action, AutoAddress, AutoAddressKind, Parameters};
-pub use self::wire::{Preference, Redirect};
+pub(super) use self::types::{Action, Parameters};
+pub use self::wire::Redirect;
 
 /// Actions that wait to be taken, at most; those that say that something has changed are not among them.
 const MAX_ACTIONS: usize = 8;
@@ -151,7 +152,7 @@ impl Autoconf {
     }
 
     /// Another station has this temporary address.
-    pub(super) fn temporary_failed(&mut self, now: Instant, address: Ipv6Addr) {
+    pub(super) fn temporary_failed(&mut self, now: Instant, address: Ipv6Cidr) {
         self.news.addresses |= self.temporary.failed(address);
         self.update_temporary(now);
     }
@@ -228,19 +229,21 @@ impl Autoconf {
     }
 
     /// The addresses to have.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = AutoAddress> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Autoconfigured> {
         let prefixes = self.prefixes.autonomous();
-        let stable = prefixes.iter().map(|prefix| AutoAddress {
-            address: AutoAddressKind::Stable(prefix.prefix),
-            preferred: prefix.preferred,
-            valid: prefix.valid,
+        let stable = prefixes.iter().map(|known| {
+            let prefix = known.prefix;
+            (Identity::Stable { prefix }, known.preferred, known.valid)
         });
         let temporary = self.temporary.addresses(prefixes);
-        stable.chain(temporary.map(|(address, preferred, valid)| AutoAddress {
-            address: AutoAddressKind::Temporary(address),
-            preferred,
-            valid,
-        }))
+        let addresses = stable.chain(temporary.map(|(address, preferred, valid)| {
+            (Identity::Temporary { address }, preferred, valid)
+        }));
+        addresses.map(|(identity, preferred, valid)| Autoconfigured {
+            identity,
+            preferred_until: preferred.instant(),
+            valid_until: valid.instant(),
+        })
     }
 
     /// The routes to have.

@@ -6,9 +6,9 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
 use super::lifetime::Until;
-use super::wire::Preference;
 use super::{AutoRoute, AutoconfCounters};
 use crate::counters::count;
+use crate::route::Preference;
 
 /// Routers at most.
 pub(super) const MAX_ROUTERS: usize = 16;
@@ -198,7 +198,7 @@ impl Routers {
                 destination: route.destination,
                 gateway: Some(router.address),
                 preference: route.preference,
-                until: route.until,
+                expires: route.until.instant(),
             })
         })
     }

@@ -2,31 +2,11 @@
 
 use core::net::Ipv6Addr;
 
-use smoltcp::time::Duration;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
-use super::lifetime::Until;
-use super::wire::{Preference, Redirect};
-
-/// An address that is to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link) struct AutoAddress {
-    /// Which.
-    pub(in crate::link) address: AutoAddressKind,
-    /// Until then it may be chosen for new connections; after that it is deprecated (RFC 4862 section 5.5.4).
-    pub(in crate::link) preferred: Until,
-    /// Until then it is ours.
-    pub(in crate::link) valid: Until,
-}
-
-/// Which address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link) enum AutoAddressKind {
-    /// The link's own, in this prefix of 64 bits: the identifier is the link's to make (RFC 7217, or EUI-64).
-    Stable(Ipv6Addr),
-    /// This one (RFC 8981).
-    Temporary(Ipv6Addr),
-}
+use super::wire::Redirect;
+use crate::route::Preference;
 
 /// A route that is to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +17,8 @@ pub struct AutoRoute {
     pub gateway: Option<Ipv6Addr>,
     /// How much the router is preferred to others; medium for what is on the link.
     pub preference: Preference,
-    /// When it ends.
-    pub until: Until,
+    /// When it ends; `None` is never.
+    pub expires: Option<Instant>,
 }
 
 /// What routers say of the link (RFC 4861 section 6.3.2); `None` is the default.

@@ -80,7 +80,7 @@ fn rfc4861_6_3_4_an_advertisement_makes_a_default_route_for_the_routers_lifetime
     assert_eq!(route.destination.to_string(), "::/0");
     assert_eq!(route.gateway, Some(router(1)));
     assert_eq!(route.preference, Preference::Medium);
-    assert_eq!(bench.left(route.until), Some(1800));
+    assert_eq!(bench.left(route.expires), Some(1800));
 
     bench.run(seconds(1000));
     let actions = bench.hear(&Ra::from(1));
@@ -191,7 +191,7 @@ fn rfc4191_3_1_a_route_option_for_everything_counts_more_than_the_header() {
     let routes: Vec<_> = bench.host.routes().collect();
     assert_eq!(routes.len(), 1, "{routes:#?}");
     assert_eq!(routes[0].preference, Preference::High);
-    assert_eq!(bench.left(routes[0].until), Some(60));
+    assert_eq!(bench.left(routes[0].expires), Some(60));
     bench.hear(&Ra::from(1).route(Ipv6Addr::UNSPECIFIED, 0, 0x08, 0));
     assert_eq!(bench.defaults().len(), 0);
 }
