@@ -10,6 +10,7 @@ mod datagrams;
 mod icmp;
 mod input;
 mod network;
+mod path;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -241,6 +242,15 @@ impl Stack {
     /// The link of that name.
     pub fn link_by_name(&self, name: &str) -> Option<&Link> {
         self.links().find(|link| link.name() == name)
+    }
+
+    /// The link that a zone names (RFC 4007 11): by its name, or by its number.
+    pub fn zone(&self, text: &str) -> Option<LinkId> {
+        let numbered = || {
+            let number = text.parse().ok().map(LinkId)?;
+            self.link(number)
+        };
+        self.link_by_name(text).or_else(numbered).map(Link::id)
     }
 
     /// The route table.
