@@ -27,6 +27,7 @@ pub(super) struct Config {
     fallback_resolvers: Vec<IpAddr>,
     /// Name servers from each link's lease.
     leased_resolvers: BTreeMap<LinkId, Vec<IpAddr>>,
+    pub(super) search: super::search::SearchList,
     /// The addresses that each link had when they were last looked at.
     known: BTreeMap<LinkId, Vec<ZonedAddr>>,
 }
@@ -41,6 +42,7 @@ impl Stack {
         self.network.routes.remove_link(id);
         self.config.dhcp.remove(&id);
         self.set_leased_resolvers(id, Vec::new());
+        self.set_learned_search(id, Vec::new());
         // Who waited for room on it finds out at the next call that it is gone.
         self.room_again(id);
         self.roomy.remove(&id);
@@ -67,6 +69,15 @@ impl Stack {
         self.apply_events(now, id);
         if !up {
             self.room_again(id);
+        }
+    }
+
+    /// What routes that addresses, leases and routers bring cost over a link, from now on: of several adapters that lead
+    /// to the same place the one with the lowest metric is taken.
+    pub fn set_link_metric(&mut self, now: Instant, id: LinkId, metric: u32) {
+        self.network.routes.set_link_metric(id, metric);
+        if self.network.sync_routes(id) {
+            self.routes_changed(now);
         }
     }
 

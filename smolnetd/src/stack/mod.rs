@@ -9,16 +9,20 @@ mod config;
 mod datagrams;
 mod icmp;
 mod input;
+mod listing;
 mod network;
 mod path;
+mod search;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::{Duration, Instant};
 
+pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;
+pub use search::is_domain;
 use sockets::{Bounds, Sockets};
 
 use crate::counters::count;
@@ -76,7 +80,7 @@ pub enum Change {
     Addresses(LinkId),
     /// The route table.
     Routes,
-    /// The name servers.
+    /// The name servers or the search list.
     Resolvers,
 }
 

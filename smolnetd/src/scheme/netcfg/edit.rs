@@ -22,13 +22,16 @@ pub(super) enum Edit {
     RemoveRoute(Selector),
     /// These name servers instead of all others.
     Resolvers(Vec<IpAddr>),
+    /// These domains instead of all others.
+    Search(Vec<String>),
 }
 
 impl Edit {
-    /// Puts `self` behind `edits`. Name servers written together are one list.
+    /// Puts `self` behind `edits`. Name servers, or domains, written together are one list.
     pub(super) fn append_to(self, edits: &mut Vec<Edit>) {
         match (edits.last_mut(), self) {
             (Some(Edit::Resolvers(servers)), Edit::Resolvers(more)) => servers.extend(more),
+            (Some(Edit::Search(domains)), Edit::Search(more)) => domains.extend(more),
             (_, edit) => edits.push(edit),
         }
     }
@@ -58,6 +61,10 @@ impl Edit {
             },
             Edit::Resolvers(servers) => {
                 stack.set_resolvers(servers);
+                Ok(())
+            }
+            Edit::Search(domains) => {
+                stack.set_search_domains(domains);
                 Ok(())
             }
         }
