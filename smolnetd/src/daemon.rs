@@ -22,6 +22,7 @@ use crate::adapters::{Adapters, Transmitters};
 use crate::config::{self, StaticConfig};
 use crate::error::SocketError;
 use crate::files::{EtcNet, for_c_library};
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
@@ -129,10 +130,11 @@ impl Daemon {
         for complaint in complaints {
             log::warn!("{complaint}");
         }
-        let resolvers = static_config.resolvers.clone();
+        let resolvers = static_config.resolvers.iter().copied();
+        let resolvers = resolvers.map(ZonedAddr::from).collect();
         match static_config.address {
-            Some(_) => stack.set_resolvers(resolvers.clone()),
-            None => stack.set_fallback_resolvers(resolvers.clone()),
+            Some(_) => stack.set_resolvers(resolvers),
+            None => stack.set_fallback_resolvers(resolvers),
         }
         let reactor = Reactor::new().map_err(failed("opening an event queue"))?;
         let namespace = Namespace::current().map_err(failed("opening the list of schemes"))?;
@@ -148,8 +150,8 @@ impl Daemon {
             discovery: Discovery::default(),
             announcements,
             etc_net,
+            written_resolver: for_c_library(static_config.resolvers.iter().copied()),
             static_config,
-            written_resolver: for_c_library(&resolvers),
             changes: Vec::new(),
         })
     }
@@ -328,7 +330,8 @@ impl Daemon {
 
     /// `/etc/net/dns` is where Redox's C library looks for its name server, so it follows those in force.
     fn write_resolver(&mut self) {
-        let resolver = for_c_library(&self.stack.resolvers());
+        let resolvers = self.stack.resolvers();
+        let resolver = for_c_library(resolvers.iter().map(|resolver| resolver.address));
         let Some(resolver) = resolver.filter(|_| resolver != self.written_resolver) else {
             return;
         };

@@ -69,9 +69,9 @@ impl EtcNet {
 
 /// The name server that `dns` names. The C library takes the whole file for one IPv4 address, and finds no names at all
 /// when there is anything more in it; a first IPv6 server would not be understood either.
-pub(crate) fn for_c_library(resolvers: &[IpAddr]) -> Option<Ipv4Addr> {
-    resolvers.iter().find_map(|resolver| match resolver {
-        IpAddr::V4(v4) => Some(*v4),
+pub(crate) fn for_c_library(resolvers: impl IntoIterator<Item = IpAddr>) -> Option<Ipv4Addr> {
+    resolvers.into_iter().find_map(|resolver| match resolver {
+        IpAddr::V4(v4) => Some(v4),
         IpAddr::V6(_) => None,
     })
 }
@@ -91,8 +91,8 @@ mod tests {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };
         let both = servers(&["fd12::3", "10.0.2.3", "9.9.9.9"]);
-        assert_eq!(for_c_library(&both), Some(Ipv4Addr::new(10, 0, 2, 3)));
-        assert_eq!(for_c_library(&servers(&["fd12::3"])), None);
-        assert_eq!(for_c_library(&[]), None);
+        assert_eq!(for_c_library(both), Some(Ipv4Addr::new(10, 0, 2, 3)));
+        assert_eq!(for_c_library(servers(&["fd12::3"])), None);
+        assert_eq!(for_c_library([]), None);
     }
 }

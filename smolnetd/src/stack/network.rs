@@ -210,13 +210,12 @@ impl Network {
         hop_limit: Option<u8>,
         flow: impl Hash,
     ) -> Result<Outgoing, SocketError> {
-        let hop_limit = hop_limit.unwrap_or(DEFAULT_TTL);
         match (path.source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ok(Outgoing::V4(v4::Header {
                 source,
                 destination,
                 protocol,
-                ttl: hop_limit,
+                ttl: hop_limit.unwrap_or(DEFAULT_TTL),
                 identification: self.next_identification(source.into(), destination.into()),
             })),
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -225,7 +224,12 @@ impl Network {
                     source,
                     destination,
                     protocol,
-                    hop_limit,
+                    // RFC 4861 6.3.2: what routers want.
+                    hop_limit: hop_limit.unwrap_or_else(|| {
+                        self.links
+                            .get(&path.link)
+                            .map_or(DEFAULT_TTL, Link::hop_limit)
+                    }),
                     // RFC 6437 3: uniform, and not to be guessed.
                     flow_label: self.secret.hash("flow label", ends) as u32 & 0xf_ffff,
                 }))

@@ -161,7 +161,10 @@ impl Network {
             zone: id,
             source,
             next_hop,
-            mtu: link.mtu(),
+            mtu: match to.address {
+                IpAddr::V4(_) => link.mtu(),
+                IpAddr::V6(_) => link.mtu().min(link.ipv6_mtu()),
+            },
         })
     }
 

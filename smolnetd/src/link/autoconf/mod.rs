@@ -16,6 +16,7 @@
 //! When the carrier goes, everything learned stays in force for its lifetime. When it returns, routers are asked at
 //! once, and what they say decides ([`attachment`]): on the same network all goes on, on another the old goes.
 
+mod adapter;
 mod attachment;
 mod counters;
 mod lifetime;
@@ -91,14 +92,14 @@ pub(super) struct Autoconf {
 }
 
 impl Autoconf {
-    /// For an adapter with this Ethernet address and MTU; off, without a carrier.
-    pub(super) fn new(mac: [u8; 6], mtu: u16, random: Random) -> Autoconf {
+    /// For an adapter with this Ethernet address and MTU; off.
+    pub(super) fn new(mac: [u8; 6], mtu: u16, carrier: bool, random: Random) -> Autoconf {
         Autoconf {
             mac,
             mtu,
             random,
             enabled: false,
-            carrier: false,
+            carrier,
             link_local: None,
             attachment: Attachment::default(),
             solicitor: Solicitor::new(),
@@ -171,6 +172,14 @@ impl Autoconf {
     pub(super) fn router_unreachable(&mut self, now: Instant, address: Ipv6Addr) {
         if self.routers.unreachable(now, address) {
             count(&mut self.counters.router_unreachable);
+            self.solicit_without_router(now);
+        }
+    }
+
+    /// A neighbour says that it is no router any more: RFC 4861 section 7.2.5.
+    pub(super) fn router_resigned(&mut self, now: Instant, address: Ipv6Addr) {
+        if self.routers.resigned(address) {
+            self.news.routes = true;
             self.solicit_without_router(now);
         }
     }

@@ -142,6 +142,18 @@ impl Routers {
         true
     }
 
+    /// RFC 4861 section 7.2.5: it is no default router any more. True when it was one.
+    pub(super) fn resigned(&mut self, address: Ipv6Addr) -> bool {
+        self.withdraw(address, DEFAULT)
+    }
+
+    /// Is it a router that does not answer?
+    pub(super) fn is_silent(&self, address: Ipv6Addr) -> bool {
+        self.list
+            .iter()
+            .any(|router| router.address == address && router.is_unreachable())
+    }
+
     /// A router that is to be asked whether it is there again (RFC 4191 section 3.5).
     pub(super) fn probe(&mut self, now: Instant) -> Option<Ipv6Addr> {
         self.list

@@ -21,17 +21,29 @@ pub struct AutoRoute {
     pub expires: Option<Instant>,
 }
 
-/// What routers say of the link (RFC 4861 section 6.3.2); `None` is the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What routers say of the link (RFC 4861 section 6.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::link) struct Parameters {
-    /// LinkMTU in bytes, from 1280 to the adapter's own.
+    /// LinkMTU in bytes, from 1280 to the adapter's own, if anybody says it.
     pub(in crate::link) mtu: Option<u16>,
     /// CurHopLimit
-    pub(in crate::link) hop_limit: Option<u8>,
-    /// BaseReachableTime
-    pub(in crate::link) reachable_time: Option<Duration>,
-    /// RetransTimer
-    pub(in crate::link) retransmit: Option<Duration>,
+    pub(in crate::link) hop_limit: u8,
+    /// BaseReachableTime, as it is said: what cannot be is for the neighbours to pass over.
+    pub(in crate::link) reachable_time: Duration,
+    /// RetransTimer, likewise.
+    pub(in crate::link) retransmit: Duration,
+}
+
+impl Default for Parameters {
+    /// What holds while no router says anything: RFC 4861 section 10 and RFC 1700.
+    fn default() -> Parameters {
+        Parameters {
+            mtu: None,
+            hop_limit: 64,
+            reachable_time: Duration::from_secs(30),
+            retransmit: Duration::from_secs(1),
+        }
+    }
 }
 
 /// What is to be done.

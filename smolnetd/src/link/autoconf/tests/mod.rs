@@ -181,8 +181,7 @@ impl Bench {
     /// The link-local address is still being looked into.
     fn bare() -> Bench {
         let start = Instant::from_secs(1000);
-        let mut host = Autoconf::new(MAC, 1500, Random::new(42, 3));
-        host.set_carrier(start, true);
+        let mut host = Autoconf::new(MAC, 1500, true, Random::new(42, 3));
         host.enable(start, true);
         Bench {
             host,
