@@ -24,6 +24,7 @@ use crate::error::SocketError;
 use crate::files::{EtcNet, for_c_library};
 use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
+use crate::link::Ipv6Config;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
 use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
@@ -89,6 +90,8 @@ struct Daemon {
     etc_net: Option<EtcNet>,
     /// What the files say; its address goes to the first adapter.
     static_config: StaticConfig,
+    /// How adapters give themselves IPv6 addresses.
+    ipv6: Ipv6Config,
     /// What `/etc/net/dns` names for the C library.
     written_resolver: Option<Ipv4Addr>,
     changes: Vec<Change>,
@@ -125,6 +128,10 @@ impl Daemon {
         let (_, now) = now();
         let mut stack = Stack::new(seed, Limits::default(), now);
         let etc_net = EtcNet::open();
+        let fresh = stack.fresh_identifier_secret();
+        let identifiers = etc_net
+            .as_ref()
+            .map_or(fresh, |etc_net| etc_net.identifier_secret(fresh));
         let (static_config, complaints) =
             config::parse(&etc_net.as_ref().map(EtcNet::read_all).unwrap_or_default());
         for complaint in complaints {
@@ -152,6 +159,7 @@ impl Daemon {
             etc_net,
             written_resolver: for_c_library(static_config.resolvers.iter().copied()),
             static_config,
+            ipv6: Ipv6Config::opaque(identifiers.to_be_bytes()),
             changes: Vec::new(),
         })
     }
@@ -382,8 +390,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP.
+    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP. IPv6
+    /// looks after itself on all of them.
     fn configure(&mut self, link: LinkId, now: Instant) {
+        if let Err(error) = self.stack.enable_ipv6(now, link, self.ipv6) {
+            log::warn!("the adapter could not be configured for IPv6: {error}");
+        }
         let done = match self.static_config.address.take() {
             None => self.stack.enable_dhcp(now, link, true),
             Some(address) => {

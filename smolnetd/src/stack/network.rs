@@ -37,7 +37,7 @@ pub(super) struct Network {
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) routes: RouteTable,
     pub(super) counters: IpCounters,
-    secret: Secret,
+    pub(super) secret: Secret,
     /// Counters of identifications, each shared by the pairs of addresses that a keyed hash puts together.
     identifications: [u16; IDENTIFICATIONS],
     next_link: u32,
