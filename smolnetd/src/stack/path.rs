@@ -147,9 +147,13 @@ impl Network {
             .get(&id)
             .filter(|link| link.is_up())
             .ok_or(SocketError::NetworkDown)?;
-        if to.address.is_ipv6() && link.mtu() < v6::MIN_MTU {
-            return Err(SocketError::NetworkUnreachable);
-        }
+        let mtu = match to.address {
+            IpAddr::V4(_) => link.mtu(),
+            IpAddr::V6(_) if link.mtu() < v6::MIN_MTU => {
+                return Err(SocketError::NetworkUnreachable);
+            }
+            IpAddr::V6(_) => link.ipv6_mtu(),
+        };
         // RFC 2131 4.1: who has no address yet speaks from 0.0.0.0, and only to everybody.
         let nameless = is_limited_broadcast(next_hop).then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let source = source
@@ -161,10 +165,7 @@ impl Network {
             zone: id,
             source,
             next_hop,
-            mtu: match to.address {
-                IpAddr::V4(_) => link.mtu(),
-                IpAddr::V6(_) => link.mtu().min(link.ipv6_mtu()),
-            },
+            mtu,
         })
     }
 
@@ -195,6 +196,7 @@ fn source_on(link: &Link, destination: IpAddr, next_hop: IpAddr) -> Option<IpAdd
     let common = |own: Ipv6Addr| (own.to_bits() ^ destination.to_bits()).leading_zeros();
     link.addresses()
         .iter()
+        .filter(|own| own.state.is_usable())
         .filter_map(|own| match own.address() {
             IpAddr::V6(own) => Some(own),
             IpAddr::V4(_) => None,
