@@ -183,13 +183,7 @@ impl Link {
 
     /// The neighbours, by address.
     pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
-        self.neighbours
-            .iter(now)
-            .map(|(address, mac, state)| NeighbourInfo {
-                address,
-                mac,
-                state,
-            })
+        self.neighbours.iter(now)
     }
 
     /// The lease that is in force.

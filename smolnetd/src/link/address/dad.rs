@@ -43,7 +43,7 @@ impl Addresses {
         self.retrans_timer = time;
     }
 
-    fn in_a_moment(&mut self, now: Instant) -> Instant {
+    pub(super) fn in_a_moment(&mut self, now: Instant) -> Instant {
         now + self.random.between(Duration::ZERO, MAX_DELAY)
     }
 

@@ -184,17 +184,32 @@ impl Addresses {
         let address = LinkAddress::new(cidr, origin);
         let known = self
             .list
-            .iter_mut()
-            .find(|own| own.address() == address.address());
-        if let Some(own) = known {
-            let state = match own.state {
-                AddressState::Deprecated => AddressState::Preferred,
-                state => state,
-            };
-            *own = LinkAddress { state, ..address };
-            return Ok(());
+            .iter()
+            .position(|own| own.address() == address.address());
+        match known {
+            Some(place) => self.replace(now, place, address),
+            None => self.push(now, address)?,
         }
-        self.push(now, address)
+        Ok(())
+    }
+
+    /// Changes the prefix and origin of an address. Whoever configures a duplicate once more wants others to be asked
+    /// once more.
+    fn replace(&mut self, now: Instant, place: usize, address: LinkAddress) {
+        let stage = self.first_stage(now, &address);
+        let (Some(own), Some(entry)) = (self.list.get_mut(place), self.entries.get_mut(place))
+        else {
+            return;
+        };
+        let state = match own.state {
+            AddressState::Preferred | AddressState::Deprecated => AddressState::Preferred,
+            AddressState::Tentative => AddressState::Tentative,
+            AddressState::Duplicate => {
+                entry.stage = stage;
+                AddressState::Tentative
+            }
+        };
+        *own = LinkAddress { state, ..address };
     }
 
     fn push(&mut self, now: Instant, mut address: LinkAddress) -> Result<(), AddressError> {
@@ -231,11 +246,19 @@ impl Addresses {
             let Some(own) = self.list.get_mut(place) else {
                 continue;
             };
-            if up && self.shared && own.address().is_ipv6() {
+            let detect = up && self.shared && own.address().is_ipv6();
+            if detect {
                 own.state = AddressState::Tentative;
             }
             let own = *own;
-            let stage = self.first_stage(now, &own);
+            // RFC 4862 section 5.4.2: what comes first after the carrier comes a random moment later.
+            let stage = match detect {
+                true => Stage::Detect {
+                    sent: 0,
+                    at: self.in_a_moment(now),
+                },
+                false => self.first_stage(now, &own),
+            };
             if let Some(entry) = self.entries.get_mut(place) {
                 entry.stage = stage;
             }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetProtocol;
 
-use super::{GroupError, Groups, Received, igmp, mld};
+use super::{GroupError, Groups, MAX_GROUPS, Received, igmp, mld};
 use crate::counters::count;
 use crate::link::ethernet::multicast_address;
 use crate::link::ipv6::packet::{Envelope, Icmpv6, solicited_node};
-use crate::link::{BROADCAST, Link};
+use crate::link::{BROADCAST, Link, MAX_ADDRESSES};
 use crate::ports::Ports;
 
 impl Link {
@@ -20,7 +20,7 @@ impl Link {
     /// # Errors
     /// See [`GroupError`].
     pub fn join(&mut self, now: Instant, group: IpAddr) -> Result<(), GroupError> {
-        let joined = self.groups_of(group).join(now, group);
+        let joined = self.groups_of(group).join(now, group, MAX_GROUPS);
         if joined == Err(GroupError::TooMany) {
             count(&mut self.counters.groups_full);
         }
@@ -58,8 +58,9 @@ impl Link {
             self.leave(now, IpAddr::V6(*group));
         }
         for group in wanted.difference(&joined) {
-            // Without it nobody finds the address, which counts as it is counted.
-            let _ = self.join(now, IpAddr::V6(*group));
+            let most = MAX_GROUPS.saturating_add(MAX_ADDRESSES);
+            // There is room for as many of these as there may be addresses.
+            let _ = self.groups_v6.join(now, IpAddr::V6(*group), most);
         }
         self.solicited_nodes = wanted;
     }

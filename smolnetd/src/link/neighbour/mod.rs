@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use smoltcp::time::{Duration, Instant};
 
 use self::state::State;
-use super::LinkCounters;
 use super::random::Random;
+use super::{LinkCounters, NeighbourInfo};
 use crate::counters::count;
 
-pub(super) use self::heard::{Claim, Heard};
+pub(super) use self::heard::{Claim, Flags, Heard};
 pub use self::state::NeighbourState;
 pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 
@@ -372,13 +372,15 @@ impl Neighbours {
     }
 
     /// Everybody, by address.
-    pub(super) fn iter(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (IpAddr, Option<[u8; 6]>, NeighbourState)> {
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
         self.entries.iter().map(move |(address, neighbour)| {
             let state = neighbour.state.at(now);
-            (*address, state.mac(), state.name())
+            NeighbourInfo {
+                address: *address,
+                mac: state.mac(),
+                state: state.name(),
+                router: neighbour.router,
+            }
         })
     }
 

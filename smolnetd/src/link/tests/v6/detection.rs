@@ -122,6 +122,9 @@ fn a_tentative_address_is_neither_used_nor_answered() {
     // RFC 4862 section 5.4.3: who only asks where it is, is not heard.
     bench.asked_by(v6("fe80::2"), PEER_MAC, address);
     assert_eq!(bench.ndp(), []);
+    // Nor is who says that it has it a neighbour.
+    bench.router_is_at(address, PEER_MAC);
+    assert_eq!(bench.link.neighbours(bench.now).count(), 0);
     bench.run(Duration::from_secs(1));
     assert_eq!(bench.own_state(address), Some(AddressState::Preferred));
 }
@@ -134,7 +137,7 @@ fn a_peer_that_has_whatever_we_try_is_given_way_to_three_times() {
     for _ in 0..4 {
         run_until_asked(&mut bench);
         let address = candidate(&bench);
-        bench.told(Advertisement {
+        bench.told(Told {
             solicited: false,
             ..reply(address, OTHER_MAC)
         });
@@ -253,7 +256,7 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
     let mut bench = Bench::bare();
     bench.add_v6("fd42::15/64");
     bench.run(Duration::ZERO);
-    bench.told(Advertisement {
+    bench.told(Told {
         solicited: false,
         ..reply(ours(), OTHER_MAC)
     });
@@ -265,6 +268,11 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
         mac: OTHER_MAC,
     };
     assert_eq!(bench.events(), [event]);
+    // The other one has gone, and somebody configures ours again.
+    bench.add_v6("fd42::15/64");
+    assert_eq!(bench.own_state(ours()), Some(AddressState::Tentative));
+    bench.run(Duration::from_secs(1));
+    assert_eq!(bench.events(), [usable("fd42::15/64")]);
 }
 
 /// RFC 4862 section 5.1: DupAddrDetectTransmits.
@@ -299,9 +307,10 @@ fn every_address_is_checked_again_when_the_carrier_comes_back() {
         bench.link.owns_address(ours().into()),
         "what speaks from it is kept"
     );
-    bench.run(Duration::from_millis(900));
+    bench.run(Duration::from_secs(1));
     let asked = bench.ndp();
-    assert!(asked.iter().any(Ndp::is_detection), "{asked:?}");
+    assert_eq!(asked.len(), 2, "for both: {asked:?}");
+    assert!(asked.iter().all(Ndp::is_detection), "{asked:?}");
     // Meanwhile somebody took one of them.
     bench.wanted_by(OTHER_MAC, ours(), None);
     bench.run(Duration::from_secs(2));
