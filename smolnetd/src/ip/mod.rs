@@ -14,7 +14,7 @@ use crate::counters::counters;
 use crate::ports::LinkId;
 
 pub use extension::{NO_NEXT_HEADER, UNRECOGNIZED_NEXT_HEADER};
-pub use zone::{ZonedAddr, is_mapped, needs_zone, solicited_node, stays_in_host};
+pub use zone::{ZonedAddr, is_mapped, needs_zone, stays_in_host};
 
 /// The default time to live (RFC 1122 3.2.1.7; RFC 1340's recommended value).
 pub const DEFAULT_TTL: u8 = 64;

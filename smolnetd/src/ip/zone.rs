@@ -95,12 +95,6 @@ pub fn is_mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }
 
-/// RFC 4291 2.7.1: the group in which an address is asked for.
-pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
-    let [.., a, b, c] = address.octets();
-    Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,12 +137,5 @@ mod tests {
         assert!(stays_in_host(address("ff01::1")) && stays_in_host(address("ff00::1")));
         assert!(!stays_in_host(address("ff02::1")) && !stays_in_host(address("fd42::1")));
         assert!(is_mapped(address("::ffff:10.0.0.1")) && !is_mapped(address("::10.0.0.1")));
-    }
-
-    #[test]
-    fn rfc4291_a_solicited_node_group_keeps_the_last_three_bytes() {
-        let own = "fe80::12:34ff:fe56:789a".parse().expect("an address");
-        let group: Ipv6Addr = "ff02::1:ff56:789a".parse().expect("a group");
-        assert_eq!(solicited_node(own), group);
     }
 }

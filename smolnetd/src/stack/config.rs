@@ -319,7 +319,7 @@ impl Stack {
         let before = self.config.known.insert(id, current).unwrap_or_default();
         for address in before
             .into_iter()
-            .filter(|address| !self.network.has(*address))
+            .filter(|address| !self.network.owns(*address))
         {
             self.tcp.address_gone(now, address);
         }

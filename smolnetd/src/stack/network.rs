@@ -12,7 +12,7 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::table::Keyed;
 use crate::fragment::{Identifications, Reassembly};
-use crate::ip::{DEFAULT_TTL, IpCounters, Outgoing, ZonedAddr, needs_zone, solicited_node, v4, v6};
+use crate::ip::{DEFAULT_TTL, IpCounters, Outgoing, ZonedAddr, needs_zone, v4, v6};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
 use crate::path_mtu::PathMtus;
@@ -25,10 +25,6 @@ pub const LOOPBACK: LinkId = LinkId(0);
 
 /// MTU of the loopback link in bytes: the largest IPv4 packet; IPv6 leaves the rest unused.
 const LOOPBACK_MTU: u16 = u16::MAX;
-
-/// The groups that every host is in (RFC 1112 4, RFC 4291 2.7.1).
-const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// The links and the routes over them.
 #[derive(Debug)]
@@ -127,18 +123,20 @@ impl Network {
         }
     }
 
-    /// Do packets for the multicast group `group` concern this host on `link`? Beside the groups that somebody joined
-    /// these are all hosts (RFC 1112 4), all nodes, and those in which our addresses are asked for (RFC 4291 2.8).
+    /// Is it ours, though perhaps not to be used just now: while it is asked whether another has it?
+    pub(super) fn owns(&self, address: ZonedAddr) -> bool {
+        let zone = address.zone;
+        let mut links = self.links.values();
+        links.any(|link| {
+            zone.is_none_or(|zone| zone == link.id()) && link.owns_address(address.address)
+        })
+    }
+
+    /// Do packets for the multicast group `group` concern this host on `link`?
     pub(super) fn is_member(&self, link: LinkId, group: IpAddr) -> bool {
-        let IpAddr::V6(group) = group else {
-            return group == ALL_HOSTS;
-        };
-        let asked_for = |link: &Link| {
-            link.addresses()
-                .iter()
-                .any(|own| matches!(own.address(), IpAddr::V6(own) if solicited_node(own) == group))
-        };
-        group == ALL_NODES || self.links.get(&link).is_some_and(asked_for)
+        self.links
+            .get(&link)
+            .is_some_and(|link| link.is_member(group))
     }
 
     /// Is `address` a broadcast address on `link`?
@@ -239,23 +237,24 @@ impl Network {
         hop_limit: Option<u8>,
         flow: impl Hash,
     ) -> Result<Outgoing, SocketError> {
-        let hop_limit = hop_limit.unwrap_or(DEFAULT_TTL);
         match (path.source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ok(Outgoing::V4(v4::Header {
                 source,
                 destination,
                 protocol,
-                ttl: hop_limit,
+                ttl: hop_limit.unwrap_or(DEFAULT_TTL),
                 // IPv4's has 16 bits.
                 identification: self.next_identification(path, destination.into()) as u16,
             })),
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let ends = (source, destination, u8::from(protocol), flow);
+                // RFC 4861 6.3.4: what routers advertise is the default.
+                let advertised = self.links.get(&path.link).map(Link::hop_limit);
                 Ok(Outgoing::V6(v6::Header {
                     source,
                     destination,
                     protocol,
-                    hop_limit,
+                    hop_limit: hop_limit.or(advertised).unwrap_or(DEFAULT_TTL),
                     // RFC 6437 3: uniform, and not to be guessed.
                     flow_label: self.secret.hash("flow label", ends) as u32 & 0xf_ffff,
                 }))
