@@ -13,6 +13,7 @@ use smoltcp::time::{Duration, Instant};
 
 use crate::counters::{count, counters};
 use crate::fair::{Fair, Owner};
+use crate::ip::v6;
 use crate::ports::LinkId;
 
 /// Destinations that are remembered.
@@ -24,9 +25,6 @@ pub const PATH_MTU_LIFETIME: Duration = Duration::from_secs(600);
 /// The smallest IPv4 path MTU in bytes that is believed. RFC 1191 3 has 68, but each step down is an attacker's gain,
 /// and links that carry less than what every host must take (576 bytes, RFC 791) can fragment below IP.
 pub const MIN_IPV4_PATH_MTU: u16 = 552;
-
-/// IPv6's smallest link MTU in bytes (RFC 8200 5).
-pub const MIN_IPV6_PATH_MTU: u16 = 1280;
 
 /// RFC 1191 section 7.1: the sizes that links have, for routers that do not say theirs. Bytes, downwards.
 const PLATEAUS: [u16; 8] = [
@@ -92,27 +90,21 @@ impl PathMtus {
         now: Instant,
         link: LinkId,
         destination: IpAddr,
-        told: u32,
+        told: u16,
         link_mtu: u16,
     ) -> Option<u16> {
         let current = self.mtu(link, destination, link_mtu);
-        let told = u16::try_from(told).unwrap_or(u16::MAX);
-        let mtu = match destination {
-            IpAddr::V4(_) if told == 0 => plateau_below(current),
-            IpAddr::V4(_) => told.max(MIN_IPV4_PATH_MTU),
-            IpAddr::V6(_) if told < MIN_IPV6_PATH_MTU => {
-                count(&mut self.counters.below_minimum);
-                return None;
+        match after_report(destination, current, told) {
+            Ok(mtu) => {
+                self.set(now, (link, destination), mtu);
+                count(&mut self.counters.lowered);
+                Some(mtu)
             }
-            IpAddr::V6(_) => told,
-        };
-        if mtu >= current {
-            count(&mut self.counters.not_lower);
-            return None;
+            Err(reason) => {
+                count(reason(&mut self.counters));
+                None
+            }
         }
-        self.set(now, (link, destination), mtu);
-        count(&mut self.counters.lowered);
-        Some(mtu)
     }
 
     fn set(&mut self, now: Instant, key: Key, mtu: u16) {
@@ -163,6 +155,29 @@ impl PathMtus {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Why a report is ignored: the counter it falls under.
+pub type Reason = fn(&mut PathMtuCounters) -> &mut u64;
+
+/// What a path to `destination` that carried `current` bytes carries after a router said `told`: less, and a multiple of
+/// four, so that there are few different sizes.
+///
+/// # Errors
+/// Why the report changes nothing.
+pub fn after_report(destination: IpAddr, current: u16, told: u16) -> Result<u16, Reason> {
+    let mtu = match destination {
+        IpAddr::V4(_) if told == 0 => plateau_below(current),
+        IpAddr::V4(_) => told.max(MIN_IPV4_PATH_MTU),
+        IpAddr::V6(_) if told < v6::MIN_MTU => {
+            return Err(|counters| &mut counters.below_minimum);
+        }
+        IpAddr::V6(_) => told,
+    };
+    if mtu >= current {
+        return Err(|counters| &mut counters.not_lower);
+    }
+    Ok(mtu & !3)
 }
 
 /// RFC 1191 7.1: the next size below `current`; that itself when there is none.

@@ -10,8 +10,6 @@ counters! {
         received,
         /// Datagrams that became whole.
         reassembled,
-        /// Datagrams of one fragment (RFC 6946).
-        atomic,
         /// Fragments that were there already, to the byte.
         duplicates,
         /// Dropped: not the last, and no multiple of eight bytes long.

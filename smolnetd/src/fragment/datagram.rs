@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use smoltcp::time::Instant;
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
-use super::{
-    DATAGRAM_OVERHEAD, FRAGMENT_OVERHEAD, Fragment, IPV6_HEADER_LENGTH, Key, MAX_FRAGMENTS,
-};
+use super::{DATAGRAM_OVERHEAD, FRAGMENT_OVERHEAD, Fragment, Key, MAX_FRAGMENTS};
+use crate::ip::v6::HEADER_LENGTH as IPV6_HEADER_LENGTH;
 
 /// Why a fragment was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

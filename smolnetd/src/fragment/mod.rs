@@ -25,12 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use smoltcp::time::{Duration, Instant};
 
 pub use self::counters::FragmentCounters;
-use self::datagram::{Datagram, First, Trouble};
+use self::datagram::{Datagram, Trouble};
 pub use self::identification::Identifications;
 pub use self::split::{Piece, SplitError, split};
 
 use crate::counters::count;
 use crate::fair::{Fair, Owner};
+use crate::ip::{self, Incoming, Parameter};
 use crate::ports::LinkId;
 
 /// Datagrams that may be incomplete at a time, those that were given up and are still remembered included.
@@ -61,12 +62,6 @@ pub const IPV4_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest IPv4 packet, and the largest payload of an IPv6 packet, in bytes.
 const LARGEST: usize = 65_535;
 
-/// Length in bytes of IPv6's header.
-const IPV6_HEADER_LENGTH: usize = 40;
-
-/// Length in bytes of IPv6's fragment header.
-const FRAGMENT_HEADER_LENGTH: usize = 8;
-
 /// A fragment as it came, its headers read.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragment<'p> {
@@ -95,6 +90,26 @@ pub struct Fragment<'p> {
     pub data: &'p [u8],
 }
 
+impl<'p> Fragment<'p> {
+    /// What `packet`, which came in on `link`, is as a fragment; none if it is whole.
+    pub fn of(link: LinkId, packet: &Incoming<'p>) -> Option<Fragment<'p>> {
+        let fragment = packet.fragment?;
+        Some(Fragment {
+            link,
+            source: packet.source,
+            destination: packet.destination,
+            protocol: packet.protocol,
+            identification: fragment.identification,
+            offset: fragment.offset,
+            more: fragment.more,
+            packet: packet.packet,
+            unfragmentable: fragment.unfragmentable,
+            next_header_at: fragment.next_header_at,
+            data: packet.payload,
+        })
+    }
+}
+
 /// Which datagram a fragment is of. RFC 791 3.2: the protocol counts with IPv4; RFC 8200 4.5: not with IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -115,29 +130,21 @@ pub enum Outcome {
     /// It was dropped and counted.
     Dropped,
     /// It was dropped and counted, and its sender is owed an ICMPv6 parameter problem.
-    Problem(Problem),
+    Problem(Parameter),
 }
 
-/// An ICMPv6 parameter problem (RFC 4443 3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Its code.
-    pub code: u8,
-    /// The byte of the packet that it is about.
-    pub pointer: u32,
-}
+/// RFC 8200 4.5: the Payload Length is not a multiple of eight.
+const PAYLOAD_LENGTH: Parameter = parameter(0, 4);
 
-impl Problem {
-    /// RFC 8200 4.5: the Payload Length is not a multiple of eight.
-    const PAYLOAD_LENGTH: Problem = Problem {
-        code: 0,
-        pointer: 4,
-    };
-    /// RFC 7112 5: the first fragment has not got the whole header chain.
-    const HEADER_CHAIN: Problem = Problem {
-        code: 3,
-        pointer: 0,
-    };
+/// RFC 7112 5: the first fragment has not got the whole header chain.
+const HEADER_CHAIN: Parameter = parameter(3, 0);
+
+const fn parameter(code: u8, pointer: u32) -> Parameter {
+    Parameter {
+        code,
+        pointer,
+        to_groups: false,
+    }
 }
 
 /// A datagram whose time was over while its first fragment was there: who sent it is owed an ICMP time exceeded of
@@ -163,14 +170,10 @@ pub struct Reassembly {
 }
 
 impl Reassembly {
-    /// Takes in a fragment.
+    /// Takes in a fragment. What was sent as one and is whole (RFC 6946) does not come here: the IP layer steps over
+    /// such a header.
     pub fn take(&mut self, now: Instant, fragment: &Fragment<'_>) -> Outcome {
         count(&mut self.counters.received);
-        if fragment.offset == 0 && !fragment.more {
-            // RFC 6946 4: whole by itself, whatever else has its identification.
-            count(&mut self.counters.atomic);
-            return Outcome::Whole(First::of(fragment).whole([fragment.data].into_iter()));
-        }
         if let Err(refused) = self.check(fragment) {
             return refused;
         }
@@ -199,7 +202,7 @@ impl Reassembly {
     /// What can be said of a fragment without knowing the others.
     fn check(&mut self, fragment: &Fragment<'_>) -> Result<(), Outcome> {
         let v6 = fragment.source.is_ipv6();
-        let refuse = |problem: Problem| {
+        let refuse = |problem: Parameter| {
             if v6 {
                 Outcome::Problem(problem)
             } else {
@@ -209,23 +212,23 @@ impl Reassembly {
         // RFC 8200 4.5, RFC 791 3.2: offsets count in eights.
         if fragment.more && !fragment.data.len().is_multiple_of(8) {
             count(&mut self.counters.bad_length);
-            return Err(refuse(Problem::PAYLOAD_LENGTH));
+            return Err(refuse(PAYLOAD_LENGTH));
         }
         if fragment.data.is_empty() {
             count(&mut self.counters.empty);
             return Err(Outcome::Dropped);
         }
-        let fixed = if v6 { IPV6_HEADER_LENGTH } else { 0 };
+        let fixed = if v6 { ip::v6::HEADER_LENGTH } else { 0 };
         let end = fragment.offset.saturating_add(fragment.data.len());
         if end.saturating_add(fragment.unfragmentable.saturating_sub(fixed)) > LARGEST {
             count(&mut self.counters.too_long);
             let pointer = fragment.unfragmentable.saturating_add(2);
             let pointer = u32::try_from(pointer).unwrap_or(0);
-            return Err(refuse(Problem { code: 0, pointer }));
+            return Err(refuse(parameter(0, pointer)));
         }
         if v6 && fragment.offset == 0 && !chain::is_whole(fragment.protocol, fragment.data) {
             count(&mut self.counters.incomplete_header_chain);
-            return Err(refuse(Problem::HEADER_CHAIN));
+            return Err(refuse(HEADER_CHAIN));
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use smoltcp::wire::Ipv4Packet;
 
-use super::{FRAGMENT_HEADER_LENGTH, IPV6_HEADER_LENGTH};
+use crate::ip::Fragment;
+use crate::ip::v6::HEADER_LENGTH as IPV6_HEADER_LENGTH;
 
 /// Next Header of the fragment header.
 const FRAGMENT: u8 = 44;
@@ -45,7 +46,7 @@ impl Piece<'_> {
 }
 
 /// Cuts an IP packet into pieces of `mtu` bytes at most; one that fits is its own only piece. `identification` tells the
-/// pieces of one IPv6 packet from those of others; an IPv4 packet brings its own.
+/// pieces of one packet from those of others; an IPv4 packet may bring its own.
 ///
 /// # Errors
 /// See [`SplitError`].
@@ -59,14 +60,14 @@ pub fn split(packet: &[u8], mtu: u16, identification: u32) -> Result<Vec<Piece<'
         }]);
     }
     match packet.first().map(|first| first >> 4) {
-        Some(4) => split_v4(packet, mtu),
+        Some(4) => split_v4(packet, mtu, identification),
         Some(6) => split_v6(packet, mtu, identification),
         _ => Err(SplitError::Malformed),
     }
 }
 
 /// RFC 791 3.2. What is cut may be a fragment itself: it keeps its place.
-fn split_v4(packet: &[u8], mtu: usize) -> Result<Vec<Piece<'_>>, SplitError> {
+fn split_v4(packet: &[u8], mtu: usize, identification: u32) -> Result<Vec<Piece<'_>>, SplitError> {
     let header = Ipv4Packet::new_checked(packet).map_err(|_| SplitError::Malformed)?;
     if header.dont_frag() {
         return Err(SplitError::DontFragment);
@@ -85,6 +86,10 @@ fn split_v4(packet: &[u8], mtu: usize) -> Result<Vec<Piece<'_>>, SplitError> {
         fields.set_total_len(fit(own.len().saturating_add(data.len()))?);
         fields.set_frag_offset(fit(offset)?);
         fields.set_more_frags(header.more_frags() || !behind.is_empty());
+        if header.ident() == 0 {
+            // Who wrote none has left it to us.
+            fields.set_ident((identification & 0xffff) as u16);
+        }
         fields.fill_checksum();
         pieces.push(Piece {
             header: bytes,
@@ -133,7 +138,7 @@ fn split_v6(packet: &[u8], mtu: usize, identification: u32) -> Result<Vec<Piece<
         .get_mut(next_header_at)
         .map(|next_header| core::mem::replace(next_header, FRAGMENT))
         .ok_or(SplitError::Malformed)?;
-    let room = mtu.saturating_sub(own.len().saturating_add(FRAGMENT_HEADER_LENGTH));
+    let room = mtu.saturating_sub(own.len().saturating_add(Fragment::HEADER_LENGTH));
     let mut pieces = Vec::new();
     let (mut offset, mut rest) = (0_usize, data);
     while !rest.is_empty() {

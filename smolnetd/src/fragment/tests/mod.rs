@@ -72,43 +72,8 @@ pub(super) fn fragments(packet: &[u8], mtu: u16) -> Vec<Vec<u8>> {
 
 /// Reads a fragment as the IP layer does.
 pub(super) fn read(packet: &[u8]) -> Fragment<'_> {
-    if packet[0] >> 4 == 4 {
-        let header = Ipv4Packet::new_checked(packet).expect("an IPv4 packet");
-        assert!(header.verify_checksum(), "{packet:02x?}");
-        return Fragment {
-            link: ETH0,
-            source: header.src_addr().into(),
-            destination: header.dst_addr().into(),
-            protocol: header.next_header().into(),
-            identification: header.ident().into(),
-            offset: header.frag_offset().into(),
-            more: header.more_frags(),
-            packet,
-            unfragmentable: header.header_len().into(),
-            next_header_at: 9,
-            data: &packet[usize::from(header.header_len())..],
-        };
-    }
-    let header = Ipv6Packet::new_checked(packet).expect("an IPv6 packet");
-    let (mut at, mut next_header_at) = (40, 6);
-    while packet[next_header_at] != 44 {
-        next_header_at = at;
-        at += 8 * (1 + usize::from(packet[at + 1]));
-    }
-    let offset = u16::from_be_bytes([packet[at + 2], packet[at + 3]]);
-    Fragment {
-        link: ETH0,
-        source: header.src_addr().into(),
-        destination: header.dst_addr().into(),
-        protocol: packet[at],
-        identification: u32::from_be_bytes(packet[at + 4..at + 8].try_into().unwrap()),
-        offset: usize::from(offset & !7),
-        more: offset & 1 == 1,
-        packet,
-        unfragmentable: at,
-        next_header_at,
-        data: &packet[at + 8..],
-    }
+    let incoming = Incoming::parse(packet).unwrap_or_else(|_| panic!("no packet: {packet:02x?}"));
+    Fragment::of(ETH0, &incoming).expect("a fragment")
 }
 
 /// Takes the fragments in one after the other, and gives the packets that became whole.
