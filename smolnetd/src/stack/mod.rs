@@ -4,6 +4,7 @@
 //! in [`Stack::poll`] and goes through `network`: route, link, the adapter's slot. A packet to ourselves takes the same
 //! ways, over the loopback link.
 
+mod autoconf;
 mod calls;
 mod config;
 mod datagrams;
@@ -286,9 +287,11 @@ impl Stack {
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
         ];
-        let links = self
-            .links()
-            .map(|link| (link.name(), link.counters().iter().collect()));
+        let links = self.links().map(|link| {
+            let counters = link.counters().iter();
+            let learned = link.autoconf_counters().iter();
+            (link.name(), counters.chain(learned).collect())
+        });
         own.into_iter()
             .chain(links)
             .flat_map(|(owner, counters)| {

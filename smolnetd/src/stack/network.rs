@@ -26,7 +26,6 @@ pub const LOOPBACK: LinkId = LinkId(0);
 /// MTU of the loopback link in bytes: the largest IPv4 packet; IPv6 leaves the rest unused.
 const LOOPBACK_MTU: u16 = u16::MAX;
 
-
 /// The links and the routes over them.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -38,7 +37,7 @@ pub(super) struct Network {
     /// Packets of which not all fragments have come.
     pub(super) reassembly: Reassembly,
     identifications: Identifications,
-    secret: Secret,
+    pub(super) secret: Secret,
     next_link: u32,
 }
 

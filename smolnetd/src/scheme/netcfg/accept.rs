@@ -10,6 +10,7 @@ use crate::error::SocketError;
 use crate::link::{Link, LinkKind};
 use crate::ports::LinkId;
 use crate::route::RouteSpec;
+use crate::scheme::path;
 use crate::stack::is_domain;
 
 fn link_id(place: &Place<'_>) -> Result<LinkId, SocketError> {
@@ -44,12 +45,14 @@ pub(super) fn remove_address(line: &str, place: &Place<'_>) -> Result<Edit, Sock
     Ok(Edit::RemoveAddress(link_id(place)?, cidr))
 }
 
-pub(super) fn set_resolver(line: &str, _place: &Place<'_>) -> Result<Edit, SocketError> {
-    let addr: IpAddr = line.parse().map_err(|_| SocketError::Invalid)?;
+pub(super) fn set_resolver(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
+    let server = path::parse_address(line, &|zone| place.stack.zone(zone))?;
+    let addr = server.address;
     let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
-    match addr.is_unspecified() || addr.is_multicast() || broadcast {
+    let unusable = addr.is_unspecified() || addr.is_multicast() || broadcast;
+    match unusable || server.is_ambiguous() {
         true => Err(SocketError::Invalid),
-        false => Ok(Edit::Resolvers(vec![addr])),
+        false => Ok(Edit::Resolvers(vec![server])),
     }
 }
 

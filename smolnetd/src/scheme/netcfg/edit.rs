@@ -1,11 +1,10 @@
 //! What a line written to `netcfg` will do once it is committed.
 
-use core::net::IpAddr;
-
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
 use crate::error::SocketError;
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec, Selector};
@@ -21,7 +20,7 @@ pub(super) enum Edit {
     AddRoute(RouteSpec, Option<LinkId>),
     RemoveRoute(Selector),
     /// These name servers instead of all others.
-    Resolvers(Vec<IpAddr>),
+    Resolvers(Vec<ZonedAddr>),
     /// These domains instead of all others.
     Search(Vec<String>),
 }

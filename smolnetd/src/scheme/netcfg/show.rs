@@ -92,9 +92,9 @@ pub(super) fn link_stats(place: &Place<'_>) -> String {
     let Some(link) = place.link else {
         return String::new();
     };
-    let own = link
-        .counters()
-        .iter()
+    let counters = link.counters().iter();
+    let own = counters
+        .chain(link.autoconf_counters().iter())
         .map(|(name, value)| (name.to_owned(), value));
     let driver = place.adapters.stats(link.id());
     let driver = driver
@@ -121,7 +121,11 @@ pub(super) fn neighbours(place: &Place<'_>) -> String {
 }
 
 pub(super) fn resolvers(place: &Place<'_>) -> String {
-    lines(place.stack.resolvers().iter())
+    let resolvers = place.stack.resolvers().into_iter();
+    lines(resolvers.map(|resolver| {
+        let end = resolver.with_port(0);
+        path::address_text(end, zone_name(end, place))
+    }))
 }
 
 pub(super) fn routes(place: &Place<'_>) -> String {
@@ -159,9 +163,12 @@ pub(super) fn sockets(place: &Place<'_>) -> String {
 
 fn end_text(end: Option<SocketAddr>, place: &Place<'_>) -> String {
     let Some(end) = end else { return "-".into() };
+    path::end_text(end, zone_name(end, place))
+}
+
+fn zone_name<'p>(end: SocketAddr, place: &'p Place<'_>) -> Option<&'p str> {
     let zone = ZonedAddr::of(end).zone;
-    let link = zone.and_then(|zone| place.stack.link(zone));
-    path::end_text(end, link.map(Link::name))
+    zone.and_then(|zone| place.stack.link(zone)).map(Link::name)
 }
 
 fn protocol(kind: SocketKind) -> String {

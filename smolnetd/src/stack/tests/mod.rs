@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod dual;
+mod frames;
 mod fuzz;
 mod hostile;
 mod icmp;
