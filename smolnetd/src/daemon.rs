@@ -6,7 +6,7 @@
 mod token;
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::Ipv4Addr;
 
 use netscheme::network::announce::Announcements;
 use netscheme::network::client::Adapter;
@@ -21,7 +21,8 @@ use syscall::flag::EventFlags;
 use crate::adapters::{Adapters, Transmitters};
 use crate::config::{self, StaticConfig};
 use crate::error::SocketError;
-use crate::files::EtcNet;
+use crate::files::{EtcNet, for_c_library};
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
@@ -88,8 +89,8 @@ struct Daemon {
     etc_net: Option<EtcNet>,
     /// What the files say; its address goes to the first adapter.
     static_config: StaticConfig,
-    /// What `/etc/net/dns` holds.
-    written_resolvers: Vec<IpAddr>,
+    /// What `/etc/net/dns` names for the C library.
+    written_resolver: Option<Ipv4Addr>,
     changes: Vec<Change>,
 }
 
@@ -129,10 +130,11 @@ impl Daemon {
         for complaint in complaints {
             log::warn!("{complaint}");
         }
-        let resolvers = static_config.resolvers.clone();
+        let resolvers = static_config.resolvers.iter().copied();
+        let resolvers = resolvers.map(ZonedAddr::from).collect();
         match static_config.address {
-            Some(_) => stack.set_resolvers(resolvers.clone()),
-            None => stack.set_fallback_resolvers(resolvers.clone()),
+            Some(_) => stack.set_resolvers(resolvers),
+            None => stack.set_fallback_resolvers(resolvers),
         }
         let reactor = Reactor::new().map_err(failed("opening an event queue"))?;
         let namespace = Namespace::current().map_err(failed("opening the list of schemes"))?;
@@ -148,8 +150,8 @@ impl Daemon {
             discovery: Discovery::default(),
             announcements,
             etc_net,
+            written_resolver: for_c_library(static_config.resolvers.iter().copied()),
             static_config,
-            written_resolvers: resolvers,
             changes: Vec::new(),
         })
     }
@@ -301,7 +303,7 @@ impl Daemon {
                 self.netcfg.server.post(number, flags);
             }
             if change == Change::Resolvers {
-                self.write_resolvers();
+                self.write_resolver();
             }
         }
         self.changes = changes;
@@ -326,18 +328,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// `/etc/net/dns` is where Redox's C library looks for name servers, so it follows those in force.
-    fn write_resolvers(&mut self) {
+    /// `/etc/net/dns` is where Redox's C library looks for its name server, so it follows those in force.
+    fn write_resolver(&mut self) {
         let resolvers = self.stack.resolvers();
-        if resolvers.is_empty() || resolvers == self.written_resolvers {
+        let resolver = for_c_library(resolvers.iter().map(|resolver| resolver.address));
+        let Some(resolver) = resolver.filter(|_| resolver != self.written_resolver) else {
             return;
-        }
+        };
         if let Some(etc_net) = &self.etc_net
-            && let Err(error) = etc_net.write_resolvers(&resolvers)
+            && let Err(error) = etc_net.write_resolver(resolver)
         {
             log::warn!("/etc/net/dns could not be written: {error}");
         }
-        self.written_resolvers = resolvers;
+        self.written_resolver = Some(resolver);
     }
 
     fn look_for_adapters(&mut self) {

@@ -1,6 +1,6 @@
 //! The files under `/etc/net`, through a directory that was opened before the null namespace.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
@@ -50,12 +50,12 @@ impl EtcNet {
         None
     }
 
-    /// Replaces `dns`, the only place where Redox's C library looks for name servers.
+    /// Replaces `dns`, the only place where Redox's C library looks for its name server.
     ///
     /// # Errors
     /// What opening or writing the file answered.
-    pub(crate) fn write_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), Error> {
-        let text: String = resolvers.iter().map(|addr| format!("{addr}\n")).collect();
+    pub(crate) fn write_resolver(&self, resolver: Ipv4Addr) -> Result<(), Error> {
+        let text = format!("{resolver}\n");
         let flags = flags(O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
         let file = self.directory.openat("dns", flags, 0)?;
         let mut rest = text.as_bytes();
@@ -67,7 +67,32 @@ impl EtcNet {
     }
 }
 
+/// The name server that `dns` names. The C library takes the whole file for one IPv4 address, and finds no names at all
+/// when there is anything more in it; a first IPv6 server would not be understood either.
+pub(crate) fn for_c_library(resolvers: impl IntoIterator<Item = IpAddr>) -> Option<Ipv4Addr> {
+    resolvers.into_iter().find_map(|resolver| match resolver {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    })
+}
+
 fn flags(flags: usize) -> i32 {
     // All of Redox's flags fit; what would not would open nothing.
     i32::try_from(flags).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_c_library_is_told_the_first_server_that_it_can_ask() {
+        let servers = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let both = servers(&["fd12::3", "10.0.2.3", "9.9.9.9"]);
+        assert_eq!(for_c_library(both), Some(Ipv4Addr::new(10, 0, 2, 3)));
+        assert_eq!(for_c_library(servers(&["fd12::3"])), None);
+        assert_eq!(for_c_library([]), None);
+    }
 }

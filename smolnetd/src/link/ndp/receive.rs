@@ -142,6 +142,7 @@ impl Link {
         claim: Claim,
         ports: &mut impl Ports,
     ) {
+        let router = address;
         let address = IpAddr::V6(address);
         if !self.is_near(address) && !self.neighbours.contains(address) {
             count(&mut self.counters.neighbour_not_learned);
@@ -161,6 +162,10 @@ impl Link {
         }
         if router_lost {
             self.push_event(now, LinkEvent::RouterLost(address));
+            self.autoconf.router_resigned(now, router);
+        }
+        if router_answers {
+            self.autoconf.router_reachable(router);
         }
     }
 
@@ -191,6 +196,7 @@ impl Link {
                 mac,
             };
             self.push_event(now, event);
+            self.autoconfigured_failed(now, own.cidr, own.origin);
         }
     }
 }

@@ -14,6 +14,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr};
 
 use super::*;
+use crate::route::Preference;
 
 pub(in crate::link) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const ROUTER_MAC: [u8; 6] = [0x52, 0x55, 0x0a, 0, 2, 2];
@@ -180,8 +181,7 @@ impl Bench {
     /// The link-local address is still being looked into.
     fn bare() -> Bench {
         let start = Instant::from_secs(1000);
-        let mut host = Autoconf::new(MAC, 1500, Random::new(42, 3));
-        host.set_carrier(start, true);
+        let mut host = Autoconf::new(MAC, 1500, true, Random::new(42, 3));
         host.enable(start, true);
         Bench {
             host,
@@ -251,7 +251,7 @@ impl Bench {
         routes
             .filter(|route| route.destination.prefix_len() > 0)
             .map(|route| {
-                let left = self.left(route.until);
+                let left = self.left(route.expires);
                 (route.destination.to_string(), route.gateway, left)
             })
             .collect()
@@ -261,20 +261,20 @@ impl Bench {
     fn stable(&self) -> Vec<(Ipv6Addr, Option<i64>, Option<i64>)> {
         let addresses = self.host.addresses();
         addresses
-            .filter_map(|address| match address.address {
-                AutoAddressKind::Stable(prefix) => Some((
-                    prefix,
-                    self.left(address.preferred),
-                    self.left(address.valid),
+            .filter_map(|wanted| match wanted.identity {
+                Identity::Stable { prefix } => Some((
+                    prefix.address(),
+                    self.left(wanted.preferred_until),
+                    self.left(wanted.valid_until),
                 )),
-                AutoAddressKind::Temporary(_) => None,
+                Identity::Temporary { .. } => None,
             })
             .collect()
     }
 
     /// Seconds from now, `None` for ever.
-    fn left(&self, until: Until) -> Option<i64> {
-        let end = until.instant()?.total_micros();
+    fn left(&self, end: Option<Instant>) -> Option<i64> {
+        let end = end?.total_micros();
         Some((end - self.now.total_micros()).div_euclid(1_000_000))
     }
 
