@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod dual;
+mod fragments;
 mod frames;
 mod fuzz;
 mod hostile;
@@ -10,6 +11,7 @@ mod ipv6;
 mod network;
 mod ports;
 mod raw;
+mod single_table;
 mod streams;
 mod tcp;
 mod udp;
