@@ -8,6 +8,7 @@
 
 mod common;
 mod devices;
+mod families;
 mod life;
 mod netcfg;
 mod relibc;
