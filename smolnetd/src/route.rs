@@ -3,6 +3,7 @@
 
 mod prefix;
 mod redirect;
+mod source;
 mod sync;
 mod table;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use smoltcp::wire::IpCidr;
 pub(crate) use self::prefix::is_host;
 use self::prefix::{is_scope_of_its_own, network};
 pub use self::redirect::{REDIRECT_LIFETIME, RedirectError};
+pub use self::source::source_on;
 pub use self::table::{MAX_ALTERNATIVES, MAX_UNREACHABLE, RouteTable};
 pub use self::text::{RouteParseError, RouteSpec, RouteText};
 

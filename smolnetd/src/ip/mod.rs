@@ -42,8 +42,6 @@ counters! {
         bad_checksum,
         /// Dropped: time to live 0.
         bad_ttl,
-        /// Dropped: a fragment. Nothing is reassembled.
-        fragment,
         /// Received: fragments that are whole packets (RFC 6946).
         atomic_fragment,
         /// Dropped: an extension header cut short, in a place that it may not have, or twice (RFC 8200 4.1).

@@ -332,6 +332,11 @@ impl Stack {
     /// The route table has changed: the flows ask again for their way.
     pub(super) fn routes_changed(&mut self, now: Instant) {
         self.changes.insert(Change::Routes);
+        self.paths_changed(now);
+    }
+
+    /// Another way, or more or less room on it: the flows ask again.
+    pub(super) fn paths_changed(&mut self, now: Instant) {
         self.tcp.reroute(now, &self.network.egress(&mut NoPorts));
     }
 }

@@ -10,7 +10,7 @@ use super::input::DHCP_CLIENT_PORT;
 use crate::counters::count;
 use crate::error::SocketError;
 use crate::icmp::{self, Echo};
-use crate::ip::{self, ZonedAddr};
+use crate::ip::ZonedAddr;
 use crate::output::Path;
 use crate::ports::Ports;
 use crate::socket::bound::{Bound, Family};
@@ -243,7 +243,7 @@ impl Stack {
         if to.port() == 0 {
             return Err(SocketError::Invalid.into());
         }
-        let path = self.path_for(id, ZonedAddr::of(to), UDP_HEADER_LENGTH, data)?;
+        let path = self.path_for(id, ZonedAddr::of(to))?;
         if self.sockets.datagram(id)?.port == 0 {
             let wildcard = self.sockets.naming(id)?.wildcard();
             self.bind_udp(now, id, wildcard, 0)?;
@@ -276,7 +276,7 @@ impl Stack {
             return Err(SocketError::Invalid.into());
         }
         // The client's first two bytes are the sequence number: what it does not write is six bytes of the header.
-        let path = self.path_for(id, to, 6, data)?;
+        let path = self.path_for(id, to)?;
         if self.sockets.datagram(id)?.port == 0 {
             let identifier = self
                 .icmp
@@ -308,37 +308,19 @@ impl Stack {
         let written = raw::check(packet, family, protocol)?;
         let bound = Some(written.source).filter(|source| !source.is_unspecified());
         let path = self.network.path_from(written.destination, bound)?;
-        if packet.len() > usize::from(path.mtu) {
-            return Err(SocketError::MessageTooLong.into());
-        }
         let fill = |to: &mut [u8]| raw::write(to, packet, path.source);
         self.network
-            .transmit(now, &path, packet.len(), fill, ports)
+            .send_whole(now, &path, written.destination, packet.len(), fill, ports)
             .map_err(|error| (error, Some(path)))
     }
 
-    /// The way for a datagram of `header` and `data` bytes behind the IP header, from where the socket is bound.
-    fn path_for(
-        &self,
-        id: SocketId,
-        to: ZonedAddr,
-        header: usize,
-        data: &[u8],
-    ) -> Result<Path, SocketError> {
+    /// The way for a datagram from where the socket is bound.
+    fn path_for(&self, id: SocketId, to: ZonedAddr) -> Result<Path, SocketError> {
         let bound = self.sockets.datagram(id)?.local.and_then(Bound::one);
         if bound.is_some_and(|local| !self.network.has(local)) {
             return Err(SocketError::AddressNotAvailable);
         }
-        let path = self.network.path(to, bound)?;
-        let length = data
-            .len()
-            .saturating_add(header)
-            .saturating_add(ip::header_length(to.address));
-        if length > usize::from(path.mtu) {
-            Err(SocketError::MessageTooLong)
-        } else {
-            Ok(path)
-        }
+        self.network.path(to, bound)
     }
 }
 

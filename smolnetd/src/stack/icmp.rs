@@ -94,8 +94,9 @@ impl Stack {
             };
         if let (true, ErrorKind::PacketTooBig { mtu }) = (concerned, quoted.kind) {
             let destination = ZonedAddr::on(quoted.destination, link);
-            self.network
-                .packet_too_big(now, destination, mtu, quoted.length);
+            if self.network.packet_too_big(now, destination, mtu) {
+                self.paths_changed(now);
+            }
         }
         let counters = &mut self.icmp_counters;
         count(if concerned {

@@ -8,6 +8,7 @@ use smoltcp::wire::IpProtocol;
 use super::sockets::Full;
 use super::{Change, Stack};
 use crate::counters::count;
+use crate::fragment::Fragment;
 use crate::icmp::Complaint;
 use crate::ip::{self, Incoming, Problem, Reason, ZonedAddr};
 use crate::output::Arrival;
@@ -61,43 +62,60 @@ impl Stack {
         ports: &mut impl Ports,
     ) {
         count(&mut self.network.counters.received);
-        let accepted = Incoming::parse(bytes).and_then(|packet| {
-            Ok(Accepted {
-                target: self.target(arrival, &packet)?,
-                link: self.zone_of(arrival, &packet),
-                packet,
-            })
-        });
-        let accepted = match accepted {
-            Ok(accepted) => accepted,
-            Err(reason) => return count(reason(&mut self.network.counters)),
-        };
+        match self.admit(arrival, bytes) {
+            Ok(accepted) => self.input_packet(now, arrival, &accepted, ports),
+            Err(reason) => count(reason(&mut self.network.counters)),
+        }
+    }
+
+    /// Reads a packet, and says what it is here.
+    pub(super) fn admit<'p>(
+        &self,
+        arrival: Arrival,
+        bytes: &'p [u8],
+    ) -> Result<Accepted<'p>, Reason> {
+        let packet = Incoming::parse(bytes)?;
+        Ok(Accepted {
+            target: self.target(arrival, &packet)?,
+            link: self.zone_of(arrival, &packet),
+            packet,
+        })
+    }
+
+    /// A packet for us: to whoever it concerns.
+    pub(super) fn input_packet(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        accepted: &Accepted<'_>,
+        ports: &mut impl Ports,
+    ) {
         let arrival = Arrival {
             link: accepted.link,
             ..arrival
         };
         let packet = &accepted.packet;
         if let Some(problem) = packet.problem {
-            return self.input_problem(now, &accepted, problem, ports);
+            return self.input_problem(now, accepted, problem, ports);
         }
-        if packet.fragment.is_some() {
-            return count(&mut self.network.counters.fragment);
+        if let Some(fragment) = Fragment::of(accepted.link, packet) {
+            return self.input_fragment(now, arrival, accepted, &fragment, ports);
         }
         if packet.atomic {
             count(&mut self.network.counters.atomic_fragment);
         }
-        let heard = self.input_raw(&accepted);
+        let heard = self.input_raw(accepted);
         match (IpProtocol::from(packet.protocol), packet.is_v4()) {
             (IpProtocol::Tcp, _) => self.input_tcp(now, arrival, packet, ports),
-            (IpProtocol::Udp, _) => self.input_udp(now, &accepted, ports),
+            (IpProtocol::Udp, _) => self.input_udp(now, accepted, ports),
             (IpProtocol::Icmp, true) | (IpProtocol::Icmpv6, false) => {
-                self.input_icmp(now, &accepted, ports);
+                self.input_icmp(now, accepted, ports);
             }
             (IpProtocol::Ipv6NoNxt, false) => count(&mut self.network.counters.no_next_header),
             _ if heard => (),
             _ => {
                 count(&mut self.network.counters.unknown_protocol);
-                self.complain(now, &accepted, Complaint::ProtocolUnreachable, ports);
+                self.complain(now, accepted, Complaint::ProtocolUnreachable, ports);
             }
         }
     }

@@ -7,6 +7,7 @@
 mod calls;
 mod config;
 mod datagrams;
+mod fragments;
 mod icmp;
 mod input;
 mod network;
@@ -169,6 +170,10 @@ impl Stack {
         if self.network.routes.expire(now) > 0 {
             self.routes_changed(now);
         }
+        if self.network.path_mtus.expire(now) {
+            self.paths_changed(now);
+        }
+        self.expire_fragments(now, ports);
         let mut budget = LOOPED_PER_POLL;
         loop {
             self.tcp.poll(now, &mut self.network.egress(ports));
@@ -194,6 +199,8 @@ impl Stack {
         [
             links,
             self.network.routes.next_deadline(),
+            self.network.path_mtus.next_deadline(),
+            self.network.reassembly.next_deadline(),
             self.tcp.next_deadline(),
         ]
         .into_iter()
@@ -262,6 +269,11 @@ impl Stack {
     pub fn stats(&self) -> Vec<(String, u64)> {
         let own = [
             ("ip", self.network.counters.iter().collect::<Vec<_>>()),
+            (
+                "fragment",
+                self.network.reassembly.counters.iter().collect(),
+            ),
+            ("path_mtu", self.network.path_mtus.counters.iter().collect()),
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),

@@ -11,9 +11,11 @@ use super::path::is_limited_broadcast;
 use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::table::Keyed;
+use crate::fragment::{Identifications, Reassembly};
 use crate::ip::{DEFAULT_TTL, IpCounters, Outgoing, ZonedAddr, needs_zone, v4, v6};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
+use crate::path_mtu::PathMtus;
 use crate::ports::{LinkId, Ports};
 use crate::route::RouteTable;
 use crate::secret::Secret;
@@ -24,18 +26,18 @@ pub const LOOPBACK: LinkId = LinkId(0);
 /// MTU of the loopback link in bytes: the largest IPv4 packet; IPv6 leaves the rest unused.
 const LOOPBACK_MTU: u16 = u16::MAX;
 
-/// Counters of identifications.
-const IDENTIFICATIONS: usize = 256;
-
 /// The links and the routes over them.
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) routes: RouteTable,
     pub(super) counters: IpCounters,
+    /// What routers said of paths that carry less than their link.
+    pub(super) path_mtus: PathMtus,
+    /// Packets of which not all fragments have come.
+    pub(super) reassembly: Reassembly,
+    identifications: Identifications,
     secret: Secret,
-    /// Counters of identifications, each shared by the pairs of addresses that a keyed hash puts together.
-    identifications: [u16; IDENTIFICATIONS],
     next_link: u32,
 }
 
@@ -45,7 +47,9 @@ impl Network {
             links: BTreeMap::new(),
             routes: RouteTable::new(Keyed(secret.hash("routes", 0), secret.hash("routes", 1))),
             counters: IpCounters::default(),
-            identifications: [0; IDENTIFICATIONS],
+            path_mtus: PathMtus::default(),
+            reassembly: Reassembly::default(),
+            identifications: Identifications::new(secret),
             next_link: LOOPBACK.0,
             secret,
         };
@@ -162,7 +166,32 @@ impl Network {
     ) -> Result<(), SocketError> {
         let write = |packet: &mut [u8]| fill(header.write(packet));
         let length = length.saturating_add(header.length());
-        self.transmit(now, path, length, write, ports)
+        self.send_whole(now, path, header.destination(), length, write, ports)
+    }
+
+    /// Sends one whole packet to `destination` along `path`, in pieces if it is too big for that.
+    ///
+    /// # Errors
+    /// As [`Network::send`]; `MessageTooLong` if it must not be cut, or is longer than any packet.
+    pub(super) fn send_whole(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        destination: IpAddr,
+        length: usize,
+        write: impl FnOnce(&mut [u8]),
+        ports: &mut impl Ports,
+    ) -> Result<(), SocketError> {
+        if length <= usize::from(path.mtu) {
+            return self.transmit(now, path, length, write, ports);
+        }
+        if length > longest_packet(destination) {
+            return Err(SocketError::MessageTooLong);
+        }
+        let mut packet = vec![0; length];
+        write(&mut packet);
+        let identification = self.next_identification(path, destination);
+        self.transmit_in_pieces(now, path, &packet, identification, ports)
     }
 
     /// Sends one whole packet along `path`.
@@ -214,7 +243,8 @@ impl Network {
                 destination,
                 protocol,
                 ttl: hop_limit.unwrap_or(DEFAULT_TTL),
-                identification: self.next_identification(source.into(), destination.into()),
+                // IPv4's has 16 bits.
+                identification: self.next_identification(path, destination.into()) as u16,
             })),
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let ends = (source, destination, u8::from(protocol), flow);
@@ -233,32 +263,26 @@ impl Network {
         }
     }
 
-    /// A packet of ours, `length` bytes long, was too big for a link on the way to `destination`, which carries `mtu`
-    /// bytes (0: it does not say). Whoever calls has found the socket or connection that sent it.
+    fn next_identification(&mut self, path: &Path, destination: IpAddr) -> u32 {
+        self.identifications.next(path.source, destination)
+    }
+
+    /// A packet of ours was too big for a link on the way to `destination`, which carries `mtu` bytes (0: it does not
+    /// say). Whoever calls has found the socket or connection that sent it. True if the path carries less than before.
     pub(super) fn packet_too_big(
         &mut self,
         now: Instant,
         destination: ZonedAddr,
         mtu: u16,
-        length: u16,
-    ) {
-        // Connections remember it by themselves; datagrams follow no path MTU yet.
-        let _ = (now, destination, mtu, length);
-    }
-
-    /// The identification of the next packet to `destination`: it counts up for each pair of addresses, so that it
-    /// does not come again soon (RFC 6864 4.3), and how many packets went to others cannot be told from it (RFC 7739 3).
-    fn next_identification(&mut self, source: IpAddr, destination: IpAddr) -> u16 {
-        let [place, a, b, ..] = self
-            .secret
-            .hash("ip identification", (source, destination))
-            .to_ne_bytes();
-        let start = u16::from_ne_bytes([a, b]);
-        let Some(counter) = self.identifications.get_mut(usize::from(place)) else {
-            return start;
+    ) -> bool {
+        let Ok(path) = self.path(destination, None) else {
+            return false;
         };
-        *counter = counter.wrapping_add(1);
-        start.wrapping_add(*counter)
+        let (link, destination) = (path.link, destination.address);
+        let known = self
+            .path_mtus
+            .too_big(now, link, destination, mtu, path.mtu);
+        known.is_some()
     }
 
     /// The view that the TCP engine has of all this.
@@ -267,6 +291,14 @@ impl Network {
             network: self,
             ports,
         }
+    }
+}
+
+/// The longest packet of `address`'s family in bytes: IPv6 does not count its header.
+fn longest_packet(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => 65_535,
+        IpAddr::V6(_) => 65_535 + v6::HEADER_LENGTH,
     }
 }
 

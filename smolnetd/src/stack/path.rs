@@ -1,6 +1,6 @@
 //! Which way a packet takes: the one route table, zones (RFC 4007), and the address to speak from.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use super::network::{LOOPBACK, Network};
 use crate::error::SocketError;
@@ -8,6 +8,7 @@ use crate::ip::{ZonedAddr, needs_zone, v6};
 use crate::link::{Link, LinkKind};
 use crate::output::Path;
 use crate::ports::LinkId;
+use crate::route::source_on;
 
 impl Network {
     /// How a packet gets to `to`: over which link, to which neighbour, and from which address, unless `bound` says
@@ -132,7 +133,7 @@ impl Network {
             .get(&id)
             .filter(|link| link.is_up())
             .ok_or(SocketError::NetworkDown)?;
-        let mtu = match to.address {
+        let link_mtu = match to.address {
             IpAddr::V4(_) => link.mtu(),
             IpAddr::V6(_) if link.mtu() < v6::MIN_MTU => {
                 return Err(SocketError::NetworkUnreachable);
@@ -142,7 +143,7 @@ impl Network {
         // RFC 2131 4.1: who has no address yet speaks from 0.0.0.0, and only to everybody.
         let nameless = is_limited_broadcast(next_hop).then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let source = source
-            .or_else(|| source_on(link, to.address, next_hop))
+            .or_else(|| source_on(id, link.addresses(), to.address, next_hop))
             .or(nameless)
             .ok_or(SocketError::AddressNotAvailable)?;
         Ok(Path {
@@ -150,7 +151,7 @@ impl Network {
             zone: id,
             source,
             next_hop,
-            mtu,
+            mtu: self.path_mtus.mtu(id, to.address, link_mtu),
         })
     }
 
@@ -168,27 +169,6 @@ impl Network {
         }
         .map(Link::id)
     }
-}
-
-/// The address to speak from on `link` to `destination`, over `next_hop`.
-fn source_on(link: &Link, destination: IpAddr, next_hop: IpAddr) -> Option<IpAddr> {
-    let IpAddr::V6(destination) = destination else {
-        return link.source_address(next_hop);
-    };
-    // RFC 6724 5, as far as it goes without knowing more of the addresses: the scope that fits (rule 2), then the
-    // longest common prefix (rule 8).
-    let fits = |own: Ipv6Addr| needs_zone(own.into()) == needs_zone(destination.into());
-    let common = |own: Ipv6Addr| (own.to_bits() ^ destination.to_bits()).leading_zeros();
-    link.addresses()
-        .iter()
-        .filter(|own| own.state.is_usable())
-        .filter_map(|own| match own.address() {
-            IpAddr::V6(own) => Some(own),
-            IpAddr::V4(_) => None,
-        })
-        .rev()
-        .max_by_key(|own| (fits(*own), common(*own)))
-        .map(IpAddr::V6)
 }
 
 /// Is it 255.255.255.255?

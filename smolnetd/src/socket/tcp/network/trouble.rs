@@ -9,16 +9,10 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::sequence::Seq;
 use crate::flow::{Flow, FlowId, FlowKey, Phase};
-use crate::ip::{ZonedAddr, v6};
+use crate::ip::ZonedAddr;
 use crate::output::Output;
+use crate::path_mtu;
 use crate::ports::LinkId;
-
-/// RFC 1191 section 7: the sizes that links have, for routers that do not say theirs. Bytes, downwards.
-const PLATEAUS: [u16; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 552];
-
-/// Path MTUs below are not believed (a router that needs less can fragment; RFC 1191 section 3 asks for 68 at
-/// least, but each step down is an attacker's gain).
-const MIN_PATH_MTU: u16 = 552;
 
 impl Tcp {
     /// An adapter has gone: its flows end with [`SocketError::NetworkDown`].
@@ -134,63 +128,14 @@ impl Tcp {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
-        let before = flow.path.mtu;
-        flow.path.mtu = match flow.key.remote {
-            SocketAddr::V4(_) => path_mtu(before, told),
-            SocketAddr::V6(_) => path_mtu_v6(before, told),
+        let (remote, current) = (flow.key.remote.ip(), flow.path.mtu);
+        let Ok(mtu) = path_mtu::after_report(remote, current, told) else {
+            return;
         };
-        let mtu = flow.path.mtu;
-        if let Some((_, _, connection)) = self.flows.connection_mut(id)
-            && mtu < before
-        {
+        flow.path.mtu = mtu;
+        if let Some((_, _, connection)) = self.flows.connection_mut(id) {
             connection.limit_mtu(mtu);
             connection.send_again();
         }
-    }
-}
-
-/// RFC 8201 4: a router that names less than what every link carries is not believed.
-fn path_mtu_v6(current: u16, told: u16) -> u16 {
-    match told {
-        0..v6::MIN_MTU => current,
-        told => told.min(current) & !3,
-    }
-}
-
-/// RFC 1191: the path MTU after a router named `told`, in bytes. It never grows by such a message.
-fn path_mtu(current: u16, told: u16) -> u16 {
-    let told = if told == 0 {
-        PLATEAUS
-            .into_iter()
-            .find(|&plateau| plateau < current)
-            .unwrap_or(0)
-    } else {
-        told
-    };
-    // Steps of four keep the number of different MTUs, and with it of interfaces, small.
-    told.max(MIN_PATH_MTU).min(current) & !3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{path_mtu, path_mtu_v6};
-
-    #[test]
-    fn path_mtus_go_down_and_not_too_far() {
-        assert_eq!(path_mtu(1500, 1492), 1492);
-        assert_eq!(path_mtu(1500, 9000), 1500);
-        assert_eq!(path_mtu(1500, 0), 1492);
-        assert_eq!(path_mtu(1492, 0), 1004);
-        assert_eq!(path_mtu(1500, 68), 552);
-        assert_eq!(path_mtu(552, 0), 552);
-    }
-
-    #[test]
-    fn rfc8201_4_what_every_link_carries_is_the_least() {
-        assert_eq!(path_mtu_v6(1500, 1400), 1400);
-        assert_eq!(path_mtu_v6(1500, 1280), 1280);
-        assert_eq!(path_mtu_v6(1500, 9000), 1500);
-        assert_eq!(path_mtu_v6(1500, 1279), 1500, "not believed");
-        assert_eq!(path_mtu_v6(1500, 0), 1500);
     }
 }
