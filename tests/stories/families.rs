@@ -7,7 +7,7 @@ use syscall::error::{
 use syscall::flag::{CallFlags, O_RDWR};
 
 use crate::common::{configured, machine};
-use crate::relibc::Socket;
+use crate::relibc::{Socket, echoes};
 
 const SET_OPTION: u64 = 2;
 const GET_OPTION: u64 = 3;
@@ -50,11 +50,7 @@ fn ping_of_the_loopback_in_all_its_spellings() {
     ] {
         let socket = open(path).unwrap();
         assert_eq!(name(&socket), format!("/scheme/{shown}"));
-        let packet = [0x55; 64];
-        assert_eq!(socket.write(&packet).unwrap(), 64);
-        let mut reply = [0; 128];
-        assert_eq!(socket.read(&mut reply).unwrap(), 64);
-        assert_eq!(reply[..64], packet);
+        echoes(&socket, 1);
     }
     drop(here);
 }

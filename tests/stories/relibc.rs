@@ -70,15 +70,18 @@ fn ping_sends_64_bytes_and_reads_the_same_layout_back() {
     let stack = configured(machine());
     let here = stack.enter("ping");
     let socket = Fd::open("/scheme/icmp/echo/10.0.2.2", O_RDWR as i32, 0).unwrap();
-    for sequence in 0..3u16 {
-        let mut packet = [0x55; 64];
-        packet[..2].copy_from_slice(&sequence.to_ne_bytes());
-        assert_eq!(socket.write(&packet).unwrap(), 64);
-        let mut reply = [0; 128];
-        assert_eq!(socket.read(&mut reply).unwrap(), 64);
-        assert_eq!(reply[..64], packet);
-    }
+    (0..3).for_each(|sequence| echoes(&socket, sequence));
     drop(here);
+}
+
+/// What ping does: 64 bytes out, the same layout back.
+pub(crate) fn echoes(socket: &Fd, sequence: u16) {
+    let mut packet = [0x55; 64];
+    packet[..2].copy_from_slice(&sequence.to_ne_bytes());
+    assert_eq!(socket.write(&packet).unwrap(), 64);
+    let mut reply = [0; 128];
+    assert_eq!(socket.read(&mut reply).unwrap(), 64);
+    assert_eq!(reply[..64], packet);
 }
 
 #[test]
