@@ -1,12 +1,20 @@
-//! Sockets of both families by their paths, within one machine: it has 127.0.0.1 and ::1 without any adapter's help.
+//! Sockets of both families by their paths: within one machine, which has 127.0.0.1 and ::1 without any adapter's help,
+//! and with Linux.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Namespace, Netdev, Peers, Tap, TapSpec};
+use lab::peers::EchoServer;
+use lab::{Stack, StackSpec, StaticAddress, requires_tap};
 use libredox::Fd;
 use syscall::error::{
     EADDRINUSE, EAFNOSUPPORT, ECONNREFUSED, EINVAL, EISCONN, ENETUNREACH, ENODEV, ENOPROTOOPT,
 };
 use syscall::flag::{CallFlags, O_RDWR};
 
-use crate::common::{configured, machine};
+use crate::common::{SOON, configured, machine, run};
 use crate::relibc::{Socket, echoes};
 
 const SET_OPTION: u64 = 2;
@@ -163,6 +171,106 @@ fn paths_that_lead_nowhere_say_why() {
     ] {
         let error = open(path).err().map(|error| error.errno());
         assert_eq!(error, Some(errno), "{path}");
+    }
+    drop(here);
+}
+
+/// The stack at 10.9.0.2 and fd42::2, and Linux at 10.9.0.1 and fd42::1 on a TAP; `None` where there can be no TAP.
+fn with_linux() -> Option<(Namespace, Stack)> {
+    if !requires_tap() {
+        return None;
+    }
+    let namespace = Namespace::new().unwrap();
+    let tap = Tap::create(&namespace, &TapSpec::default()).unwrap();
+    namespace.ip("addr add fd42::1/64 dev tap0 nodad").unwrap();
+    let address = StaticAddress {
+        address: "10.9.0.2".into(),
+        prefix_length: 24,
+        gateway: None,
+        name_server: None,
+    };
+    let machine = MachineSpec::new().nic(NicSpec::virtio(Netdev::Tap(tap)));
+    let stack = Stack::start(StackSpec::new(machine).address(address)).unwrap();
+    run(
+        &stack,
+        "write /scheme/netcfg/ifaces/eth0/addr/add fd42::2/64",
+    );
+    // Until it is known that nobody else has it (RFC 4862 5.4).
+    let here = stack.enter("address");
+    let started = std::time::Instant::now();
+    while Socket::new("udp").replace("/[fd42::2]:0").is_err() {
+        assert!(started.elapsed() < SOON, "fd42::2 cannot be used");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(here);
+    Some((namespace, stack))
+}
+
+#[test]
+fn linux_and_we_ping_each_other_over_ipv6() {
+    let Some((namespace, stack)) = with_linux() else {
+        return;
+    };
+    let here = stack.enter("ping");
+    let socket = open("icmp/echo/fd42::1").unwrap();
+    (0..10).for_each(|sequence| echoes(&socket, sequence));
+    // In fragments both ways.
+    let packet = vec![0x5a; 8000];
+    assert_eq!(socket.write(&packet).unwrap(), 8000);
+    let mut reply = vec![0; 10_000];
+    assert_eq!(socket.read(&mut reply).unwrap(), 8000);
+    assert_eq!(reply[..8000], packet);
+    let peers = Peers::inside(&namespace);
+    for size in [56, 1452, 8000] {
+        let mut ping = peers
+            .ping(&format!("-6 -q -s {size} -i 0.01 -c 10 fd42::2"))
+            .unwrap();
+        assert!(ping.wait(SOON).unwrap().success(), "{size}");
+    }
+    // Nobody there: Linux says so (RFC 4443 3.1).
+    let closed = open("udp/[fd42::1]:9").unwrap();
+    closed.write(b"anybody?").unwrap();
+    let error = closed.read(&mut [0; 10]).unwrap_err();
+    assert_eq!(error.errno(), ECONNREFUSED);
+    drop(here);
+}
+
+#[test]
+fn linux_and_we_connect_to_each_other_over_both_families() {
+    let Some((namespace, stack)) = with_linux() else {
+        return;
+    };
+    let here = stack.enter("both");
+    for linux in ["10.9.0.1", "[fd42::1]"] {
+        let listener = namespace.enter(|| TcpListener::bind(format!("{linux}:0")).unwrap());
+        let listener = listener.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let _echo = EchoServer::tcp(listener).unwrap();
+        let client = Socket::new("tcp");
+        client.replace(&format!("{linux}:{port}")).unwrap();
+        client.0.write(b"hello").unwrap();
+        let mut data = [0; 5];
+        assert_eq!(client.0.read(&mut data).unwrap(), 5);
+        assert_eq!(&data, b"hello");
+    }
+    let server = Socket::new("tcp");
+    server.replace("/[::]:7070").unwrap();
+    for (ours, linux) in [
+        ("10.9.0.2", "[::ffff:10.9.0.1]"),
+        ("[fd42::2]", "[fd42::1]"),
+    ] {
+        let mut client = namespace
+            .enter(|| TcpStream::connect(format!("{ours}:7070")).unwrap())
+            .unwrap();
+        let accepted = Fd::new(server.0.dup(b"listen").unwrap());
+        let name = name(&accepted);
+        assert!(name.starts_with(&format!("/scheme/tcp/{linux}:")), "{name}");
+        client.write_all(b"hello").unwrap();
+        let mut data = [0; 5];
+        assert_eq!(accepted.read(&mut data).unwrap(), 5);
+        accepted.write(&data).unwrap();
+        client.read_exact(&mut data).unwrap();
+        assert_eq!(&data, b"hello");
     }
     drop(here);
 }
