@@ -150,6 +150,13 @@ fn options_that_are_set_first_hold_when_the_socket_is_bound() {
     set(&socket.0, (SOL_SOCKET, REUSEADDR), 1).unwrap();
     socket.replace("/0.0.0.0:7071").unwrap();
     assert_eq!(get(&socket.0, (SOL_SOCKET, REUSEADDR)), 1);
+    // Bound, and so listening; then connected from there.
+    let client = Socket::new("tcp");
+    set(&client.0, (SOL_SOCKET, REUSEADDR), 1).unwrap();
+    client.replace("/127.0.0.1:7072").unwrap();
+    client.replace("127.0.0.1:7071").unwrap();
+    assert_eq!(client.name(), "/scheme/tcp/127.0.0.1:7071/127.0.0.1:7072");
+    assert_eq!(get(&client.0, (SOL_SOCKET, REUSEADDR)), 1);
     let unknown = set(&socket.0, (IPPROTO_IPV6, REUSEADDR), 1).unwrap_err();
     assert_eq!(unknown.errno(), ENOPROTOOPT);
     drop(here);
