@@ -9,6 +9,7 @@
 mod adapters;
 mod common;
 mod devices;
+mod families;
 mod life;
 mod netcfg;
 mod relibc;
