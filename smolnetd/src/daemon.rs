@@ -29,6 +29,7 @@ use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
 use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
 use crate::scheme::{Kind, SocketScheme, View};
+use crate::socket::SocketId;
 use crate::stack::{Change, Limits, Stack};
 use token::Token;
 
@@ -292,20 +293,7 @@ impl Daemon {
         let changed = !changes.is_empty();
         for change in changes.drain(..) {
             if let Change::Socket(socket) = change {
-                for served in &mut self.sockets {
-                    let mut view = View {
-                        scheme: &mut served.scheme,
-                        stack: &mut self.stack,
-                        ports: &mut self.transmitters,
-                        now,
-                    };
-                    for number in view.scheme.users(socket).to_vec() {
-                        served.server.retry(&mut view, number);
-                        let flags = view.changed(number);
-                        served.server.post(number, flags);
-                    }
-                }
-                continue;
+                self.socket_changed(socket, now);
             }
             for (number, flags) in self.netcfg.scheme.changed(change) {
                 self.netcfg.server.post(number, flags);
@@ -316,6 +304,23 @@ impl Daemon {
         }
         self.changes = changes;
         changed
+    }
+
+    /// Runs the calls again that waited for it, and tells its watchers.
+    fn socket_changed(&mut self, socket: SocketId, now: Instant) {
+        for served in &mut self.sockets {
+            let mut view = View {
+                scheme: &mut served.scheme,
+                stack: &mut self.stack,
+                ports: &mut self.transmitters,
+                now,
+            };
+            for number in view.scheme.users(socket).to_vec() {
+                served.server.retry(&mut view, number);
+                let flags = view.changed(number);
+                served.server.post(number, flags);
+            }
+        }
     }
 
     fn answer(&mut self) -> Result<(), DaemonError> {
