@@ -9,6 +9,8 @@
 mod adapters;
 mod common;
 mod devices;
+mod ipv6;
+mod ipv6_routers;
 mod life;
 mod netcfg;
 mod relibc;

@@ -35,7 +35,10 @@ pub(crate) fn stages(table: &mut Table, stack: &Stack, name: Option<(&str, &str)
     let router = advertisement(table, stack)?;
     table.stage("IPv6: address", || {
         let address = stack.wait_for_ipv6("eth0", PATIENCE)?;
-        Ok(format!("{address}; {}", counted(stack, &["nd_ns_tx"])?))
+        Ok(format!(
+            "{address}; {}",
+            counted(stack, &["dad_tx_solicitations"])?
+        ))
     })?;
     table.stage("IPv6: neighbour", || neighbour(stack, &router))?;
     table.stage("IPv6: echo", || {
