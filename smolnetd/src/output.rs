@@ -1,6 +1,6 @@
 //! The way out of the TCP engine: where its flows put their IP packets.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::time::Instant;
 
@@ -11,6 +11,9 @@ use crate::ports::LinkId;
 pub struct Path {
     /// The adapter.
     pub link: LinkId,
+    /// On which adapter addresses that mean nothing without one are understood: that which has the destination, when
+    /// packets to ourselves leave by the loopback link.
+    pub zone: LinkId,
     /// Our address on the packets.
     pub source: IpAddr,
     /// The neighbour that takes them: the destination itself when it is on the link.
@@ -39,11 +42,11 @@ pub trait Output {
     /// all (the next hop does not answer, the link is down) is dropped and counted there: TCP sends it again.
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8]));
 
-    /// The way from `local`, an address of ours, to `remote`; none without a route.
-    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path>;
+    /// The way from `local`, whose address is ours, to `remote`, whatever their ports; none without a route.
+    fn path(&self, local: SocketAddr, remote: SocketAddr) -> Option<Path>;
 
-    /// Is this a unicast address of ours, on whatever link?
-    fn is_local(&self, address: IpAddr) -> bool;
+    /// Is this a unicast address of ours, on whatever link unless it names one?
+    fn is_local(&self, end: SocketAddr) -> bool;
 
     /// The peer acknowledged new data: the next hop of `path` is reachable (RFC 4861 7.3.1).
     fn confirm(&mut self, now: Instant, path: &Path);

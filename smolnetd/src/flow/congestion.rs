@@ -29,6 +29,8 @@ pub struct Congestion {
     last_ack: Option<Seq>,
     /// RFC 6582: in fast recovery until this is acknowledged.
     recover: Option<Seq>,
+    /// What is recovered was not lost to congestion.
+    innocent: bool,
     /// After a timeout, until this is acknowledged: another timeout is no news (RFC 5681 3.1).
     timed_out: Option<Seq>,
     /// The end of what smoltcp sent last; it goes back there after a timeout.
@@ -55,6 +57,7 @@ impl Congestion {
             duplicates: 0,
             last_ack: None,
             recover: None,
+            innocent: false,
             timed_out: None,
             position: iss,
             full_to: iss,
@@ -82,6 +85,16 @@ impl Congestion {
     /// The path carries less than was thought.
     pub fn limit_mss(&mut self, mss: usize) {
         self.mss = self.mss.min(mss).max(MIN_MSS);
+    }
+
+    /// What is on its way is lost because it was too big, which says nothing of congestion: it is sent again without
+    /// the window's getting smaller (RFC 1191 6.4), the next hole with each acknowledgement.
+    pub fn path_lost(&mut self, una: Seq, end: Seq) {
+        if self.position.after(una) && self.timed_out.is_none() {
+            self.innocent |= self.recover.is_none();
+            self.recover = Some(end);
+            self.wants_resend = true;
+        }
     }
 
     /// The window to be shown: whole segments, one at least.
@@ -137,6 +150,7 @@ impl Congestion {
         }
         self.timed_out = Some(end);
         self.recover = None;
+        self.innocent = false;
         self.duplicates = 0;
         self.credit = 0;
         self.resending = false;
@@ -190,6 +204,7 @@ impl Congestion {
         }
         match self.recover {
             Some(end) if ack.before(end) => self.wants_resend = true,
+            Some(_) if core::mem::take(&mut self.innocent) => self.recover = None,
             Some(_) => {
                 // RFC 6582 3.2, step 3, full acknowledgement.
                 let flight = self.flight(ack).max(self.mss);
@@ -355,6 +370,30 @@ mod tests {
         sender.is_told(33);
         assert!(!sender.congestion.take_resend());
         assert_eq!(sender.congestion.recover, None);
+    }
+
+    #[test]
+    fn rfc1191_6_4_what_was_too_big_is_sent_again_and_the_window_stays() {
+        let mut sender = Sender::new();
+        sender.grows_to(20);
+        let window = sender.congestion.window();
+        sender.congestion.limit_mss(500);
+        sender.congestion.path_lost(sender.una, sender.next);
+        assert!(sender.congestion.take_resend(), "at once");
+        let end = sender.next;
+        while sender.una.before(end) {
+            sender.congestion.sent(sender.una, 500, sender.una, end);
+            let ack = sender.una.plus(500);
+            sender.congestion.acknowledged(ack, sender.una, end, true);
+            sender.una = ack;
+            assert_eq!(
+                sender.congestion.take_resend(),
+                ack.before(end),
+                "hole by hole"
+            );
+        }
+        assert_eq!(sender.congestion.window(), window);
+        assert!(!sender.congestion.take_showing(), "no timeout was seen");
     }
 
     #[test]

@@ -386,6 +386,7 @@ mod tests {
         let remote = core::net::SocketAddr::from(([10, 0, 2, 2], 80));
         let path = Path {
             link: LINK,
+            zone: LINK,
             source: local.ip(),
             next_hop: remote.ip(),
             mtu: 1500,

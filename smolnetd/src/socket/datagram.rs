@@ -1,7 +1,8 @@
 //! What UDP, ICMP and raw sockets have in common: two ends, a bounded inbox, an error that waits to be told.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
+use super::bound::Bound;
 use super::inbox::Inbox;
 use super::{How, OptionName, Readiness, ReceiveFlags, Received, SocketKind, SocketOption};
 use crate::error::SocketError;
@@ -12,8 +13,8 @@ use crate::ports::LinkId;
 #[derive(Debug)]
 pub(crate) struct DatagramSocket {
     pub(crate) kind: SocketKind,
-    /// The address it is bound to; none is any.
-    pub(crate) local: Option<IpAddr>,
+    /// The address it is bound to; none until it is.
+    pub(crate) local: Option<Bound>,
     /// The UDP port or ICMP identifier, in host order; 0 while it has none.
     pub(crate) port: u16,
     /// Did `connect` choose the local address? Then `disconnect` takes it back.
@@ -25,7 +26,8 @@ pub(crate) struct DatagramSocket {
     pub(crate) inbox: Inbox,
     pub(crate) error: Option<SocketError>,
     pub(crate) reuse: bool,
-    pub(crate) ttl: u8,
+    /// None is what the link says.
+    pub(crate) ttl: Option<u8>,
     /// The link whose transmit ring was full at the last send.
     pub(crate) waits_for: Option<LinkId>,
     broadcast: bool,
@@ -45,7 +47,7 @@ impl DatagramSocket {
             inbox: Inbox::default(),
             error: None,
             reuse: false,
-            ttl: DEFAULT_TTL,
+            ttl: None,
             waits_for: None,
             broadcast: false,
             receive_ended: false,
@@ -114,9 +116,12 @@ impl DatagramSocket {
             // A datagram goes straight into the adapter's ring: there is no send buffer to size.
             SocketOption::SendBuffer(_) => (),
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
-            SocketOption::TimeToLive(ttl) => self.ttl = ttl,
+            SocketOption::TimeToLive(ttl) => self.ttl = Some(ttl),
             SocketOption::KeepAlive(_) | SocketOption::Linger(_) => (),
-            SocketOption::NoDelay(_) => return Err(SocketError::NoSuchOption),
+            // How a socket names addresses is not kept here.
+            SocketOption::NoDelay(_) | SocketOption::V6Only(_) => {
+                return Err(SocketError::NoSuchOption);
+            }
         }
         Ok(())
     }
@@ -127,10 +132,10 @@ impl DatagramSocket {
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.inbox.limit()),
             OptionName::SendBuffer => SocketOption::SendBuffer(self.inbox.limit()),
-            OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl),
+            OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
             OptionName::KeepAlive => SocketOption::KeepAlive(None),
             OptionName::Linger => SocketOption::Linger(None),
-            OptionName::NoDelay => return Err(SocketError::NoSuchOption),
+            OptionName::NoDelay | OptionName::V6Only => return Err(SocketError::NoSuchOption),
         })
     }
 }

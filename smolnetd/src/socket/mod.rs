@@ -1,6 +1,7 @@
 //! Sockets: what a client holds. The kinds differ, the words are the same: open, bind, connect, receive, send,
 //! close; each call is done, failed, or would block until the socket's readiness changes.
 
+pub mod bound;
 pub(crate) mod datagram;
 pub(crate) mod icmp;
 pub(crate) mod inbox;
@@ -31,6 +32,8 @@ pub enum SocketKind {
     IcmpUdpErrors,
     /// Whole IPv4 packets of one protocol number, header included, both ways.
     Raw(u8),
+    /// The same with IPv6 packets. What they carry behind extension headers is the protocol.
+    RawV6(u8),
 }
 
 /// Who opened a socket.
@@ -126,8 +129,10 @@ pub enum SocketOption {
     Linger(Option<Duration>),
     /// TCP_NODELAY.
     NoDelay(bool),
-    /// IP_TTL, 1 to 255.
+    /// IP_TTL, or IPV6_UNICAST_HOPS: 1 to 255.
     TimeToLive(u8),
+    /// IPV6_V6ONLY: a socket of IPv6 does not hear IPv4. Before it is bound or connected.
+    V6Only(bool),
 }
 
 /// An option's name.
@@ -149,4 +154,6 @@ pub enum OptionName {
     NoDelay,
     /// [`SocketOption::TimeToLive`]
     TimeToLive,
+    /// [`SocketOption::V6Only`]
+    V6Only,
 }

@@ -4,20 +4,27 @@
 //! in [`Stack::poll`] and goes through `network`: route, link, the adapter's slot. A packet to ourselves takes the same
 //! ways, over the loopback link.
 
+mod autoconf;
 mod calls;
 mod config;
 mod datagrams;
+mod fragments;
 mod icmp;
 mod input;
+mod listing;
 mod network;
+mod path;
+mod search;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::{Duration, Instant};
 
+pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;
+pub use search::is_domain;
 use sockets::{Bounds, Sockets};
 
 use crate::counters::count;
@@ -75,7 +82,7 @@ pub enum Change {
     Addresses(LinkId),
     /// The route table.
     Routes,
-    /// The name servers.
+    /// The name servers or the search list.
     Resolvers,
 }
 
@@ -168,6 +175,10 @@ impl Stack {
         if self.network.routes.expire(now) > 0 {
             self.routes_changed(now);
         }
+        if self.network.path_mtus.expire(now) {
+            self.paths_changed(now);
+        }
+        self.expire_fragments(now, ports);
         let mut budget = LOOPED_PER_POLL;
         loop {
             self.tcp.poll(now, &mut self.network.egress(ports));
@@ -193,6 +204,8 @@ impl Stack {
         [
             links,
             self.network.routes.next_deadline(),
+            self.network.path_mtus.next_deadline(),
+            self.network.reassembly.next_deadline(),
             self.tcp.next_deadline(),
         ]
         .into_iter()
@@ -243,6 +256,15 @@ impl Stack {
         self.links().find(|link| link.name() == name)
     }
 
+    /// The link that a zone names (RFC 4007 11): by its name, or by its number.
+    pub fn zone(&self, text: &str) -> Option<LinkId> {
+        let numbered = || {
+            let number = text.parse().ok().map(LinkId)?;
+            self.link(number)
+        };
+        self.link_by_name(text).or_else(numbered).map(Link::id)
+    }
+
     /// The route table.
     pub fn routes(&self) -> &RouteTable {
         &self.network.routes
@@ -252,13 +274,20 @@ impl Stack {
     pub fn stats(&self) -> Vec<(String, u64)> {
         let own = [
             ("ip", self.network.counters.iter().collect::<Vec<_>>()),
+            (
+                "fragment",
+                self.network.reassembly.counters.iter().collect(),
+            ),
+            ("path_mtu", self.network.path_mtus.counters.iter().collect()),
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
         ];
-        let links = self
-            .links()
-            .map(|link| (link.name(), link.counters().iter().collect()));
+        let links = self.links().map(|link| {
+            let counters = link.counters().iter();
+            let learned = link.autoconf_counters().iter();
+            (link.name(), counters.chain(learned).collect())
+        });
         own.into_iter()
             .chain(links)
             .flat_map(|(owner, counters)| {

@@ -41,7 +41,7 @@ impl Surroundings {
         let pages = namespace
             .enter(|| TcpListener::bind((any, 80)))?
             .context("port 80 of the lab's network")?;
-        let answer = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+        let answer = DnsAnswer::at([Slirp::GATEWAY]);
         Ok(Surroundings {
             _names: DnsServer::start(names, [(NAME, answer)])?,
             _pages: HttpServer::start(pages)?,

@@ -114,12 +114,8 @@ impl Connection {
     /// Has smoltcp do what congestion control wants, in the only language that it understands: acknowledgements that
     /// say nothing new but the window, or, three times the same, that something was lost.
     fn steer<O: Output>(&mut self, cx: &mut Context<'_, O>) {
-        let show = u32::from(self.guard.congestion().take_showing());
-        let resend = if self.guard.congestion().take_resend() {
-            DUPLICATES
-        } else {
-            0
-        };
+        let show = self.guard.congestion().take_showing();
+        let resend = self.guard.congestion().take_resend();
         // In LAST-ACK smoltcp takes no window from what acknowledges nothing.
         let hears = matches!(
             self.socket().state(),
@@ -128,21 +124,31 @@ impl Connection {
         if !hears {
             return;
         }
-        for _ in 0..show.max(resend) {
-            let peer = FlowKey {
-                local: cx.key.remote,
-                remote: cx.key.local,
-            };
-            let ack = Control::ack(
-                peer,
-                self.rcv_nxt(),
-                self.una(),
-                self.guard.window_to_show(),
-            );
-            let mut packet = vec![0; ack.length()];
-            ack.write(&mut packet);
-            self.hand_over(cx, &packet);
+        if resend {
+            // Another window first: whatever was counted as duplicate before is forgotten, and three will be three.
+            let window = self.guard.window_to_show();
+            let other = if window > 1 { window - 1 } else { 2 };
+            self.hint(cx, other);
+            self.hint(cx, window);
+            for _ in 0..DUPLICATES {
+                self.hint(cx, window);
+            }
+        } else if show {
+            let window = self.guard.window_to_show();
+            self.hint(cx, window);
         }
+    }
+
+    /// Has smoltcp hear an acknowledgement of what it knows to be acknowledged, with this window.
+    fn hint<O: Output>(&mut self, cx: &mut Context<'_, O>, window: u16) {
+        let peer = FlowKey {
+            local: cx.key.remote,
+            remote: cx.key.local,
+        };
+        let ack = Control::ack(peer, self.rcv_nxt(), self.una(), window);
+        let mut packet = vec![0; ack.length()];
+        ack.write(&mut packet);
+        self.hand_over(cx, &packet);
     }
 
     /// RFC 5961 section 7: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, but not too often.
@@ -221,7 +227,14 @@ impl Connection {
 
     /// The path carries packets of `mtu` bytes only.
     pub fn limit_mtu(&mut self, mtu: u16) {
-        self.guard.congestion().limit_mss(mss_for(mtu));
+        let mss = mss_for(mtu, self.headers);
+        self.guard.congestion().limit_mss(mss);
+    }
+
+    /// What is on its way does not arrive: it is to be sent again, at once.
+    pub fn send_again(&mut self) {
+        let (una, end) = (self.una(), self.guard.snd_nxt());
+        self.guard.congestion().path_lost(una, end);
     }
 }
 

@@ -131,6 +131,7 @@ impl Link {
         claim: Claim,
         ports: &mut impl Ports,
     ) {
+        let router = address;
         let address = IpAddr::V6(address);
         if self.owns_address(address) {
             count(&mut self.counters.ndp_rx_bad_sender);
@@ -154,6 +155,10 @@ impl Link {
         }
         if router_lost {
             self.push_event(now, LinkEvent::RouterLost(address));
+            self.autoconf.router_resigned(now, router);
+        }
+        if router_answers {
+            self.autoconf.router_reachable(router);
         }
     }
 
@@ -184,6 +189,7 @@ impl Link {
                 mac,
             };
             self.push_event(now, event);
+            self.autoconfigured_failed(now, own.cidr, own.origin);
         }
     }
 }

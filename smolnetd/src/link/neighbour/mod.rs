@@ -243,19 +243,24 @@ impl Neighbours {
         }
     }
 
-    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1.
-    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) {
+    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1. True when that was news.
+    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) -> bool {
         let Some(neighbour) = self.entries.get(&address) else {
-            return;
+            return false;
         };
         match neighbour.state {
-            State::Incomplete { .. } => {}
+            State::Incomplete { .. } => false,
             // Proof comes with every acknowledgement; one in a while is enough.
-            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {}
+            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {
+                false
+            }
             State::Reachable { mac, .. }
             | State::Stale { mac }
             | State::Delay { mac, .. }
-            | State::Probe { mac, .. } => self.set_reachable(now, address, mac),
+            | State::Probe { mac, .. } => {
+                self.set_reachable(now, address, mac);
+                true
+            }
         }
     }
 

@@ -67,6 +67,8 @@ impl TcpOptions {
             SocketOption::TimeToLive(limit) => self.hop_limit = Some(limit),
             SocketOption::ReuseAddress(on) => self.reuse = on,
             SocketOption::Broadcast(_) => (),
+            // How a socket names addresses is not kept here.
+            SocketOption::V6Only(_) => return Err(SocketError::NoSuchOption),
         }
         Ok(())
     }
@@ -84,6 +86,7 @@ impl TcpOptions {
             ),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::Broadcast => SocketOption::Broadcast(false),
+            OptionName::V6Only => SocketOption::V6Only(false),
         }
     }
 }

@@ -116,10 +116,12 @@ fn a_header_that_lies_is_dropped_under_its_reason() {
             ip.set_total_len(1400)
         }),
         ("time to live 0", "ip.bad_ttl", |ip| ip.set_hop_limit(0)),
-        ("first fragment", "ip.fragment", |ip| {
-            ip.set_more_frags(true)
-        }),
-        ("last fragment", "ip.fragment", |ip| {
+        (
+            "first fragment of odd length",
+            "fragment.bad_length",
+            |ip| ip.set_more_frags(true),
+        ),
+        ("last fragment alone", "fragment.received", |ip| {
             ip.set_frag_offset(1480)
         }),
         (

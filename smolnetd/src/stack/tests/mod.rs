@@ -1,9 +1,12 @@
 //! The whole stack, tested as stories: two hosts on a cable (`wire`), or one host and whatever the wire may bring.
 
 mod dhcp;
+mod dual;
+mod frames;
 mod fuzz;
 mod hostile;
 mod icmp;
+mod ipv6;
 mod network;
 mod ports;
 mod raw;

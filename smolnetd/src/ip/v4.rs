@@ -1,111 +1,46 @@
-//! IPv4 (RFC 791) as a host sees it: what may come in, and the header that goes out.
+//! The IPv4 header (RFC 791).
 
 use core::net::Ipv4Addr;
 
 use smoltcp::wire::{IpProtocol, Ipv4Packet};
 
-use crate::counters::counters;
+use super::{Fragment, Incoming, Reason};
 
 /// Length in bytes of the header that this host writes: no options.
 pub const HEADER_LENGTH: usize = 20;
 
-/// The default time to live (RFC 1122 3.2.1.7; RFC 1340's recommended value).
-pub const DEFAULT_TTL: u8 = 64;
-
-counters! {
-    /// What the IP layer saw, and why it dropped what it dropped.
-    pub struct IpCounters {
-        /// Packets received from the links, loopback included.
-        received,
-        /// Datagrams handed to sockets other than TCP's; a packet that several sockets get counts once for each.
-        delivered,
-        /// Packets queued for a raw socket.
-        raw_delivered,
-        /// Not queued for a raw socket: its queue was full.
-        raw_queue_full,
-        /// Packets handed to a link.
-        sent,
-        /// Dropped: a frame from a link that has gone.
-        unknown_link,
-        /// Dropped: shorter than a header, or than the lengths in it say; or the lengths contradict each other.
-        bad_length,
-        /// Dropped: not version 4.
-        bad_version,
-        /// Dropped: header checksum.
-        bad_checksum,
-        /// Dropped: time to live 0.
-        bad_ttl,
-        /// Dropped: a fragment. Nothing is reassembled.
-        fragment,
-        /// Dropped: a source that no host has (RFC 1122 3.2.1.3): broadcast, multicast, class E, or 0.0.0.0 where it
-        /// has no place.
-        bad_source,
-        /// Dropped: a source that is our own, from a wire.
-        own_source,
-        /// Dropped: 127.0.0.0/8 as source or destination, from a wire.
-        loopback_on_wire,
-        /// Dropped: for another host; this one does not forward.
-        not_for_us,
-        /// Dropped: for a multicast group that nobody here has joined.
-        not_joined,
-        /// Dropped: a protocol that nobody here speaks.
-        unknown_protocol,
-        /// Dropped on the way out: no route.
-        no_route,
+/// Checks a header (RFC 1122 3.2.1.2 checksum, 3.2.1.7 time to live). Options are stepped over.
+pub(super) fn parse(bytes: &[u8]) -> Result<Incoming<'_>, Reason> {
+    let header = Ipv4Packet::new_checked(bytes)
+        .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
+    if !header.verify_checksum() {
+        return Err(|counters| &mut counters.bad_checksum);
     }
-}
-
-/// Why a packet was dropped: the counter it falls under.
-pub type Reason = fn(&mut IpCounters) -> &mut u64;
-
-/// An IPv4 packet whose header is in order.
-#[derive(Clone, Copy, Debug)]
-pub struct Incoming<'p> {
-    /// Source address.
-    pub source: Ipv4Addr,
-    /// Destination address.
-    pub destination: Ipv4Addr,
-    /// Protocol number.
-    pub protocol: u8,
-    /// The whole packet, header included, without what the link padded.
-    pub packet: &'p [u8],
-    /// What follows the header.
-    pub payload: &'p [u8],
-}
-
-impl<'p> Incoming<'p> {
-    /// Checks a header (RFC 1122 3.2.1.1 version, 3.2.1.2 checksum, 3.2.1.7 time to live). Options are stepped over.
-    ///
-    /// # Errors
-    /// The counter under which the packet is dropped.
-    pub fn parse(bytes: &'p [u8]) -> Result<Incoming<'p>, Reason> {
-        match bytes.first() {
-            None => return Err(|counters| &mut counters.bad_length),
-            Some(first) if first >> 4 != 4 => return Err(|counters| &mut counters.bad_version),
-            Some(_) => (),
-        }
-        let header = Ipv4Packet::new_checked(bytes)
-            .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
-        if !header.verify_checksum() {
-            return Err(|counters| &mut counters.bad_checksum);
-        }
-        if header.hop_limit() == 0 {
-            return Err(|counters| &mut counters.bad_ttl);
-        }
-        if header.more_frags() || header.frag_offset() != 0 {
-            return Err(|counters| &mut counters.fragment);
-        }
-        let packet = bytes
-            .get(..usize::from(header.total_len()))
-            .unwrap_or(bytes);
-        Ok(Incoming {
-            source: header.src_addr(),
-            destination: header.dst_addr(),
-            protocol: header.next_header().into(),
-            packet,
-            payload: header.payload(),
-        })
+    if header.hop_limit() == 0 {
+        return Err(|counters| &mut counters.bad_ttl);
     }
+    let fragment = Fragment {
+        identification: header.ident().into(),
+        offset: header.frag_offset().into(),
+        more: header.more_frags(),
+        unfragmentable: header.header_len().into(),
+        next_header_at: 0,
+    };
+    let packet = bytes
+        .get(..usize::from(header.total_len()))
+        .unwrap_or(bytes);
+    Ok(Incoming {
+        source: header.src_addr().into(),
+        destination: header.dst_addr().into(),
+        protocol: header.next_header().into(),
+        hop_limit: header.hop_limit(),
+        packet,
+        payload: header.payload(),
+        fragment: (fragment.more || fragment.offset != 0).then_some(fragment),
+        atomic: false,
+        next_header_at: 0,
+        problem: None,
+    })
 }
 
 /// May no host have this address as its source (RFC 1122 3.2.1.3, RFC 1812 5.3.7)? Whether it is some network's
@@ -118,7 +53,7 @@ pub fn is_impossible_source(source: Ipv4Addr) -> bool {
 
 /// What a packet of our own carries in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct Header {
     /// Source address.
     pub source: Ipv4Addr,
     /// Destination address.
@@ -131,7 +66,7 @@ pub struct Outgoing {
     pub identification: u16,
 }
 
-impl Outgoing {
+impl Header {
     /// Writes the header at the start of `packet`, whose length is the total length, and gives what follows it. A
     /// `packet` without room for a header, or longer than 65535 bytes, is left alone and what follows is empty.
     pub fn write<'p>(&self, packet: &'p mut [u8]) -> &'p mut [u8] {
@@ -165,7 +100,7 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    const OUTGOING: Outgoing = Outgoing {
+    const HEADER: Header = Header {
         source: Ipv4Addr::new(10, 0, 0, 1),
         destination: Ipv4Addr::new(10, 0, 0, 2),
         protocol: IpProtocol::Udp,
@@ -176,15 +111,15 @@ mod tests {
     #[test]
     fn what_is_written_into_dirty_memory_is_read_back() {
         let mut packet = vec![0xa5; 28];
-        OUTGOING
+        HEADER
             .write(&mut packet)
             .copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
         // The link pads short frames.
         packet.extend([0x77; 20]);
-        let read = Incoming::parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
+        let read = parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
         assert_eq!(
             (read.source, read.destination, read.protocol),
-            (OUTGOING.source, OUTGOING.destination, 17)
+            (HEADER.source.into(), HEADER.destination.into(), 17)
         );
         assert_eq!(
             (read.payload, read.packet.len()),
@@ -199,7 +134,7 @@ mod tests {
     fn where_there_is_no_room_for_a_header_nothing_is_written() {
         for length in [0, 19, 65_536] {
             let mut packet = vec![0xa5; length];
-            assert!(OUTGOING.write(&mut packet).is_empty());
+            assert!(HEADER.write(&mut packet).is_empty());
             assert!(packet.iter().all(|byte| *byte == 0xa5), "{length}");
         }
     }
@@ -207,14 +142,14 @@ mod tests {
     #[test]
     fn options_are_stepped_over() {
         let mut packet = vec![0; 32];
-        OUTGOING.write(&mut packet);
+        HEADER.write(&mut packet);
         // A loose source route (RFC 791 3.1), which a host that does not forward has no use for.
         packet[20..24].copy_from_slice(&[0x83, 3, 4, 0]);
         packet[24..].copy_from_slice(b"payload.");
         let mut header = Ipv4Packet::new_unchecked(&mut packet);
         header.set_header_len(24);
         header.fill_checksum();
-        let read = Incoming::parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
+        let read = parse(&packet).unwrap_or_else(|_| panic!("{packet:?}"));
         assert_eq!(read.payload, b"payload.");
     }
 

@@ -1,10 +1,17 @@
 //! Stories of the route table.
 
+mod bounds;
+mod origins;
+mod text;
+
 use smoltcp::time::Duration;
 
 use super::*;
+use crate::flow::table::Keyed;
 use crate::link::Lease;
 
+/// When every story here begins.
+const START: Instant = Instant::from_micros_const(100_000_000);
 const ETH0: LinkId = LinkId(1);
 const ETH1: LinkId = LinkId(2);
 
@@ -30,11 +37,17 @@ impl core::str::FromStr for RouteSpecDestination {
 }
 
 fn route(text: &str, link: LinkId, origin: Origin) -> Route {
-    text.parse::<RouteSpec>().unwrap().into_route(link, origin)
+    text.parse::<RouteSpec>()
+        .unwrap()
+        .into_route(link, origin, START)
+}
+
+fn empty() -> RouteTable {
+    RouteTable::new(Keyed(1, 2))
 }
 
 fn table(routes: &[(&str, LinkId)]) -> RouteTable {
-    let mut table = RouteTable::new();
+    let mut table = empty();
     for (text, link) in routes {
         assert_eq!(
             table.add(route(text, *link, Origin::Static)),
@@ -52,7 +65,7 @@ fn name(link: LinkId) -> &'static str {
 fn list(table: &RouteTable) -> Vec<String> {
     table
         .iter()
-        .map(|route| route.text(name(route.link)).to_string())
+        .map(|route| route.text(name(route.link), START).to_string())
         .collect()
 }
 
@@ -82,14 +95,14 @@ fn lease(text: &str, routers: &[&str]) -> Lease {
 fn the_two_route_tables() {
     // What is configured, what is shown and what packets follow are one table: a lease's default route is in the list
     // and in the lookup at once, and gone from both at once.
-    let mut table = RouteTable::new();
+    let mut table = empty();
     assert_eq!(way(&table, "93.184.216.34"), None);
     let granted = lease("10.0.2.15/24", &["10.0.2.2"]);
     assert!(table.sync_addresses(ETH0, [granted.address].into_iter()));
     assert!(table.sync_lease(ETH0, Some(&granted)));
     let expected = [
-        "default via 10.0.2.2 dev eth0 src 10.0.2.15 metric 0 dhcp",
-        "10.0.2.0/24 dev eth0 src 10.0.2.15 metric 0 connected",
+        "default via 10.0.2.2 dev eth0 src 10.0.2.15 metric 0 proto dhcp",
+        "10.0.2.0/24 dev eth0 src 10.0.2.15 metric 0 proto connected",
     ];
     assert_eq!(list(&table), expected);
     assert_eq!(
@@ -134,20 +147,20 @@ fn the_longest_prefix_wins_then_the_lowest_metric_then_the_first() {
 #[test]
 fn ipv6_routes_go_by_the_same_rules() {
     let table = table(&[
-        ("default via fe80::1", ETH0),
-        ("::/0 via fe80::2 metric 5", ETH1),
+        ("default via fe80::1 dev eth0", ETH0),
+        ("::/0 via fe80::2 dev eth1 metric 5", ETH1),
         ("fd42::/64 dev eth1", ETH1),
-        ("fd42::7 via fe80::7", ETH0),
+        ("fd42::7 via fe80::7 dev eth0", ETH0),
     ]);
     assert_eq!(way(&table, "2001:db8::1").as_deref(), Some("fe80::1 eth0"));
     assert_eq!(way(&table, "fd42::1").as_deref(), Some("fd42::1 eth1"));
     assert_eq!(way(&table, "fd42::7").as_deref(), Some("fe80::7 eth0"));
     assert_eq!(way(&table, "10.0.0.1"), None);
     let expected = [
-        "default via fe80::1 dev eth0 metric 0 static",
-        "default via fe80::2 dev eth1 metric 5 static",
-        "fd42::/64 dev eth1 metric 0 static",
-        "fd42::7/128 via fe80::7 dev eth0 metric 0 static",
+        "default via fe80::1 dev eth0 metric 0 proto static",
+        "default via fe80::2 dev eth1 metric 5 proto static",
+        "fd42::/64 dev eth1 metric 0 proto static",
+        "fd42::7/128 via fe80::7 dev eth0 metric 0 proto static",
     ];
     assert_eq!(list(&table), expected);
 }
@@ -202,8 +215,8 @@ fn a_route_added_again_is_replaced_and_one_of_another_origin_is_not() {
     };
     assert_eq!(table.remove(&selector), 1);
     let expected = [
-        "default via 10.0.0.1 dev eth0 src 10.0.0.9 metric 3 static",
-        "default via 10.0.0.2 dev eth0 metric 4 static",
+        "default via 10.0.0.1 dev eth0 src 10.0.0.9 metric 3 proto static",
+        "default via 10.0.0.2 dev eth0 metric 4 proto static",
     ];
     assert_eq!(list(&table), expected);
 }
@@ -252,13 +265,13 @@ fn removal_names_what_it_means_and_spares_the_rest() {
     assert_eq!(remove(&mut table, "default", None), 2);
     assert_eq!(
         list(&table),
-        ["10.1.0.0/16 via 10.0.0.1 dev eth0 metric 0 static"]
+        ["10.1.0.0/16 via 10.0.0.1 dev eth0 metric 0 proto static"]
     );
 }
 
 #[test]
 fn routes_with_an_end_end_then_and_not_before() {
-    let start = Instant::from_secs(100);
+    let start = START;
     let mut table = table(&[("default via 10.0.0.1", ETH0)]);
     assert_eq!(table.next_deadline(), None);
     for (text, seconds) in [
@@ -285,7 +298,7 @@ fn routes_with_an_end_end_then_and_not_before() {
 
 #[test]
 fn of_two_addresses_in_one_network_either_may_go_and_the_network_stays() {
-    let mut table = RouteTable::new();
+    let mut table = empty();
     let (first, second) = (cidr("10.0.2.15/24"), cidr("10.0.2.16/24"));
     table.sync_addresses(ETH0, [first, second].into_iter());
     table
@@ -307,9 +320,9 @@ fn of_two_addresses_in_one_network_either_may_go_and_the_network_stays() {
         .unwrap();
     assert!(table.sync_addresses(ETH0, [second].into_iter()));
     let expected = [
-        "10.8.0.0/16 via 10.0.9.2 dev eth1 src 10.0.9.9 metric 0 static",
-        "10.9.0.0/16 via 10.0.2.2 dev eth0 metric 0 static",
-        "10.0.2.0/24 dev eth0 src 10.0.2.16 metric 0 connected",
+        "10.8.0.0/16 via 10.0.9.2 dev eth1 src 10.0.9.9 metric 0 proto static",
+        "10.9.0.0/16 via 10.0.2.2 dev eth0 metric 0 proto static",
+        "10.0.2.0/24 dev eth0 src 10.0.2.16 metric 0 proto connected",
     ];
     assert_eq!(
         list(&table),
@@ -320,16 +333,16 @@ fn of_two_addresses_in_one_network_either_may_go_and_the_network_stays() {
 
 #[test]
 fn a_lease_with_a_router_outside_its_network_reaches_it() {
-    let mut table = RouteTable::new();
+    let mut table = empty();
     let granted = lease("10.128.0.5/32", &["10.128.0.1", "10.128.0.2"]);
     table.sync_addresses(ETH0, [granted.address].into_iter());
     assert_eq!(table.len(), 0, "one address is no network");
     table.sync_lease(ETH0, Some(&granted));
     let expected = [
-        "default via 10.128.0.1 dev eth0 src 10.128.0.5 metric 0 dhcp",
-        "default via 10.128.0.2 dev eth0 src 10.128.0.5 metric 1 dhcp",
-        "10.128.0.1/32 dev eth0 src 10.128.0.5 metric 0 dhcp",
-        "10.128.0.2/32 dev eth0 src 10.128.0.5 metric 0 dhcp",
+        "default via 10.128.0.1 dev eth0 src 10.128.0.5 metric 0 proto dhcp",
+        "default via 10.128.0.2 dev eth0 src 10.128.0.5 metric 1 proto dhcp",
+        "10.128.0.1/32 dev eth0 src 10.128.0.5 metric 0 proto dhcp",
+        "10.128.0.2/32 dev eth0 src 10.128.0.5 metric 0 proto dhcp",
     ];
     assert_eq!(list(&table), expected);
     assert_eq!(way(&table, "8.8.8.8").as_deref(), Some("10.128.0.1 eth0"));
@@ -341,7 +354,7 @@ fn a_lease_with_a_router_outside_its_network_reaches_it() {
 
 #[test]
 fn a_route_without_a_device_finds_it_by_its_gateway() {
-    let mut table = RouteTable::new();
+    let mut table = empty();
     table.sync_addresses(ETH1, [cidr("10.0.2.15/24")].into_iter());
     assert_eq!(table.link_to(address("10.0.2.2")), Some(ETH1));
     assert_eq!(table.link_to(address("10.0.3.2")), None);
@@ -357,7 +370,7 @@ fn a_route_without_a_device_finds_it_by_its_gateway() {
 
 #[test]
 fn gateways_and_sources_that_are_not_hosts_are_refused() {
-    let mut table = RouteTable::new();
+    let mut table = empty();
     for text in [
         "default via 0.0.0.0",
         "default via 224.0.0.1",
@@ -376,83 +389,6 @@ fn gateways_and_sources_that_are_not_hosts_are_refused() {
 }
 
 #[test]
-fn the_table_has_its_bound_and_replacing_still_works_there() {
-    let mut table = RouteTable::new();
-    for number in 0..MAX_ROUTES {
-        let text = format!("10.{}.{}.0/24 via 10.0.0.1", number / 256, number % 256);
-        table.add(route(&text, ETH0, Origin::Static)).unwrap();
-    }
-    assert_eq!(
-        table.add(route("11.0.0.0/8 via 10.0.0.1", ETH0, Origin::Static)),
-        Err(RouteError::TooMany)
-    );
-    assert_eq!(
-        table.add(route(
-            "10.0.7.0/24 via 10.0.0.1 metric 7",
-            ETH0,
-            Origin::Static
-        )),
-        Ok(true)
-    );
-    assert_eq!(
-        (table.len(), table.iter().count()),
-        (MAX_ROUTES, MAX_ROUTES)
-    );
-    assert_eq!(table.remove_link(ETH0), MAX_ROUTES);
-}
-
-#[test]
-fn what_is_shown_can_be_read_again() {
-    for text in [
-        "default via 10.0.2.2 dev eth0 src 10.0.2.15 metric 0",
-        "default dev eth0 metric 7",
-        "10.1.0.0/16 via 10.0.2.9 dev eth0 metric 0",
-        "10.1.2.3/32 dev eth0 src 10.0.2.15 metric 4294967295",
-        "default via fe80::1 dev eth0 metric 0",
-        "::/0 dev eth0 metric 0",
-        "fd42::/64 dev eth0 src fd42::15 metric 1",
-    ] {
-        let shown = route(text, ETH0, Origin::Static).text("eth0").to_string();
-        assert_eq!(shown, format!("{text} static"));
-        let device = text.parse::<RouteSpec>().unwrap().device;
-        assert_eq!(device.as_deref(), Some("eth0"));
-    }
-}
-
-#[test]
-fn text_that_is_no_route_says_what_is_wrong() {
-    use RouteParseError::*;
-    for (text, error) in [
-        ("", Destination),
-        ("   \n", Destination),
-        ("garbage via 10.0.2.2", Destination),
-        ("10.0.0.0/33 via 10.0.2.2", Destination),
-        ("10.0.0.0/ via 10.0.2.2", Destination),
-        ("10.0.0.0/+8 via 10.0.2.2", Destination),
-        ("10.0.0/8 via 10.0.2.2", Destination),
-        ("fd42::/129 dev eth0", Destination),
-        ("default", NoWay),
-        ("default src 10.0.2.15", NoWay),
-        ("default via", Value),
-        ("default via eth0", Value),
-        ("default via 10.0.2.2 dev", Value),
-        ("default via 10.0.2.2 metric -1", Value),
-        ("default via 10.0.2.2 metric 4294967296", Value),
-        ("default via 10.0.2.2 table main", UnknownWord),
-        ("default via 10.0.2.2 onlink", UnknownWord),
-        ("default via 10.0.2.2 via 10.0.2.3", Repeated),
-        ("10.0.0.0/8 via fe80::1", Family),
-        ("fd42::/64 dev eth0 src 10.0.2.15", Family),
-    ] {
-        assert_eq!(text.parse::<RouteSpec>(), Err(error), "{text:?}");
-    }
-    assert!(
-        "default via 10.0.2.2\n".parse::<RouteSpec>().is_ok(),
-        "a line feed is no fault"
-    );
-}
-
-#[test]
 fn a_thousand_routes_answer_as_a_plain_search_would() {
     // A small generator of its own: the same routes in every run.
     let mut state = 12345_u32;
@@ -460,7 +396,7 @@ fn a_thousand_routes_answer_as_a_plain_search_would() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         state >> 8
     };
-    let mut table = RouteTable::new();
+    let mut table = empty();
     let mut plain: Vec<Route> = vec![];
     for _ in 0..1000 {
         let length = next() % 33;
@@ -479,10 +415,13 @@ fn a_thousand_routes_answer_as_a_plain_search_would() {
             destination: network(new.destination),
             ..new
         };
-        match plain.iter_mut().find(|other| other.same_identity(&new)) {
+        match plain
+            .iter_mut()
+            .find(|other| other.identity() == new.identity())
+        {
             Some(other) if other.metric == new.metric => *other = new,
             _ => {
-                plain.retain(|other| !other.same_identity(&new));
+                plain.retain(|other| other.identity() != new.identity());
                 plain.push(new);
             }
         }
