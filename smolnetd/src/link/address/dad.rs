@@ -63,6 +63,18 @@ impl Addresses {
         None
     }
 
+    /// A question about `address` found no room: it does not count, and is asked a RetransTimer later.
+    pub(in crate::link) fn not_asked(&mut self, address: Ipv6Addr) {
+        let place = self
+            .list
+            .iter()
+            .position(|own| own.address() == IpAddr::V6(address));
+        let entry = place.and_then(|place| self.entries.get_mut(place));
+        if let Some(Stage::Detect { sent, .. }) = entry.map(|entry| &mut entry.stage) {
+            *sent = sent.saturating_sub(1);
+        }
+    }
+
     pub(in crate::link) fn set_retrans_timer(&mut self, time: Duration) {
         self.retrans_timer = time;
     }
