@@ -24,10 +24,12 @@ use crate::error::SocketError;
 use crate::files::{EtcNet, for_c_library};
 use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
+use crate::link::Ipv6Config;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
 use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
 use crate::scheme::{Kind, SocketScheme, View};
+use crate::socket::SocketId;
 use crate::stack::{Change, Limits, Stack};
 use token::Token;
 
@@ -89,6 +91,8 @@ struct Daemon {
     etc_net: Option<EtcNet>,
     /// What the files say; its address goes to the first adapter.
     static_config: StaticConfig,
+    /// How adapters give themselves IPv6 addresses.
+    ipv6: Ipv6Config,
     /// What `/etc/net/dns` names for the C library.
     written_resolver: Option<Ipv4Addr>,
     changes: Vec<Change>,
@@ -125,6 +129,10 @@ impl Daemon {
         let (_, now) = now();
         let mut stack = Stack::new(seed, Limits::default(), now);
         let etc_net = EtcNet::open();
+        let fresh = stack.fresh_identifier_secret();
+        let identifiers = etc_net
+            .as_ref()
+            .map_or(fresh, |etc_net| etc_net.identifier_secret(fresh));
         let (static_config, complaints) =
             config::parse(&etc_net.as_ref().map(EtcNet::read_all).unwrap_or_default());
         for complaint in complaints {
@@ -152,6 +160,7 @@ impl Daemon {
             etc_net,
             written_resolver: for_c_library(static_config.resolvers.iter().copied()),
             static_config,
+            ipv6: Ipv6Config::opaque(identifiers.to_be_bytes()),
             changes: Vec::new(),
         })
     }
@@ -284,20 +293,7 @@ impl Daemon {
         let changed = !changes.is_empty();
         for change in changes.drain(..) {
             if let Change::Socket(socket) = change {
-                for served in &mut self.sockets {
-                    let mut view = View {
-                        scheme: &mut served.scheme,
-                        stack: &mut self.stack,
-                        ports: &mut self.transmitters,
-                        now,
-                    };
-                    for number in view.scheme.users(socket).to_vec() {
-                        served.server.retry(&mut view, number);
-                        let flags = view.changed(number);
-                        served.server.post(number, flags);
-                    }
-                }
-                continue;
+                self.socket_changed(socket, now);
             }
             for (number, flags) in self.netcfg.scheme.changed(change) {
                 self.netcfg.server.post(number, flags);
@@ -308,6 +304,23 @@ impl Daemon {
         }
         self.changes = changes;
         changed
+    }
+
+    /// Runs the calls again that waited for it, and tells its watchers.
+    fn socket_changed(&mut self, socket: SocketId, now: Instant) {
+        for served in &mut self.sockets {
+            let mut view = View {
+                scheme: &mut served.scheme,
+                stack: &mut self.stack,
+                ports: &mut self.transmitters,
+                now,
+            };
+            for number in view.scheme.users(socket).to_vec() {
+                served.server.retry(&mut view, number);
+                let flags = view.changed(number);
+                served.server.post(number, flags);
+            }
+        }
     }
 
     fn answer(&mut self) -> Result<(), DaemonError> {
@@ -382,8 +395,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP.
+    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP. IPv6
+    /// looks after itself on all of them.
     fn configure(&mut self, link: LinkId, now: Instant) {
+        if let Err(error) = self.stack.enable_ipv6(now, link, self.ipv6) {
+            log::warn!("the adapter could not be configured for IPv6: {error}");
+        }
         let done = match self.static_config.address.take() {
             None => self.stack.enable_dhcp(now, link, true),
             Some(address) => {

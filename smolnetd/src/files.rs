@@ -12,6 +12,9 @@ use crate::config::Files;
 /// Bytes of a configuration file that are read; what is longer is none.
 const LARGEST: usize = 4096;
 
+/// Hexadecimal digits of a secret.
+const SECRET_DIGITS: usize = 32;
+
 /// `/etc/net`.
 pub(crate) struct EtcNet {
     directory: Fd,
@@ -55,9 +58,31 @@ impl EtcNet {
     /// # Errors
     /// What opening or writing the file answered.
     pub(crate) fn write_resolver(&self, resolver: Ipv4Addr) -> Result<(), Error> {
-        let text = format!("{resolver}\n");
-        let flags = flags(O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-        let file = self.directory.openat("dns", flags, 0)?;
+        self.write("dns", 0, &format!("{resolver}\n"))
+    }
+
+    /// What the interface identifiers of this machine are made from (RFC 7217 section 5). It is in `ipv6_secret`, so
+    /// that addresses are the same after a restart; where there is none, `fresh` is, and is put there, for nobody else
+    /// to read. A directory that takes no file has other addresses after each start, and they work as well.
+    pub(crate) fn identifier_secret(&self, fresh: u128) -> u128 {
+        let text = self.read("ipv6_secret").unwrap_or_default();
+        let digits = text.trim();
+        match u128::from_str_radix(digits, 16) {
+            Ok(secret) if digits.len() == SECRET_DIGITS => secret,
+            _ => {
+                let text = format!("{fresh:0SECRET_DIGITS$x}\n");
+                if let Err(error) = self.write("ipv6_secret", 0o600, &text) {
+                    log::warn!("/etc/net/ipv6_secret could not be written: {error}");
+                }
+                fresh
+            }
+        }
+    }
+
+    /// Makes a file, with these permissions if it is new, or replaces what it holds.
+    fn write(&self, name: &str, mode: usize, text: &str) -> Result<(), Error> {
+        let flags = flags(O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | mode);
+        let file = self.directory.openat(name, flags, 0)?;
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
             let n = file.write(rest)?;

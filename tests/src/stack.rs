@@ -1,5 +1,6 @@
 //! The whole path on one machine: QEMU, the Redox kernel interface, pcid, the driver and smolnetd.
 
+mod addresses;
 mod setup;
 
 use std::sync::Arc;

@@ -10,6 +10,8 @@ mod adapters;
 mod common;
 mod devices;
 mod families;
+mod ipv6;
+mod ipv6_routers;
 mod life;
 mod netcfg;
 mod relibc;

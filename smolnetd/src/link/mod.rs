@@ -52,6 +52,8 @@ pub(crate) use self::address::is_assignable;
 pub use self::address::{
     AddressError, AddressOrigin, AddressState, Autoconfigured, Identity, LinkAddress, MAX_ADDRESSES,
 };
+#[cfg(test)]
+pub(crate) use self::autoconf::tests::advertisement;
 pub use self::autoconf::{AutoRoute, AutoconfCounters, Redirect};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
@@ -183,13 +185,7 @@ impl Link {
 
     /// The neighbours, by address.
     pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
-        self.neighbours
-            .iter(now)
-            .map(|(address, mac, state)| NeighbourInfo {
-                address,
-                mac,
-                state,
-            })
+        self.neighbours.iter(now)
     }
 
     /// The lease that is in force.

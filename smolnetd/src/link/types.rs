@@ -141,4 +141,6 @@ pub struct NeighbourInfo {
     pub mac: Option<[u8; 6]>,
     /// How well it is known.
     pub state: NeighbourState,
+    /// Does it say that it is a router? Only neighbours of IPv6 do (RFC 4861 section 5.1, IsRouter).
+    pub router: bool,
 }

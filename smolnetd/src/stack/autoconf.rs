@@ -39,6 +39,12 @@ impl Stack {
         Ok(())
     }
 
+    /// A secret for the interface identifiers of a machine that has none yet (RFC 7217 5).
+    pub fn fresh_identifier_secret(&self) -> u128 {
+        let half = |part: u8| self.network.secret.hash("interface identifiers", part);
+        u128::from(half(0)) << 64 | u128::from(half(1))
+    }
+
     /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows.
     pub(super) fn routes_learned(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.network.links.get(&id) else {

@@ -282,6 +282,7 @@ impl Stack {
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
                     self.avoid_gateway(now, id, address);
+                    self.changes.insert(Change::Neighbours(id));
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
@@ -298,8 +299,14 @@ impl Stack {
                 LinkEvent::RoutesLearned => self.routes_learned(now, id),
                 LinkEvent::ResolversLearned => self.names_learned(id),
                 LinkEvent::Redirected(redirect) => self.redirected(now, id, &redirect),
-                LinkEvent::NeighbourResolved(address) => self.router_answers(now, id, address),
-                LinkEvent::RouterLost(address) => self.router_lost(now, id, address),
+                LinkEvent::NeighbourResolved(address) => {
+                    self.changes.insert(Change::Neighbours(id));
+                    self.router_answers(now, id, address);
+                }
+                LinkEvent::RouterLost(address) => {
+                    self.changes.insert(Change::Neighbours(id));
+                    self.router_lost(now, id, address);
+                }
             }
         }
     }

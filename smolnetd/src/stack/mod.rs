@@ -76,10 +76,14 @@ impl Default for Limits {
 pub enum Change {
     /// The readiness of a socket may be another.
     Socket(SocketId),
+    /// A socket was opened, bound, connected or closed.
+    Sockets,
     /// A link came, went, or changed its carrier.
     Link(LinkId),
     /// A link's addresses.
     Addresses(LinkId),
+    /// A link's neighbours: one answers, or does not.
+    Neighbours(LinkId),
     /// The route table.
     Routes,
     /// The name servers or the search list.

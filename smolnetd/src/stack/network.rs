@@ -40,7 +40,7 @@ pub(super) struct Network {
     /// Of each link, the packet that has left in part.
     pub(super) remainders: BTreeMap<LinkId, Remainder>,
     identifications: Identifications,
-    secret: Secret,
+    pub(super) secret: Secret,
     next_link: u32,
 }
 

@@ -111,24 +111,13 @@ impl Link {
         advertisement: Advertisement,
         ports: &mut impl Ports,
     ) {
-        let Advertisement {
-            target,
-            mac,
-            router,
-            solicited,
-            overrides,
-        } = advertisement;
+        let Advertisement { target, mac, flags } = advertisement;
         match self.addresses.standing(target) {
             Standing::Tentative => self.duplicate(now, target, mac.unwrap_or(from)),
             Standing::Assigned => self.contested(now, target, mac.unwrap_or(from), ports),
             Standing::Foreign => {
                 count(&mut self.counters.ndp_rx_advertisements);
-                let claim = Claim::Advertisement {
-                    router,
-                    solicited,
-                    overrides,
-                };
-                self.hear(now, target, mac, claim, ports);
+                self.hear(now, target, mac, Claim::Advertisement(flags), ports);
             }
         }
     }
@@ -144,6 +133,10 @@ impl Link {
     ) {
         let router = address;
         let address = IpAddr::V6(address);
+        if self.owns_address(address) {
+            count(&mut self.counters.ndp_rx_bad_sender);
+            return;
+        }
         if !self.is_near(address) && !self.neighbours.contains(address) {
             count(&mut self.counters.neighbour_not_learned);
             return;

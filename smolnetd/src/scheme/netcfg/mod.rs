@@ -9,6 +9,8 @@ mod edit;
 mod nodes;
 mod show;
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use netscheme::directory;
 use netscheme::handles::Handles;
@@ -48,6 +50,12 @@ enum Handle {
     File(Box<File>),
 }
 
+impl Handle {
+    fn lists_sockets(&self) -> bool {
+        matches!(self, Handle::File(file) if file.node.lists_sockets())
+    }
+}
+
 struct File {
     node: &'static Node,
     /// The `*` of the node's path: an adapter's name.
@@ -64,6 +72,8 @@ struct File {
 /// The open files of `netcfg`.
 pub(crate) struct NetcfgScheme {
     handles: Handles<Handle>,
+    /// How many of them list the sockets: while there are none, what sockets do costs nothing here.
+    socket_lists: usize,
     /// The end of a pipe that drivers announce themselves through; see [`netscheme::network::announce`].
     announcer: usize,
 }
@@ -72,6 +82,7 @@ impl NetcfgScheme {
     pub(crate) fn new(announcer: usize) -> NetcfgScheme {
         NetcfgScheme {
             handles: Handles::new(MOST_HANDLES),
+            socket_lists: 0,
             announcer,
         }
     }
@@ -107,7 +118,20 @@ impl NetcfgScheme {
     }
 
     fn insert(&mut self, handle: Handle) -> Result<usize> {
-        self.handles.insert(handle).map_err(|_| Error::new(EMFILE))
+        let lists = handle.lists_sockets();
+        let number = self
+            .handles
+            .insert(handle)
+            .map_err(|_| Error::new(EMFILE))?;
+        self.socket_lists += usize::from(lists);
+        Ok(number)
+    }
+
+    fn remove(&mut self, number: usize) {
+        if let Some(handle) = self.handles.remove(number) {
+            let lists = usize::from(handle.lists_sockets());
+            self.socket_lists = self.socket_lists.saturating_sub(lists);
+        }
     }
 
     fn file_mut(&mut self, number: usize) -> Result<&mut File> {
@@ -121,6 +145,9 @@ impl NetcfgScheme {
     /// The files that show what changed: each begins anew after its end, and whoever watches it is told.
     pub(crate) fn changed(&mut self, change: Change) -> Vec<(usize, EventFlags)> {
         let mut told = Vec::new();
+        if matches!(change, Change::Socket(_) | Change::Sockets) && self.socket_lists == 0 {
+            return told;
+        }
         for (number, handle) in self.handles.iter_mut() {
             if let Handle::File(file) = handle
                 && file.node.shows(change)
@@ -401,7 +428,7 @@ impl SchemeSync for NetcfgView<'_> {
         {
             log::warn!("netcfg: what was written could not be applied at close: {error}");
         }
-        self.scheme.handles.remove(number);
+        self.scheme.remove(number);
     }
 }
 

@@ -38,8 +38,10 @@ pub(super) struct Node {
 enum Topic {
     Links,
     Addresses,
+    Neighbours,
     Routes,
     Resolvers,
+    Sockets,
     /// Changes all the time; watching it tells nothing.
     Counters,
 }
@@ -49,10 +51,16 @@ impl Node {
         match change {
             Change::Link(_) => matches!(self.topic, Topic::Links | Topic::Addresses),
             Change::Addresses(_) => self.topic == Topic::Addresses,
+            Change::Neighbours(_) => self.topic == Topic::Neighbours,
             Change::Routes => self.topic == Topic::Routes,
             Change::Resolvers => self.topic == Topic::Resolvers,
-            Change::Socket(_) => false,
+            Change::Socket(_) | Change::Sockets => self.topic == Topic::Sockets,
         }
+    }
+
+    /// Is it the list of sockets, which changes with every one of them?
+    pub(super) fn lists_sockets(&self) -> bool {
+        self.topic == Topic::Sockets
     }
 
     /// Permission bits: all may read, root may write.
@@ -83,13 +91,13 @@ static NODES: &[Node] = &[
     node("ifaces/*/addr/add", Topic::Addresses, None, Some(accept::add_address)),
     node("ifaces/*/addr/rm", Topic::Addresses, None, Some(accept::remove_address)),
     node("ifaces/*/stats", Topic::Counters, Some(show::link_stats), None),
-    node("neigh/list", Topic::Counters, Some(show::neighbours), None),
+    node("neigh/list", Topic::Neighbours, Some(show::neighbours), None),
     node("resolv/nameserver", Topic::Resolvers, Some(show::resolvers), Some(accept::set_resolver)),
     node("resolv/search", Topic::Resolvers, Some(show::search), Some(accept::set_search)),
     node("route/list", Topic::Routes, Some(show::routes), None),
     node("route/add", Topic::Routes, None, Some(accept::add_route)),
     node("route/rm", Topic::Routes, None, Some(accept::remove_route)),
-    node("sockets", Topic::Counters, Some(show::sockets), None),
+    node("sockets", Topic::Sockets, Some(show::sockets), None),
     node("stats", Topic::Counters, Some(show::stats), None),
 ];
 

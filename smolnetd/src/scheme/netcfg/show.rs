@@ -4,10 +4,11 @@ use core::fmt::Write as _;
 use core::net::SocketAddr;
 
 use netscheme::frame::Mac;
+use smoltcp::time::Instant;
 
 use super::nodes::Place;
 use crate::ip::ZonedAddr;
-use crate::link::Link;
+use crate::link::{AddressOrigin, AddressState, Link, LinkAddress};
 use crate::scheme::path;
 use crate::socket::SocketKind;
 use crate::stack::SocketInfo;
@@ -44,12 +45,47 @@ pub(super) fn link_state(place: &Place<'_>) -> String {
     }
 }
 
-/// `a.b.c.d/len`, a line each; "Not configured" is what Redox's tools know for none.
+/// First IPv4's, `a.b.c.d/len` a line each, or "Not configured": that is what Redox's tools read. Then IPv6's, with
+/// state, lifetimes in seconds and origin: `fd12::15/64 preferred valid 86400 preferred 14400 slaac`.
 pub(super) fn addresses(place: &Place<'_>) -> String {
-    match place.link.map(Link::addresses) {
-        None | Some([]) => "Not configured\n".into(),
-        Some(all) => lines(all.iter().map(|address| address.cidr)),
+    let all = place.link.map(Link::addresses).unwrap_or_default();
+    let (v4, v6): (Vec<&LinkAddress>, Vec<&LinkAddress>) =
+        all.iter().partition(|own| own.address().is_ipv4());
+    let mut text = lines(v4.iter().map(|own| own.cidr));
+    if text.is_empty() {
+        text.push_str("Not configured\n");
     }
+    text.push_str(&lines(v6.iter().map(|own| address_line(own, place.now))));
+    text
+}
+
+fn address_line(own: &LinkAddress, now: Instant) -> String {
+    let LinkAddress {
+        cidr,
+        origin,
+        state,
+        preferred_until,
+        valid_until,
+    } = own;
+    let state = match state {
+        AddressState::Tentative => "tentative",
+        AddressState::Preferred => "preferred",
+        AddressState::Deprecated => "deprecated",
+        AddressState::Duplicate => "duplicate",
+    };
+    let origin = match origin {
+        AddressOrigin::Static => "static",
+        AddressOrigin::Dhcp => "dhcp",
+        AddressOrigin::LinkLocal => "link-local",
+        AddressOrigin::Slaac => "slaac",
+        AddressOrigin::Temporary => "temporary",
+    };
+    let [valid, preferred] = [valid_until, preferred_until].map(|until| match until {
+        None => "forever".to_owned(),
+        Some(until) if *until <= now => "0".to_owned(),
+        Some(until) => (*until - now).secs().to_string(),
+    });
+    format!("{cidr} {state} valid {valid} preferred {preferred} {origin}")
 }
 
 pub(super) fn link_stats(place: &Place<'_>) -> String {

@@ -11,6 +11,7 @@ mod ipv6;
 mod network;
 mod ports;
 mod raw;
+mod routers;
 mod single_table;
 mod streams;
 mod tcp;

@@ -34,7 +34,7 @@ fn a_solicited_answer_makes_a_neighbour_reachable() {
     let mut bench = Bench::dual();
     bench.transmit_v6(peer(), b"waits").unwrap();
     assert_eq!(bench.ndp(), [question(ours(), peer())]);
-    bench.told(Advertisement {
+    bench.told(Told {
         overrides: false,
         ..reply(peer(), PEER_MAC)
     });
@@ -53,7 +53,7 @@ fn an_unsolicited_answer_is_used_and_verified() {
     let mut bench = Bench::dual();
     bench.transmit_v6(peer(), b"waits").unwrap();
     bench.ndp();
-    bench.told(Advertisement {
+    bench.told(Told {
         solicited: false,
         ..reply(peer(), PEER_MAC)
     });
@@ -67,7 +67,7 @@ fn an_unsolicited_answer_is_used_and_verified() {
 fn an_answer_without_a_link_layer_address_is_none() {
     let mut bench = Bench::dual();
     bench.transmit_v6(peer(), b"waits").unwrap();
-    bench.told(Advertisement {
+    bench.told(Told {
         mac: None,
         ..reply(peer(), PEER_MAC)
     });
@@ -88,7 +88,7 @@ fn without_override_a_contradiction_makes_the_reachable_stale_and_changes_nobody
     ] {
         for solicited in [false, true] {
             let mut bench = bench_with(before);
-            bench.told(Advertisement {
+            bench.told(Told {
                 overrides: false,
                 solicited,
                 router: true,
@@ -120,7 +120,7 @@ fn with_override_another_address_is_taken_and_is_stale_unless_solicited() {
             (true, NeighbourState::Reachable),
         ] {
             let mut bench = bench_with(before);
-            bench.told(Advertisement {
+            bench.told(Told {
                 solicited,
                 ..reply(peer(), OTHER_MAC)
             });
@@ -144,7 +144,7 @@ fn a_solicited_answer_confirms_what_is_known() {
             NeighbourState::Probe,
         ] {
             let mut bench = bench_with(before);
-            bench.told(Advertisement {
+            bench.told(Told {
                 mac,
                 overrides: false,
                 ..reply(peer(), PEER_MAC)
@@ -168,7 +168,7 @@ fn an_unsolicited_repetition_changes_nothing() {
         NeighbourState::Probe,
     ] {
         let mut bench = bench_with(before);
-        bench.told(Advertisement {
+        bench.told(Told {
             solicited: false,
             ..reply(peer(), PEER_MAC)
         });
@@ -180,7 +180,7 @@ fn an_unsolicited_repetition_changes_nothing() {
 #[test]
 fn a_router_that_becomes_a_host_is_reported() {
     let mut bench = bench_with(NeighbourState::Reachable);
-    let router = Advertisement {
+    let router = Told {
         router: true,
         ..reply(peer(), PEER_MAC)
     };
@@ -252,7 +252,7 @@ fn link_layer_addresses_that_no_other_station_has() {
 fn our_address_claimed_by_another_is_defended_once_in_a_while() {
     let mut bench = Bench::dual();
     for _ in 0..10 {
-        bench.told(Advertisement {
+        bench.told(Told {
             solicited: false,
             ..reply(ours(), OTHER_MAC)
         });

@@ -122,6 +122,9 @@ fn a_tentative_address_is_neither_used_nor_answered() {
     // RFC 4862 section 5.4.3: who only asks where it is, is not heard.
     bench.asked_by(v6("fe80::2"), PEER_MAC, address);
     assert_eq!(bench.ndp(), []);
+    // Nor is who says that it has it a neighbour.
+    bench.router_is_at(address, PEER_MAC);
+    assert_eq!(bench.link.neighbours(bench.now).count(), 0);
     bench.run(Duration::from_secs(1));
     assert_eq!(bench.own_state(address), Some(AddressState::Preferred));
 }
@@ -134,7 +137,7 @@ fn a_peer_that_has_whatever_we_try_is_given_way_to_three_times() {
     for _ in 0..4 {
         run_until_asked(&mut bench);
         let address = candidate(&bench);
-        bench.told(Advertisement {
+        bench.told(Told {
             solicited: false,
             ..reply(address, OTHER_MAC)
         });
@@ -253,7 +256,7 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
     let mut bench = Bench::bare();
     bench.add_v6("fd42::15/64");
     bench.run(Duration::ZERO);
-    bench.told(Advertisement {
+    bench.told(Told {
         solicited: false,
         ..reply(ours(), OTHER_MAC)
     });
@@ -265,6 +268,11 @@ fn an_address_by_hand_that_is_taken_is_reported_and_not_used() {
         mac: OTHER_MAC,
     };
     assert_eq!(bench.events(), [event]);
+    // The other one has gone, and somebody configures ours again.
+    bench.add_v6("fd42::15/64");
+    assert_eq!(bench.own_state(ours()), Some(AddressState::Tentative));
+    bench.run(Duration::from_secs(1));
+    assert_eq!(bench.events(), [usable("fd42::15/64")]);
 }
 
 /// RFC 4862 section 5.1: DupAddrDetectTransmits.
@@ -284,6 +292,37 @@ fn as_often_as_configured_others_are_asked() {
     }
 }
 
+/// An address is not taken because there was no room to ask: the question waits, or is asked again.
+#[test]
+fn a_question_that_finds_no_room_does_not_count() {
+    let mut bench = Bench::dual();
+    bench.ring.room = 0;
+    for number in 0..40 {
+        bench.asked_by(v6(&format!("fd42::1:{number}")), OTHER_MAC, ours());
+    }
+    bench.add_v6("fd42::16/64");
+    bench.run(Duration::from_secs(5));
+    assert_eq!(
+        bench.own_state(v6("fd42::16")),
+        Some(AddressState::Tentative)
+    );
+    assert_eq!(
+        bench.link.counters().dad_tx_solicitations,
+        2,
+        "those of long ago"
+    );
+    bench.ring.room = 1000;
+    bench.link.poll(bench.now, &mut bench.ring);
+    bench.run(Duration::from_secs(1));
+    let asked = bench.ndp();
+    assert!(asked.iter().any(Ndp::is_detection), "{asked:?}");
+    bench.run(Duration::from_secs(1));
+    assert_eq!(
+        bench.own_state(v6("fd42::16")),
+        Some(AddressState::Preferred)
+    );
+}
+
 /// RFC 4862 section 5.3 and 5.4: when the cable comes back it may be another network.
 #[test]
 fn every_address_is_checked_again_when_the_carrier_comes_back() {
@@ -299,9 +338,10 @@ fn every_address_is_checked_again_when_the_carrier_comes_back() {
         bench.link.owns_address(ours().into()),
         "what speaks from it is kept"
     );
-    bench.run(Duration::from_millis(900));
+    bench.run(Duration::from_secs(1));
     let asked = bench.ndp();
-    assert!(asked.iter().any(Ndp::is_detection), "{asked:?}");
+    assert_eq!(asked.len(), 2, "for both: {asked:?}");
+    assert!(asked.iter().all(Ndp::is_detection), "{asked:?}");
     // Meanwhile somebody took one of them.
     bench.wanted_by(OTHER_MAC, ours(), None);
     bench.run(Duration::from_secs(2));

@@ -189,25 +189,17 @@ fn a_scan_of_the_network_leaves_the_neighbour_in_use_alone() {
 fn ten_thousand_routers_leave_the_one_in_use_alone() {
     let mut bench = Bench::dual();
     let router = v6("fe80::1");
-    bench
-        .link
-        .learn_router(bench.now, router, PEER_MAC, &mut bench.ring);
+    bench.router_is_at(router, PEER_MAC);
     bench.transmit_v6(router, b"out").unwrap();
     for number in 0..10_000_u32 {
         let [_, a, b, c] = number.to_be_bytes();
         let other = Ipv6Addr::from_bits(router.to_bits() | u128::from(number) << 16 | 2);
-        bench
-            .link
-            .learn_router(bench.now, other, [2, 0, 0, a, b, c], &mut bench.ring);
+        bench.router_is_at(other, [2, 0, 0, a, b, c]);
     }
     assert_eq!(bench.link.neighbours(bench.now).count(), 1 + MAX_STRANGERS);
     assert!(bench.link.neighbour_is_router(router.into()));
-    bench
-        .link
-        .learn_router(bench.now, router, MAC, &mut bench.ring);
-    bench
-        .link
-        .learn_router(bench.now, ours(), OTHER_MAC, &mut bench.ring);
+    bench.router_is_at(router, MAC);
+    bench.router_is_at(ours(), OTHER_MAC);
     assert_eq!(
         bench.link.counters().ndp_rx_bad_sender,
         2,
@@ -369,7 +361,7 @@ fn take(bench: &mut Bench, step: Step) {
             );
         }
         Step::Advertise { mac, target, flags } => {
-            let told = Advertisement {
+            let told = Told {
                 target: near(target),
                 mac: mac.map(station),
                 router: flags & 1 != 0,
@@ -433,11 +425,7 @@ fn take(bench: &mut Bench, step: Step) {
             }
         }
         Step::Confirm(last) => bench.link.confirm(bench.now, near(last).into()),
-        Step::Router { last, mac } => {
-            bench
-                .link
-                .learn_router(bench.now, near(last), station(mac), &mut bench.ring)
-        }
+        Step::Router { last, mac } => bench.router_is_at(near(last), station(mac)),
     }
 }
 

@@ -80,6 +80,12 @@ fn hear(bench: &mut Bench, destination: Ipv4Addr, alert: bool, message: Vec<u8>)
     assert_eq!(left, None, "IGMP is nobody else's business");
 }
 
+/// A general query of so many bytes.
+fn ask(bench: &mut Bench, length: usize, code: u8) {
+    let message = query_message(length, code, Ipv4Addr::UNSPECIFIED);
+    hear(bench, ALL_HOSTS, true, message);
+}
+
 /// An adapter that joined the group long ago.
 fn joined() -> Bench {
     let mut bench = Bench::new();
@@ -108,12 +114,7 @@ fn joining_and_leaving_are_told_twice_each() {
 #[test]
 fn queries_are_answered_with_what_is_joined() {
     let mut bench = joined();
-    hear(
-        &mut bench,
-        ALL_HOSTS,
-        true,
-        query_message(12, 100, Ipv4Addr::UNSPECIFIED),
-    );
+    ask(&mut bench, 12, 100);
     bench.run(Duration::from_secs(10));
     assert_eq!(sent(&mut bench), [report(2, GROUP)]);
     hear(&mut bench, GROUP, true, query_message(12, 10, GROUP));
@@ -126,12 +127,7 @@ fn queries_are_answered_with_what_is_joined() {
 fn who_joined_nothing_says_nothing() {
     let mut bench = Bench::new();
     bench.link.join(bench.now, ALL_HOSTS.into()).unwrap();
-    hear(
-        &mut bench,
-        ALL_HOSTS,
-        true,
-        query_message(12, 10, Ipv4Addr::UNSPECIFIED),
-    );
+    ask(&mut bench, 12, 10);
     bench.run(Duration::from_secs(10));
     assert_eq!(sent(&mut bench), []);
 }
@@ -140,12 +136,7 @@ fn who_joined_nothing_says_nothing() {
 #[test]
 fn a_router_of_version_2_is_answered_in_version_2() {
     let mut bench = joined();
-    hear(
-        &mut bench,
-        ALL_HOSTS,
-        true,
-        query_message(8, 100, Ipv4Addr::UNSPECIFIED),
-    );
+    ask(&mut bench, 8, 100);
     bench.run(Duration::from_secs(10));
     assert_eq!(sent(&mut bench), [old(0x16, GROUP, GROUP)]);
     bench.link.leave(bench.now, GROUP.into());
@@ -162,12 +153,7 @@ fn a_router_of_version_2_is_answered_in_version_2() {
 #[test]
 fn among_routers_of_version_2_another_hosts_report_is_ours() {
     let mut bench = joined();
-    hear(
-        &mut bench,
-        ALL_HOSTS,
-        true,
-        query_message(8, 100, Ipv4Addr::UNSPECIFIED),
-    );
+    ask(&mut bench, 8, 100);
     hear(&mut bench, GROUP, true, old(0x16, GROUP, GROUP).1);
     bench.run(Duration::from_secs(20));
     assert_eq!(sent(&mut bench), []);

@@ -103,6 +103,16 @@ fn there_is_a_bound_on_groups() {
         Err(GroupError::TooMany)
     );
     assert_eq!(bench.link.counters().groups_full, 1);
+    bench.add_v6("fd42::15/64");
+    bench.run(Duration::from_secs(2));
+    let own = solicited_node(ours()).into();
+    assert!(
+        bench.link.is_member(own),
+        "our own addresses have room beside"
+    );
+    let address = IpCidr::Ipv6(cidr6("fd42::15/64"));
+    bench.link.remove_address(bench.now, address);
+    bench.run(Duration::from_secs(2));
     assert_eq!(
         bench.link.join(bench.now, group(0)),
         Ok(()),

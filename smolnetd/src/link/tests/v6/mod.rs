@@ -41,6 +41,16 @@ fn peer() -> Ipv6Addr {
     v6("fd42::2")
 }
 
+/// What a neighbour advertisement says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    target: Ipv6Addr,
+    mac: Option<[u8; 6]>,
+    router: bool,
+    solicited: bool,
+    overrides: bool,
+}
+
 /// A neighbour discovery message that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ndp {
@@ -56,7 +66,7 @@ enum Ndp {
         to: [u8; 6],
         source: Ipv6Addr,
         destination: Ipv6Addr,
-        told: Advertisement,
+        told: Told,
     },
 }
 
@@ -92,8 +102,8 @@ fn probe(to: [u8; 6], target: Ipv6Addr) -> Ndp {
 }
 
 /// What an advertisement of a plain host says, solicited.
-fn reply(target: Ipv6Addr, mac: [u8; 6]) -> Advertisement {
-    Advertisement {
+fn reply(target: Ipv6Addr, mac: [u8; 6]) -> Told {
+    Told {
         target,
         mac: Some(mac),
         router: false,
@@ -102,7 +112,7 @@ fn reply(target: Ipv6Addr, mac: [u8; 6]) -> Advertisement {
     }
 }
 
-fn emit_advertisement(told: Advertisement) -> Vec<u8> {
+fn emit_advertisement(told: Told) -> Vec<u8> {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     let flags = flag(told.router, 0x80) | flag(told.solicited, 0x40) | flag(told.overrides, 0x20);
     let mut message = vec![136, 0, 0, 0, flags, 0, 0, 0];
@@ -177,8 +187,14 @@ impl Bench {
         self.hear(mac, Ipv6Addr::UNSPECIFIED, solicited_node(target), &message);
     }
 
+    /// A router told where it is.
+    fn router_is_at(&mut self, router: Ipv6Addr, mac: [u8; 6]) {
+        let ring = &mut self.ring;
+        self.link.learn_router(self.now, router, mac, ring);
+    }
+
     /// An advertisement: to us if it is solicited, to everybody if not.
-    fn told(&mut self, told: Advertisement) {
+    fn told(&mut self, told: Told) {
         let destination = if told.solicited {
             ours()
         } else {
@@ -263,11 +279,17 @@ fn decode_ndp(frame: &[u8]) -> Option<Ndp> {
             mac,
             nonce: nonce.is_some(),
         },
-        Message::Advertisement(told) => Ndp::Tell {
+        Message::Advertisement(Advertisement { target, mac, flags }) => Ndp::Tell {
             to,
             source,
             destination,
-            told,
+            told: Told {
+                target,
+                mac,
+                router: flags.router,
+                solicited: flags.solicited,
+                overrides: flags.overrides,
+            },
         },
     })
 }

@@ -185,9 +185,7 @@ fn the_retransmission_timer_is_what_the_router_says() {
 fn a_router_that_told_where_it_is_needs_no_question() {
     let mut bench = Bench::dual();
     let router = v6("fe80::1");
-    bench
-        .link
-        .learn_router(bench.now, router, PEER_MAC, &mut bench.ring);
+    bench.router_is_at(router, PEER_MAC);
     assert!(bench.link.neighbour_is_router(router.into()));
     assert_eq!(
         bench.state_v6(router),
@@ -202,9 +200,7 @@ fn a_router_that_told_where_it_is_needs_no_question() {
 fn a_router_that_does_not_answer_any_more_is_reported() {
     let mut bench = Bench::dual();
     let router = v6("fe80::1");
-    bench
-        .link
-        .learn_router(bench.now, router, PEER_MAC, &mut bench.ring);
+    bench.router_is_at(router, PEER_MAC);
     bench.transmit_v6(router, b"out").unwrap();
     bench.run(Duration::from_secs(8));
     assert_eq!(bench.events(), [LinkEvent::RouterLost(router.into())]);
@@ -217,7 +213,7 @@ fn a_probe_without_a_packet_finds_a_router_again() {
     let router = v6("fe80::1");
     bench.link.probe(bench.now, router, &mut bench.ring);
     assert_eq!(bench.ndp(), [question(bench.own_link_local(), router)]);
-    let message = emit_advertisement(Advertisement {
+    let message = emit_advertisement(Told {
         router: true,
         ..reply(router, PEER_MAC)
     });

@@ -23,7 +23,7 @@ fn who_asks_for_us_is_answered() {
 fn who_wants_our_address_hears_that_it_is_ours() {
     let mut bench = Bench::dual();
     bench.wanted_by(OTHER_MAC, ours(), None);
-    let told = Advertisement {
+    let told = Told {
         solicited: false,
         ..reply(ours(), MAC)
     };
