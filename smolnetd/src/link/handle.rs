@@ -141,7 +141,9 @@ impl Link {
                 AddressDue::Probe(address) => self.announce(Ipv4Addr::UNSPECIFIED, address, ports),
                 AddressDue::Announce(address) => self.announce(address, address, ports),
                 AddressDue::Solicit(address, nonce) => {
-                    self.ask_for_duplicates(now, address, nonce, ports);
+                    if !self.ask_for_duplicates(now, address, nonce, ports) {
+                        self.addresses.not_asked(address);
+                    }
                 }
                 AddressDue::Usable(address) => {
                     self.sync_groups(now);

@@ -52,6 +52,8 @@ pub(crate) use self::address::is_assignable;
 pub use self::address::{
     AddressError, AddressOrigin, AddressState, Autoconfigured, Identity, LinkAddress, MAX_ADDRESSES,
 };
+#[cfg(test)]
+pub(crate) use self::autoconf::tests::advertisement;
 pub use self::autoconf::{AutoRoute, AutoconfCounters, Redirect};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;

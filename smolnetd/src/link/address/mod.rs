@@ -275,20 +275,25 @@ impl Addresses {
 
     /// One thing that is due now, with the stage already moved on; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Due> {
-        if let Some(due) = self.poll_lifetimes(now) {
-            return Some(due);
-        }
-        for (own, entry) in self.list.iter_mut().zip(&mut self.entries) {
-            let address = own.address();
-            match (entry.stage, address) {
-                (Stage::Probe { at }, IpAddr::V4(address)) if at <= now => {
+        self.poll_lifetimes(now)
+            .or_else(|| self.poll_announcements(now))
+            .or_else(|| self.poll_detection(now))
+    }
+
+    fn poll_announcements(&mut self, now: Instant) -> Option<Due> {
+        for (own, entry) in self.list.iter().zip(&mut self.entries) {
+            let IpAddr::V4(address) = own.address() else {
+                continue;
+            };
+            match entry.stage {
+                Stage::Probe { at } if at <= now => {
                     entry.stage = Stage::Announce {
                         sent: 0,
                         at: now + PROBE_WAIT,
                     };
                     return Some(Due::Probe(address));
                 }
-                (Stage::Announce { sent, at }, IpAddr::V4(address)) if at <= now => {
+                Stage::Announce { sent, at } if at <= now => {
                     let sent = sent.saturating_add(1);
                     entry.stage = match sent {
                         ANNOUNCE_NUM.. => Stage::Settled,
@@ -298,18 +303,6 @@ impl Addresses {
                         },
                     };
                     return Some(Due::Announce(address));
-                }
-                (Stage::Detect { sent, at }, IpAddr::V6(address)) if at <= now => {
-                    if sent >= self.dad_transmits {
-                        entry.stage = Stage::Settled;
-                        own.state = own.state_at(now);
-                        return Some(Due::Usable(own.cidr));
-                    }
-                    entry.stage = Stage::Detect {
-                        sent: sent.saturating_add(1),
-                        at: now + self.retrans_timer,
-                    };
-                    return Some(Due::Solicit(address, entry.nonce));
                 }
                 _ => {}
             }

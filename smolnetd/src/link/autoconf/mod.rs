@@ -28,7 +28,7 @@ mod routers;
 mod solicit;
 mod temporary;
 #[cfg(test)]
-pub(in crate::link) mod tests;
+pub(crate) mod tests;
 mod types;
 mod wire;
 

@@ -37,7 +37,8 @@ const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
 const MIN_RETRANS_TIMER: Duration = Duration::from_millis(100);
 const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
 
-/// Neighbours that are remembered.
+/// Neighbours that are remembered, of both families together. With [`MAX_PENDING`] packets of 1500 bytes they take less
+/// than half a megabyte, whatever others send.
 pub(super) const MAX_NEIGHBOURS: usize = 512;
 /// Of these, such as only made themselves known and were never sent anything.
 pub(super) const MAX_STRANGERS: usize = 128;

@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod dual;
+mod fragments;
 mod frames;
 mod fuzz;
 mod hostile;
@@ -10,6 +11,8 @@ mod ipv6;
 mod network;
 mod ports;
 mod raw;
+mod routers;
+mod single_table;
 mod streams;
 mod tcp;
 mod udp;

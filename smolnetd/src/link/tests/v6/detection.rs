@@ -292,6 +292,37 @@ fn as_often_as_configured_others_are_asked() {
     }
 }
 
+/// An address is not taken because there was no room to ask: the question waits, or is asked again.
+#[test]
+fn a_question_that_finds_no_room_does_not_count() {
+    let mut bench = Bench::dual();
+    bench.ring.room = 0;
+    for number in 0..40 {
+        bench.asked_by(v6(&format!("fd42::1:{number}")), OTHER_MAC, ours());
+    }
+    bench.add_v6("fd42::16/64");
+    bench.run(Duration::from_secs(5));
+    assert_eq!(
+        bench.own_state(v6("fd42::16")),
+        Some(AddressState::Tentative)
+    );
+    assert_eq!(
+        bench.link.counters().dad_tx_solicitations,
+        2,
+        "those of long ago"
+    );
+    bench.ring.room = 1000;
+    bench.link.poll(bench.now, &mut bench.ring);
+    bench.run(Duration::from_secs(1));
+    let asked = bench.ndp();
+    assert!(asked.iter().any(Ndp::is_detection), "{asked:?}");
+    bench.run(Duration::from_secs(1));
+    assert_eq!(
+        bench.own_state(v6("fd42::16")),
+        Some(AddressState::Preferred)
+    );
+}
+
 /// RFC 4862 section 5.3 and 5.4: when the cable comes back it may be another network.
 #[test]
 fn every_address_is_checked_again_when_the_carrier_comes_back() {
