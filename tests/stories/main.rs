@@ -9,6 +9,7 @@
 mod adapters;
 mod common;
 mod devices;
+mod families;
 mod ipv6;
 mod ipv6_routers;
 mod life;

@@ -17,16 +17,16 @@ const GET_PEER_NAME: u64 = 8;
 const RECEIVE_MESSAGE: u64 = 5;
 
 /// A socket as the C library holds one: a number that stays the same.
-struct Socket(Fd);
+pub(crate) struct Socket(pub(crate) Fd);
 
 impl Socket {
-    fn new(scheme: &str) -> Socket {
+    pub(crate) fn new(scheme: &str) -> Socket {
         let path = format!("/scheme/{scheme}");
         Socket(Fd::open(&path, O_RDWR as i32, 0).unwrap())
     }
 
     /// `bind` and `connect`: dup with a path, then the new descriptor in the place of the old.
-    fn replace(&self, path: &str) -> libredox::error::Result<()> {
+    pub(crate) fn replace(&self, path: &str) -> libredox::error::Result<()> {
         let new = self.0.dup(path.as_bytes())?;
         libredox::call::dup2(new, self.0.raw(), [])?;
         libredox::call::close(new)
@@ -40,14 +40,14 @@ impl Socket {
     }
 
     /// `getsockname`: the second part of the path.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let mut buffer = [0; 256];
         let n = self.0.fpath(&mut buffer).unwrap();
         String::from_utf8(buffer[..n].to_vec()).unwrap()
     }
 
     /// `recvfrom` with an address: the payload and who sent it.
-    fn receive_from(&self, room: usize) -> (Vec<u8>, String) {
+    pub(crate) fn receive_from(&self, room: usize) -> (Vec<u8>, String) {
         let mut buffer = vec![0; 64 + 8 + 16 + 8 + room + 8];
         for (at, value) in [16_usize, room, 0].into_iter().enumerate() {
             buffer[8 * at..8 * at + 8].copy_from_slice(&value.to_ne_bytes());
@@ -70,15 +70,18 @@ fn ping_sends_64_bytes_and_reads_the_same_layout_back() {
     let stack = configured(machine());
     let here = stack.enter("ping");
     let socket = Fd::open("/scheme/icmp/echo/10.0.2.2", O_RDWR as i32, 0).unwrap();
-    for sequence in 0..3u16 {
-        let mut packet = [0x55; 64];
-        packet[..2].copy_from_slice(&sequence.to_ne_bytes());
-        assert_eq!(socket.write(&packet).unwrap(), 64);
-        let mut reply = [0; 128];
-        assert_eq!(socket.read(&mut reply).unwrap(), 64);
-        assert_eq!(reply[..64], packet);
-    }
+    (0..3).for_each(|sequence| echoes(&socket, sequence));
     drop(here);
+}
+
+/// What ping does: 64 bytes out, the same layout back.
+pub(crate) fn echoes(socket: &Fd, sequence: u16) {
+    let mut packet = [0x55; 64];
+    packet[..2].copy_from_slice(&sequence.to_ne_bytes());
+    assert_eq!(socket.write(&packet).unwrap(), 64);
+    let mut reply = [0; 128];
+    assert_eq!(socket.read(&mut reply).unwrap(), 64);
+    assert_eq!(reply[..64], packet);
 }
 
 #[test]

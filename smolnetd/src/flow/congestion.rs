@@ -88,9 +88,11 @@ impl Congestion {
     }
 
     /// What is on its way is lost because it was too big, which says nothing of congestion: it is sent again without
-    /// the window's getting smaller (RFC 1191 6.4), the next hole with each acknowledgement.
-    pub fn path_lost(&mut self, una: Seq, end: Seq) {
-        if self.position.after(una) && self.timed_out.is_none() {
+    /// the window's getting smaller (RFC 1191 6.4), the next hole with each acknowledgement. What is under repair already
+    /// begins anew only for `news`.
+    pub fn path_lost(&mut self, una: Seq, end: Seq, news: bool) {
+        let repaired = self.recover.is_some() && !news;
+        if self.position.after(una) && self.timed_out.is_none() && !repaired {
             self.innocent |= self.recover.is_none();
             self.recover = Some(end);
             self.wants_resend = true;
@@ -378,8 +380,10 @@ mod tests {
         sender.grows_to(20);
         let window = sender.congestion.window();
         sender.congestion.limit_mss(500);
-        sender.congestion.path_lost(sender.una, sender.next);
+        sender.congestion.path_lost(sender.una, sender.next, true);
         assert!(sender.congestion.take_resend(), "at once");
+        sender.congestion.path_lost(sender.una, sender.next, false);
+        assert!(!sender.congestion.take_resend(), "once for one loss");
         let end = sender.next;
         while sender.una.before(end) {
             sender.congestion.sent(sender.una, 500, sender.una, end);

@@ -118,11 +118,15 @@ impl View<'_> {
         Err(Error::new(EWOULDBLOCK))
     }
 
-    /// A socket that was bound, and so listens, and is now to be connected: it stops listening, and keeps its address.
+    /// A socket that was bound, and so listens, and is now to be connected: it stops listening, and keeps its address
+    /// and what was set on it.
     fn local_of_listener(&mut self, number: usize) -> Option<SocketAddr> {
         let socket = self.scheme.socket(number).ok()?.socket?;
+        if !self.stack.is_listening(socket) {
+            return None;
+        }
         let local = self.stack.local(socket)?;
-        self.release(number);
+        self.stack.disconnect(self.now, socket).ok()?;
         Some(local)
     }
 

@@ -262,9 +262,10 @@ impl Stack {
 
     /// The link that a zone names (RFC 4007 11): by its name, or by its number.
     pub fn zone(&self, text: &str) -> Option<LinkId> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         let numbered = || {
-            let number = text.parse().ok().map(LinkId)?;
-            self.link(number)
+            let number = text.parse().ok().filter(|_| is_number)?;
+            self.link(LinkId(number))
         };
         self.link_by_name(text).or_else(numbered).map(Link::id)
     }

@@ -231,10 +231,11 @@ impl Connection {
         self.guard.congestion().limit_mss(mss);
     }
 
-    /// What is on its way does not arrive: it is to be sent again, at once.
-    pub fn send_again(&mut self) {
+    /// What is on its way does not arrive: it is to be sent again, at once. That it does not is `news`, or was known
+    /// and may be under repair.
+    pub fn send_again(&mut self, news: bool) {
         let (una, end) = (self.una(), self.guard.snd_nxt());
-        self.guard.congestion().path_lost(una, end);
+        self.guard.congestion().path_lost(una, end, news);
     }
 }
 

@@ -39,6 +39,19 @@ fn bound(
     listening.map(|()| id)
 }
 
+/// A connection from A to a listener of B's on port 80 of `any`: both ends of it.
+fn stream(wire: &mut Wire, any: IpAddr, to: SocketAddr) -> (SocketId, SocketId) {
+    let (now, server) = (wire.now, wire.b.open(SocketKind::Tcp));
+    wire.b.stack.bind(now, server, at(any, 80)).expect("bind");
+    wire.b.stack.listen(server, 4).expect("listen");
+    let client = wire.a.open(SocketKind::Tcp);
+    wire.a.stack.connect(now, client, to).expect("connect");
+    wire.run_until("the connection", |wire| {
+        wire.b.stack.readiness(server).readable
+    });
+    (client, wire.b.stack.accept(server).expect("it"))
+}
+
 #[test]
 fn a_socket_of_ipv6_hears_both_families_and_answers_them() {
     let mut wire = Wire::dual();
@@ -98,21 +111,7 @@ fn a_listener_of_ipv6_accepts_both_families() {
 #[test]
 fn a_socket_of_ipv6_reaches_ipv4_by_mapped_addresses() {
     let mut wire = Wire::dual();
-    let server = wire.b.open(SocketKind::Tcp);
-    wire.b
-        .stack
-        .bind(wire.now, server, at(ANY_V4, 80))
-        .expect("bind");
-    wire.b.stack.listen(server, 4).expect("listen");
-    let client = wire.a.open(SocketKind::Tcp);
-    wire.a
-        .stack
-        .connect(wire.now, client, mapped(B, 80))
-        .expect("connect");
-    wire.run_until("the connection", |wire| {
-        wire.b.stack.readiness(server).readable
-    });
-    let accepted = wire.b.stack.accept(server).expect("it");
+    let (client, accepted) = stream(&mut wire, ANY_V4, mapped(B, 80));
     assert_eq!(wire.b.stack.peer(accepted).map(|peer| peer.ip()), Some(A));
     assert_eq!(wire.a.stack.peer(client), Some(mapped(B, 80)));
     let local = wire.a.stack.local(client).expect("bound");
@@ -201,22 +200,8 @@ fn who_wants_what_another_has_is_told_so() {
 fn rfc8201_a_stream_over_a_path_that_narrows() {
     for (to, mtu) in [(B6, 1280_usize), (B, 1280)] {
         let mut wire = Wire::dual();
-        let server = wire.b.open(SocketKind::Tcp);
         let any = if to.is_ipv6() { ANY } else { ANY_V4 };
-        wire.b
-            .stack
-            .bind(wire.now, server, at(any, 80))
-            .expect("bind");
-        wire.b.stack.listen(server, 4).expect("listen");
-        let client = wire.a.open(SocketKind::Tcp);
-        wire.a
-            .stack
-            .connect(wire.now, client, on_eth0(to, 80))
-            .expect("connect");
-        wire.run_until("the connection", |wire| {
-            wire.b.stack.readiness(server).readable
-        });
-        let accepted = wire.b.stack.accept(server).expect("it");
+        let (client, accepted) = stream(&mut wire, any, on_eth0(to, 80));
         // From here on a router has a narrower link behind it.
         wire.weather(move |frame| frame.len() <= 14 + mtu);
         wire.listen();

@@ -129,13 +129,16 @@ impl Tcp {
             return;
         };
         let (remote, current) = (flow.key.remote.ip(), flow.path.mtu);
-        let Ok(mtu) = path_mtu::after_report(remote, current, told) else {
+        let lower = path_mtu::after_report(remote, current, told).ok();
+        // Another flow to the same host may have heard of it before: what this one has on its way is lost all the same.
+        if lower.is_none() && told != current && told & !3 != current {
             return;
-        };
+        }
+        let mtu = lower.unwrap_or(current);
         flow.path.mtu = mtu;
         if let Some((_, _, connection)) = self.flows.connection_mut(id) {
             connection.limit_mtu(mtu);
-            connection.send_again();
+            connection.send_again(lower.is_some());
         }
     }
 }

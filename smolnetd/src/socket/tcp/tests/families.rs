@@ -112,6 +112,27 @@ fn rfc8201_4_a_flow_goes_on_with_what_the_path_carries() {
     assert_eq!(peer.hears(&mut host), [". 2881(1220) ack 1 win 65535"]);
 }
 
+/// RFC 8201 5.2: the path MTU is the destination's; a flow that was narrowed for another's sake sends again what it lost.
+#[test]
+fn a_flow_that_heard_of_it_second_sends_again_too() {
+    let mut host = Host::of_ipv6();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, &[7; 2880]).expect("send");
+    assert_eq!(peer.hears(&mut host).len(), 2);
+    host.net.mtu = 1400;
+    host.tcp.reroute(host.now, &host.net);
+    host.poll();
+    assert_eq!(peer.hears(&mut host), [""; 0], "it may have arrived");
+    for (told, sent) in [(1500, 0), (1400, 1), (1400, 0)] {
+        let una = peer.host_start.wrapping_add(1);
+        let too_big = IcmpError::PacketTooBig { mtu: told };
+        host.tcp
+            .icmp_error(host.now, peer.host, peer.end, una, too_big);
+        host.poll();
+        assert_eq!(peer.hears(&mut host).len(), sent, "{told}");
+    }
+}
+
 /// RFC 4007 6: the same two link-local addresses and ports on two links are two connections.
 #[test]
 fn rfc4007_6_what_looks_the_same_on_two_links_is_not() {
