@@ -1,6 +1,7 @@
 //! The one route table, of both families: longest prefix, then lowest metric, then first come. There is no second
 //! place that knows a route: what is configured, what routers and leases say, and what lookups find is all in here.
 
+mod gateway;
 mod prefix;
 mod redirect;
 mod source;
@@ -15,11 +16,12 @@ use core::net::IpAddr;
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
+pub use self::gateway::GATEWAY_RETRY;
 pub(crate) use self::prefix::is_host;
 use self::prefix::{is_scope_of_its_own, network};
 pub use self::redirect::{REDIRECT_LIFETIME, RedirectError};
 pub use self::source::source_on;
-pub use self::table::{MAX_ALTERNATIVES, MAX_UNREACHABLE, RouteTable};
+pub use self::table::{MAX_ALTERNATIVES, RouteTable};
 pub use self::text::{RouteParseError, RouteSpec, RouteText};
 
 use crate::ports::LinkId;

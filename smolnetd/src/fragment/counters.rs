@@ -38,8 +38,8 @@ counters! {
         split,
         /// Fragments of our own that were sent.
         sent,
-        /// Datagrams of our own of which only a part left: the link was full. They are sent again as a whole.
-        sent_in_part,
+        /// Datagrams of our own of which a part had to wait for room on the link.
+        held_back,
     }
 }
 

@@ -37,6 +37,11 @@ impl Piece<'_> {
         self.header.len().saturating_add(self.data.len())
     }
 
+    /// A copy of it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        [&self.header, self.data].concat()
+    }
+
     /// Writes it; `to` has [`Piece::length`] bytes.
     pub fn write(&self, to: &mut [u8]) {
         for (to, from) in to.iter_mut().zip(self.header.iter().chain(self.data)) {

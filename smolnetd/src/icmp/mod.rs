@@ -228,12 +228,15 @@ pub enum Complaint {
 }
 
 impl Complaint {
-    /// May this be said about `packet` at all (RFC 1122 3.2.2, RFC 4443 2.4 (e))? Not of an error or a redirect, of
-    /// what is not the first fragment, nor to a sender that is nobody's, and of a packet `to_group` only what must be.
+    /// May this be said about `packet` at all (RFC 1122 3.2.2, RFC 4443 2.4 (e))? Not of an error or a redirect, with
+    /// IPv4 of what is not the first fragment, nor to a sender that is nobody's, and of a packet `to_group` only what must be.
     pub fn is_allowed(self, packet: &Incoming<'_>, to_group: bool) -> bool {
         let first = packet.fragment.is_none_or(|fragment| fragment.offset == 0);
+        // RFC 8200 4.5 has errors about later fragments too: about those that cannot be part of an error.
+        let protocol = IpProtocol::from(packet.protocol);
+        let first = first || !(packet.is_v4() || protocol == IpProtocol::Icmpv6);
         let kind = packet.payload.first().copied();
-        let is_error = match IpProtocol::from(packet.protocol) {
+        let is_error = match protocol {
             IpProtocol::Icmp => kind.is_none_or(v4::is_error),
             IpProtocol::Icmpv6 => kind.is_none_or(v6::is_error),
             _ => false,

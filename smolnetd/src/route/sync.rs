@@ -76,14 +76,12 @@ impl RouteTable {
         })
     }
 
-    /// Makes the IPv6 routes that `link` owes to its routers these: advertised, on-link and redirected ones. Others
-    /// among `wanted`, and what there is no room for, are left out. Returns whether lookups may find something else.
+    /// Makes the IPv6 routes that `link` owes to its routers' advertisements these: by them and on the link. Others among
+    /// `wanted`, and what there is no room for, are left out; redirects have a time of their own. Returns whether lookups
+    /// may find something else.
     pub fn sync_routers(&mut self, link: LinkId, wanted: impl Iterator<Item = Route>) -> bool {
         let is_theirs = |route: &Route| {
-            let learned = matches!(
-                route.origin,
-                Origin::RouterAdvertisement | Origin::Prefix | Origin::Redirect
-            );
+            let learned = matches!(route.origin, Origin::RouterAdvertisement | Origin::Prefix);
             learned && route.link == link && matches!(route.destination, IpCidr::Ipv6(_))
         };
         let wanted: BTreeMap<Identity, Route> = wanted

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
+use super::gateway::{GATEWAY_RETRY, Gateways};
 use super::prefix::{masked, network};
 use super::{Identity, Origin, Route, RouteError, Selector};
 use crate::flow::table::Keyed;
@@ -13,9 +14,6 @@ use crate::ports::LinkId;
 
 /// Routes of one origin to one destination that there may be: what a lookup passes by at most.
 pub const MAX_ALTERNATIVES: usize = 16;
-
-/// Gateways that are remembered as unreachable. When they are more, all are forgotten: each will be found out again.
-pub const MAX_UNREACHABLE: usize = 256;
 
 /// Routes to one network, best first.
 type Candidates = Vec<Route>;
@@ -32,7 +30,7 @@ pub struct RouteTable {
     /// When each route with an end ends.
     ends: BTreeSet<(Instant, Identity)>,
     unusable: BTreeSet<LinkId>,
-    unreachable: BTreeSet<(LinkId, IpAddr)>,
+    pub(super) gateways: Gateways,
     link_metrics: BTreeMap<LinkId, u32>,
 }
 
@@ -46,7 +44,7 @@ impl RouteTable {
             counts: BTreeMap::new(),
             ends: BTreeSet::new(),
             unusable: BTreeSet::new(),
-            unreachable: BTreeSet::new(),
+            gateways: Gateways::default(),
             link_metrics: BTreeMap::new(),
         }
     }
@@ -111,6 +109,9 @@ impl RouteTable {
         if place.is_none() {
             let count = self.counts.entry(route.origin).or_default();
             *count = count.saturating_add(1);
+            if let Some(gateway) = route.gateway {
+                self.gateways.add((route.link, gateway));
+            }
         }
         let Some(routes) = self.candidates_mut(&identity.destination) else {
             return;
@@ -172,7 +173,6 @@ impl RouteTable {
     /// Takes away what a router brought that is none any more: its own routes, and those that it redirected to itself
     /// or others to it (RFC 4861 6.3.5, 7.3.3). Returns how many they were.
     pub fn remove_router(&mut self, link: LinkId, router: IpAddr) -> usize {
-        self.unreachable.remove(&(link, router));
         self.retain(|route| {
             let learned = matches!(route.origin, Origin::RouterAdvertisement | Origin::Redirect);
             !(learned && route.link == link && route.gateway == Some(router))
@@ -183,7 +183,6 @@ impl RouteTable {
     pub fn remove_link(&mut self, link: LinkId) -> usize {
         self.unusable.remove(&link);
         self.link_metrics.remove(&link);
-        self.unreachable.retain(|(other, _)| *other != link);
         self.retain(|route| route.link != link)
     }
 
@@ -215,25 +214,31 @@ impl RouteTable {
         gateway: IpAddr,
         reachable: bool,
     ) -> bool {
-        if reachable {
-            return self.unreachable.remove(&(link, gateway));
-        }
-        if self.unreachable.len() >= MAX_UNREACHABLE {
-            self.unreachable.clear();
-        }
-        self.unreachable.insert((link, gateway))
+        self.gateways.set((link, gateway), !reachable, None)
     }
 
-    /// Takes away the routes whose time is over. Returns how many they were.
+    /// The neighbour `gateway` does not answer, and nobody will say when it does again: it is passed by for
+    /// [`GATEWAY_RETRY`]. Returns whether that is news.
+    pub fn avoid_gateway(&mut self, now: Instant, link: LinkId, gateway: IpAddr) -> bool {
+        let retry = Some(now + GATEWAY_RETRY);
+        self.gateways.set((link, gateway), true, retry)
+    }
+
+    /// Takes away the routes whose time is over, and has gateways tried again. Returns how many these were together.
     pub fn expire(&mut self, now: Instant) -> usize {
         let ended = self.ends.iter().take_while(|(end, _)| *end <= now);
         let gone: Vec<Identity> = ended.map(|(_, identity)| *identity).collect();
         self.take_all(&gone)
+            .saturating_add(self.gateways.expire(now))
     }
 
     /// When [`RouteTable::expire`] is wanted next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.ends.first().map(|(end, _)| *end)
+        let end = self.ends.first().map(|(end, _)| *end);
+        [end, self.gateways.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The route to take: the longest prefix, then the lowest metric, then the one that was there first; links that
@@ -299,7 +304,7 @@ impl RouteTable {
     fn is_reachable(&self, route: &Route) -> bool {
         route
             .gateway
-            .is_none_or(|gateway| !self.unreachable.contains(&(route.link, gateway)))
+            .is_none_or(|gateway| !self.gateways.is_avoided((route.link, gateway)))
     }
 
     fn lengths(&self, family_of: IpAddr) -> &BTreeMap<u8, Networks> {
@@ -367,6 +372,9 @@ impl RouteTable {
         }
         if let Some(count) = self.counts.get_mut(&identity.origin) {
             *count = count.saturating_sub(1);
+        }
+        if let Some(gateway) = identity.gateway {
+            self.gateways.remove((identity.link, gateway));
         }
         if is_last {
             let (length, address) = (

@@ -5,8 +5,8 @@ use core::net::IpAddr;
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpCidr, Ipv6Cidr};
 
-use super::Stack;
 use super::input::{DHCP_CLIENT_PORT, DHCPV6_CLIENT_PORT};
+use super::{Change, Stack};
 use crate::error::SocketError;
 use crate::link::{AutoRoute, Ipv6Config, LinkKind, Redirect};
 use crate::ports::LinkId;
@@ -55,8 +55,11 @@ impl Stack {
             .learned_routes()
             .map(|learned| route(id, metric, &learned))
             .collect();
-        self.network.routes.sync_routers(id, routes.into_iter());
-        self.routes_changed(now);
+        if self.network.routes.sync_routers(id, routes.into_iter()) {
+            self.routes_changed(now);
+        }
+        // New lifetimes are shown, but concern no connection.
+        self.changes.insert(Change::Routes);
     }
 
     /// RFC 4861 8.3: another first hop for one destination, if the one that we use says so.

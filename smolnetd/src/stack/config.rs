@@ -40,6 +40,7 @@ impl Stack {
         }
         self.tcp.link_gone(now, id);
         self.network.routes.remove_link(id);
+        self.network.remainders.remove(&id);
         self.config.dhcp.remove(&id);
         self.names_learned(id);
         // Who waited for room on it finds out at the next call that it is gone.
@@ -281,6 +282,7 @@ impl Stack {
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
                     self.changes.insert(Change::Neighbours(id));
+                    self.avoid_gateway(now, id, address);
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
@@ -306,6 +308,16 @@ impl Stack {
                     self.router_lost(now, id, address);
                 }
             }
+        }
+    }
+
+    /// RFC 1122 3.3.1.4: what goes by a gateway that does not answer goes by another, if there is one. Those that
+    /// advertise themselves are looked after by their link.
+    fn avoid_gateway(&mut self, now: Instant, id: LinkId, gateway: IpAddr) {
+        let link = self.network.links.get(&id);
+        let looked_after = link.is_some_and(|link| link.is_silent_router(gateway));
+        if !looked_after && self.network.routes.avoid_gateway(now, id, gateway) {
+            self.routes_changed(now);
         }
     }
 

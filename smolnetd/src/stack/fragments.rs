@@ -1,5 +1,8 @@
 //! Fragments in the stack: what comes in is put together before anybody sees it, what goes out is cut if it must be.
 
+use core::net::IpAddr;
+use std::collections::VecDeque;
+
 use smoltcp::time::Instant;
 
 use super::Stack;
@@ -10,7 +13,7 @@ use crate::error::SocketError;
 use crate::fragment::{Fragment, Outcome, Piece, SplitError, split};
 use crate::icmp::Complaint;
 use crate::output::{Arrival, Path};
-use crate::ports::Ports;
+use crate::ports::{LinkId, Ports};
 
 impl Stack {
     /// A part of a packet. When it was the last that was missing, the whole comes in as if it had never been cut.
@@ -53,8 +56,16 @@ impl Stack {
     }
 }
 
+/// What is left of a packet that began to leave in pieces, when its link had no room for more.
+#[derive(Debug)]
+pub(super) struct Remainder {
+    next_hop: IpAddr,
+    pieces: VecDeque<Vec<u8>>,
+}
+
 impl Network {
-    /// Sends a whole packet of ours that is too big for its path, in pieces.
+    /// Sends a whole packet of ours that is too big for its path, in pieces. What finds no room waits: a packet of which
+    /// a part has left is not to be sent again. There is one such packet for each link at most.
     ///
     /// # Errors
     /// As [`Network::transmit`]; `MessageTooLong` if it must not be cut.
@@ -72,30 +83,58 @@ impl Network {
             }
             SplitError::Malformed => SocketError::Invalid,
         })?;
-        let mut sent = 0_u64;
-        for piece in &pieces {
-            self.transmit_piece(now, path, piece, ports)
-                .inspect_err(|_| {
-                    if sent > 0 {
-                        count(&mut self.reassembly.counters.sent_in_part);
-                    }
-                })?;
-            sent = sent.wrapping_add(1);
+        if !self.flush_pieces(now, path.link, ports) {
+            return Err(SocketError::WouldBlock);
+        }
+        let mut pieces = pieces.iter();
+        let mut any = false;
+        while let Some(piece) = pieces.next() {
+            let write = |to: &mut [u8]| piece.write(to);
+            match self.transmit_to(now, path.link, path.next_hop, piece.length(), write, ports) {
+                Ok(()) => count(&mut self.reassembly.counters.sent),
+                Err(SocketError::WouldBlock) if any => {
+                    let rest = core::iter::once(piece).chain(pieces);
+                    self.hold_back(path, rest.map(Piece::to_vec).collect());
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            any = true;
         }
         count(&mut self.reassembly.counters.split);
         Ok(())
     }
 
-    fn transmit_piece(
+    fn hold_back(&mut self, path: &Path, pieces: VecDeque<Vec<u8>>) {
+        count(&mut self.reassembly.counters.held_back);
+        let next_hop = path.next_hop;
+        let remainder = Remainder { next_hop, pieces };
+        self.remainders.insert(path.link, remainder);
+    }
+
+    /// Sends what was held back for want of room on `link`. False if there is still something.
+    pub(super) fn flush_pieces(
         &mut self,
         now: Instant,
-        path: &Path,
-        piece: &Piece<'_>,
+        link: LinkId,
         ports: &mut impl Ports,
-    ) -> Result<(), SocketError> {
-        let write = |to: &mut [u8]| piece.write(to);
-        self.transmit(now, path, piece.length(), write, ports)?;
-        count(&mut self.reassembly.counters.sent);
-        Ok(())
+    ) -> bool {
+        let Some(mut remainder) = self.remainders.remove(&link) else {
+            return true;
+        };
+        while let Some(piece) = remainder.pieces.front() {
+            let write = |to: &mut [u8]| to.copy_from_slice(piece);
+            match self.transmit_to(now, link, remainder.next_hop, piece.len(), write, ports) {
+                Ok(()) => count(&mut self.reassembly.counters.sent),
+                Err(SocketError::WouldBlock) => {
+                    self.remainders.insert(link, remainder);
+                    return false;
+                }
+                // Without one of its pieces the others are of no use.
+                Err(_) => return true,
+            }
+            remainder.pieces.pop_front();
+        }
+        true
     }
 }

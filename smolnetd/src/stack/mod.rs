@@ -322,6 +322,7 @@ impl Stack {
         for id in due {
             if let Some(link) = self.network.links.get_mut(&id) {
                 link.poll(now, ports);
+                self.network.flush_pieces(now, id, ports);
                 self.apply_events(now, id);
             }
         }

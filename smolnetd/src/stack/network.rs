@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpCidr, IpProtocol, Ipv4Cidr, Ipv6Cidr};
 
+use super::fragments::Remainder;
 use super::path::is_limited_broadcast;
 use crate::counters::count;
 use crate::error::SocketError;
@@ -36,6 +37,8 @@ pub(super) struct Network {
     pub(super) path_mtus: PathMtus,
     /// Packets of which not all fragments have come.
     pub(super) reassembly: Reassembly,
+    /// Of each link, the packet that has left in part.
+    pub(super) remainders: BTreeMap<LinkId, Remainder>,
     identifications: Identifications,
     pub(super) secret: Secret,
     next_link: u32,
@@ -49,6 +52,7 @@ impl Network {
             counters: IpCounters::default(),
             path_mtus: PathMtus::default(),
             reassembly: Reassembly::default(),
+            remainders: BTreeMap::new(),
             identifications: Identifications::new(secret),
             next_link: LOOPBACK.0,
             secret,
@@ -206,11 +210,24 @@ impl Network {
         write: impl FnOnce(&mut [u8]),
         ports: &mut impl Ports,
     ) -> Result<(), SocketError> {
-        let link = self
-            .links
-            .get_mut(&path.link)
-            .ok_or(SocketError::NetworkDown)?;
-        match link.transmit(now, path.next_hop, length, write, ports) {
+        self.transmit_to(now, path.link, path.next_hop, length, write, ports)
+    }
+
+    /// Sends one whole packet over `link` to the neighbour `next_hop`.
+    ///
+    /// # Errors
+    /// As [`Network::send`].
+    pub(super) fn transmit_to(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        next_hop: IpAddr,
+        length: usize,
+        write: impl FnOnce(&mut [u8]),
+        ports: &mut impl Ports,
+    ) -> Result<(), SocketError> {
+        let link = self.links.get_mut(&link).ok_or(SocketError::NetworkDown)?;
+        match link.transmit(now, next_hop, length, write, ports) {
             Ok(()) => {
                 count(&mut self.counters.sent);
                 Ok(())

@@ -171,21 +171,3 @@ fn of_too_many_redirects_those_that_end_first_make_room() {
     );
     assert_eq!(way(&table, "2001:db8::3").as_deref(), Some("fe80::2 eth0"));
 }
-
-#[test]
-fn what_does_not_answer_is_remembered_within_a_bound() {
-    let mut table = table(&[
-        ("::/0 via fe80::1 dev eth0", ETH0),
-        ("::/0 via fe80::2 dev eth0", ETH0),
-    ]);
-    table.set_gateway_reachable(ETH0, address("fe80::1"), false);
-    assert_eq!(way(&table, "2001:db8::1").as_deref(), Some("fe80::2 eth0"));
-    for number in 0..MAX_UNREACHABLE {
-        table.set_gateway_reachable(ETH0, address(&format!("fe80::bad:{number:x}")), false);
-    }
-    assert_eq!(
-        way(&table, "2001:db8::1").as_deref(),
-        Some("fe80::1 eth0"),
-        "forgotten, and to be found out again"
-    );
-}

@@ -423,11 +423,6 @@ fn what_routers_say_now_is_all_that_they_say() {
             1800,
         ),
         learned("fd12::7/64 dev eth0", Origin::Prefix, 600),
-        learned(
-            "fd42::7 via fe80::2 dev eth0 metric 256",
-            Origin::Redirect,
-            600,
-        ),
         // No matter of routers.
         learned("::/0 via fe80::8 dev eth0", Origin::Static, 600),
     ];
@@ -436,7 +431,11 @@ fn what_routers_say_now_is_all_that_they_say() {
         !table.sync_routers(ETH0, first.iter().cloned()),
         "nothing changed"
     );
-    assert_eq!(table.len(), 5);
+    assert_eq!(table.len(), 4);
+    let (router, better) = (address("fe80::1"), address("fe80::2"));
+    table
+        .redirect(START, ETH0, router, address("fd42::7"), better)
+        .unwrap();
     assert_eq!(way(&table, "fd42::7").as_deref(), Some("fe80::2 eth0"));
     assert_eq!(way(&table, "fd12::3").as_deref(), Some("fd12::3 eth0"));
     // The router is not heard of any more; the prefix gets more time.
@@ -446,10 +445,48 @@ fn what_routers_say_now_is_all_that_they_say() {
         "default via fe80::1 dev eth1 metric 0 expires 10 proto ra",
         "default via fe80::9 dev eth0 metric 9999 proto static",
         "fd12::/64 dev eth0 metric 0 expires 900 proto prefix",
+        "fd42::7/128 via fe80::2 dev eth0 metric 512 expires 600 proto redirect",
     ];
     assert_eq!(
         list(&table),
         expected,
         "other links and origins are left alone"
     );
+}
+
+#[test]
+fn rfc1122_3_3_1_4_a_gateway_that_nobody_looks_after_is_tried_again_after_a_while() {
+    let mut table = table(&[
+        ("default via 10.0.0.1", ETH0),
+        ("default via 10.0.0.2 metric 1", ETH0),
+    ]);
+    let gateway = address("10.0.0.1");
+    assert!(
+        !table.avoid_gateway(START, ETH0, address("10.0.0.9")),
+        "no gateway"
+    );
+    assert!(table.avoid_gateway(START, ETH0, gateway));
+    assert!(!table.avoid_gateway(START, ETH0, gateway), "no news");
+    assert_eq!(way(&table, "192.0.2.1").as_deref(), Some("10.0.0.2 eth0"));
+    let retry = START + GATEWAY_RETRY;
+    assert_eq!(table.next_deadline(), Some(retry));
+    assert_eq!(table.expire(retry - Duration::from_millis(1)), 0);
+    assert_eq!(table.expire(retry), 1);
+    assert_eq!(way(&table, "192.0.2.1").as_deref(), Some("10.0.0.1 eth0"));
+    // What is known of a gateway ends with its last route.
+    table.avoid_gateway(START, ETH0, gateway);
+    assert_eq!(
+        table.remove(&Selector {
+            gateway: Some(gateway),
+            ..Selector::default()
+        }),
+        1
+    );
+    assert_eq!(table.next_deadline(), None);
+    table
+        .add(route("default via 10.0.0.1", ETH0, Origin::Static))
+        .unwrap();
+    assert_eq!(way(&table, "192.0.2.1").as_deref(), Some("10.0.0.1 eth0"));
+    assert_eq!(table.remove_link(ETH0), 2);
+    assert!(table.gateways.is_empty());
 }

@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod dual;
+mod fragments;
 mod frames;
 mod fuzz;
 mod hostile;
@@ -11,6 +12,7 @@ mod network;
 mod ports;
 mod raw;
 mod routers;
+mod single_table;
 mod streams;
 mod tcp;
 mod udp;

@@ -162,6 +162,10 @@ impl Host {
         host
     }
 
+    fn of(v6: bool) -> Host {
+        if v6 { Host::of_ipv6() } else { Host::new() }
+    }
+
     /// The largest segment that its path carries.
     fn mss(&self) -> u16 {
         match self.address {
@@ -277,8 +281,7 @@ impl Host {
 
 /// Tells a story once with each family.
 fn each_family(story: impl Fn(Host)) {
-    story(Host::new());
-    story(Host::of_ipv6());
+    [false, true].map(Host::of).into_iter().for_each(story);
 }
 
 /// A connection that the host opened, established, with nothing said yet. The clock has moved past the first
