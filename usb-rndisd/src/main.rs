@@ -1,0 +1,3 @@
+//! The driver as a process of Redox, started by xhcid.
+
+fn main() {}
