@@ -9,7 +9,8 @@
 //!   nic        the adapter: both halves and the control channel, and how netscheme's server sees them
 //!   receive    transfers become frames            transmit   frames become transfers
 //!   channel    does what the session asks for     control    the control pipe, and halted endpoints
-//!   poll       when to look, where nobody tells   budget     how often a thing may go wrong
+//!   sleep      what wakes it                      poll       when to look, where nobody tells
+//!   budget     how often a thing may go wrong
 //!   xhci       client of xhcid's files            options    what the driver is told at its start
 //!   endpoints  which configuration, interfaces and endpoints to use, from the descriptors
 //!   session    the control channel, from INITIALIZE to HALT: messages and time in, actions out
@@ -27,9 +28,23 @@
 #[cfg(test)]
 use redox_host as _;
 
+mod budget;
+mod channel;
+mod control;
 pub mod counters;
+pub mod daemon;
 pub mod endpoints;
+pub mod error;
 pub mod message;
+mod nic;
 pub mod options;
+mod poll;
+mod receive;
 pub mod session;
+mod sleep;
+mod transmit;
 pub mod xhci;
+
+pub use daemon::run;
+pub use error::Error;
+pub use options::{Endpoints, Options, UsageError};

@@ -21,7 +21,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn open(directory: &Fd, pipe: &Pipe) -> Result<Self, Error> {
         let number = pipe.number;
-        let files = Self {
+        Ok(Self {
             ctl: open_in(directory, &format!("endpoints/{number}/ctl"), O_RDWR)?,
             data: open_in(
                 directory,
@@ -29,13 +29,12 @@ impl Files {
                 O_RDWR | O_NONBLOCK,
             )?,
             pipe: *pipe,
-        };
-        // A driver that was killed may have left a transfer behind. One that is over goes with its result; one that is
-        // not is never given up by xhcid.
-        match files.answer()? {
-            Answer::Pending => Err(files.wedged()),
-            Answer::TransferResult { .. } | Answer::Idle => Ok(files),
-        }
+        })
+    }
+
+    /// Whether a driver that was killed has left a transfer behind that is not over. The result of one that is goes.
+    fn is_pending(&self) -> Result<bool, Error> {
+        Ok(self.answer()? == Answer::Pending)
     }
 
     fn announce(&self, direction: TransferDirection, count: usize) -> Result<(), Error> {
@@ -139,19 +138,32 @@ pub enum Arrival {
     Stalled,
 }
 
-/// An endpoint that gives data.
+impl Arrival {
+    /// Bytes that came.
+    #[must_use]
+    pub fn length(self) -> usize {
+        match self {
+            Self::Short(length) | Self::Full(length) => length,
+            Self::NotYet | Self::Empty | Self::Stalled => 0,
+        }
+    }
+}
+
+/// An endpoint that gives data, in transfers of always the same length at most.
 pub struct InPipe {
     files: Files,
-    /// Bytes that the transfer under way may still bring.
-    wanted: Option<usize>,
+    length: usize,
+    is_armed: bool,
 }
 
 impl InPipe {
-    pub(super) fn new(files: Files) -> Self {
-        Self {
+    /// Goes on with a transfer that is under way already: the last driver, which was this one, has asked for as much.
+    pub(super) fn new(files: Files, length: usize) -> Result<Self, Error> {
+        Ok(Self {
+            is_armed: files.is_pending()?,
             files,
-            wanted: None,
-        }
+            length: length.min(LARGEST_TRANSFER),
+        })
     }
 
     /// The file that becomes readable when a transfer is over, where xhcid tells.
@@ -163,39 +175,39 @@ impl InPipe {
     /// Whether a transfer is under way.
     #[must_use]
     pub fn is_armed(&self) -> bool {
-        self.wanted.is_some()
+        self.is_armed
     }
 
-    /// Takes what came into the front of `buffer`. If no transfer is under way, one of the buffer's length is started first;
-    /// as long as one is, every call must have room for it.
+    /// The most bytes of a transfer.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Takes what came into the front of `buffer`, which is as long as a transfer at least. If no transfer is under way,
+    /// one is started first.
     ///
     /// # Errors
     /// xhcid's; the endpoint is of no more use then.
     pub fn take(&mut self, buffer: &mut [u8]) -> Result<Arrival, Error> {
-        let wanted = match self.wanted {
-            Some(wanted) => wanted,
-            None => {
-                let wanted = buffer.len().min(LARGEST_TRANSFER);
-                self.files.announce(TransferDirection::In, wanted)?;
-                wanted
-            }
-        };
-        self.wanted = Some(wanted);
-        let room = buffer
-            .get_mut(..wanted)
-            .ok_or(Error::Malformed { file: "data" })?;
+        let room = buffer.get_mut(..self.length);
+        let room = room.ok_or(Error::Malformed { file: "data" })?;
+        if !self.is_armed {
+            self.files.announce(TransferDirection::In, self.length)?;
+            self.is_armed = true;
+        }
         let outcome = match call("read an endpoint", || self.files.data.read(room)) {
             Err(error) if error.is_not_yet() => return Ok(Arrival::NotYet),
             Err(error) => self.files.is_halted(error).map(|()| Outcome::Stalled)?,
             Ok(read) => self.files.outcome(read)?,
         };
-        self.wanted = None;
+        self.is_armed = false;
         match outcome {
             // It brought bytes and goes on: this is not how an end looks.
             Outcome::NotYet => Err(self.files.wedged()),
             Outcome::Stalled => Ok(Arrival::Stalled),
             Outcome::Moved(0) => Ok(Arrival::Empty),
-            Outcome::Moved(length) if length < wanted => Ok(Arrival::Short(length)),
+            Outcome::Moved(length) if length < self.length => Ok(Arrival::Short(length)),
             Outcome::Moved(length) => Ok(Arrival::Full(length)),
         }
     }
@@ -240,11 +252,15 @@ pub struct OutPipe {
 }
 
 impl OutPipe {
-    pub(super) fn new(files: Files) -> Self {
-        Self {
+    pub(super) fn new(files: Files) -> Result<Self, Error> {
+        // Nobody knows how many of whose bytes that would be.
+        if files.is_pending()? {
+            return Err(files.wedged());
+        }
+        Ok(Self {
             files,
             state: OutState::Idle,
-        }
+        })
     }
 
     /// The file that becomes writable when a transfer is over, where xhcid tells.

@@ -59,7 +59,7 @@ pub enum Error {
         /// The endpoint's number.
         endpoint: u8,
     },
-    /// A transfer failed, and xhcid still waits for it: it starts no other on this endpoint.
+    /// A transfer failed or was left behind, and xhcid still waits for it: it starts no other on this endpoint.
     Wedged {
         /// The endpoint's number.
         endpoint: u8,
@@ -81,7 +81,9 @@ impl Error {
         }
     }
 
-    fn is_io(&self) -> bool {
+    /// Whether this is how a halted endpoint answers, and how one of a device that vanishes may.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
         matches!(self, Self::System { error, .. } if error.errno == EIO)
     }
 
@@ -97,12 +99,10 @@ impl fmt::Display for Error {
             Self::System { asked, error } => write!(f, "{asked}: {error}"),
             Self::Malformed { file } => write!(f, "xhcid's answer from {file} makes no sense"),
             Self::Failed { endpoint } => write!(f, "a transfer on endpoint {endpoint} failed"),
-            Self::Wedged { endpoint } => {
-                write!(
-                    f,
-                    "a transfer on endpoint {endpoint} failed, and xhcid does not let it go"
-                )
-            }
+            Self::Wedged { endpoint } => write!(
+                f,
+                "xhcid holds a transfer on endpoint {endpoint} for unfinished that will never finish; only unplugging helps"
+            ),
         }
     }
 }
@@ -161,12 +161,13 @@ impl Port {
         write_json(&file, "configure", &configure)
     }
 
-    /// Opens the files of an endpoint that gives data; it must have been configured.
+    /// Opens the files of an endpoint that gives data, in transfers of `length` bytes at most; it must have been
+    /// configured.
     ///
     /// # Errors
     /// xhcid's.
-    pub fn open_in(&self, pipe: &Pipe) -> Result<InPipe, Error> {
-        endpoint::Files::open(&self.directory, pipe).map(InPipe::new)
+    pub fn open_in(&self, pipe: &Pipe, length: usize) -> Result<InPipe, Error> {
+        endpoint::Files::open(&self.directory, pipe).and_then(|files| InPipe::new(files, length))
     }
 
     /// Opens the files of an endpoint that takes data; it must have been configured.
@@ -174,7 +175,7 @@ impl Port {
     /// # Errors
     /// xhcid's.
     pub fn open_out(&self, pipe: &Pipe) -> Result<OutPipe, Error> {
-        endpoint::Files::open(&self.directory, pipe).map(OutPipe::new)
+        endpoint::Files::open(&self.directory, pipe).and_then(OutPipe::new)
     }
 
     /// The control pipe, for requests to `interface`.
