@@ -13,8 +13,10 @@ use crate::endpoints::{Choice, choose};
 use crate::error::Error;
 use crate::nic::Adapter;
 use crate::options::{Endpoints, Options};
+use crate::receive::Receive;
 use crate::session::{self, Event, Session};
 use crate::sleep::{Sleep, Token, Wake};
+use crate::transmit::Transmit;
 use crate::xhci::Port;
 
 /// Drives the adapter that `options` name and serves it as `/scheme/network.usb-<scheme>+<port>`.
@@ -31,7 +33,11 @@ pub fn run(options: &Options) -> Result<Infallible, Error> {
     log::debug!("{choice:?}");
     port.configure(&choice)?;
     let mut sleep = Sleep::new(options.endpoints)?;
-    let nic = bring_up(port, &choice, &mut sleep)?;
+    let session = session::Options {
+        keepalive: options.keepalive,
+        ..session::Options::new(local_address()?, choice.bulk_out.packet_size)
+    };
+    let nic = bring_up(port, &choice, session, &mut sleep)?;
     let announcer = Announcer::open();
     let server = NetworkServer::create(&adapter_name(options, &choice), nic)?;
     announcer.announce();
@@ -66,8 +72,12 @@ fn local_address() -> Result<Mac, Error> {
 }
 
 /// Opens the endpoints and lets the session bring the adapter up, which it does, or gives up, in a bounded time.
-fn bring_up(port: Port, choice: &Choice, sleep: &mut Sleep) -> Result<Adapter, Error> {
-    let session = session::Options::new(local_address()?, choice.bulk_out.packet_size);
+fn bring_up(
+    port: Port,
+    choice: &Choice,
+    session: session::Options,
+    sleep: &mut Sleep,
+) -> Result<Adapter, Error> {
     let transfer = usize::try_from(session.max_transfer).unwrap_or(usize::MAX);
     // Whole packets, so that a device that sends more than it should is not cut within one.
     let notifications = choice.notifications.map(|pipe| {
@@ -91,7 +101,9 @@ fn bring_up(port: Port, choice: &Choice, sleep: &mut Sleep) -> Result<Adapter, E
             }
         }
         if let Some(facts) = channel.session().adapter().cloned() {
-            return Ok(Adapter::new(channel, control, &facts, bulk_in, bulk_out));
+            let receive = Receive::new(bulk_in, facts.receive, sleep.is_told());
+            let transmit = Transmit::new(bulk_out, facts.transmit);
+            return Ok(Adapter::new(channel, control, &facts, receive, transmit));
         }
         let deadline = more.then_some(Instant::ZERO).or(channel.deadline());
         let wake = sleep.until(deadline, channel.is_armed())?;
@@ -120,7 +132,7 @@ impl Driver {
 
     fn serve(mut self) -> Result<Infallible, Error> {
         loop {
-            let nic = self.server.nic();
+            let nic = self.server.nic_mut();
             let deadline = if self.unfinished {
                 Some(Instant::ZERO)
             } else {

@@ -12,7 +12,6 @@ use crate::receive::Receive;
 use crate::session::{self, Event};
 use crate::sleep::Token;
 use crate::transmit::Transmit;
-use crate::xhci::{InPipe, OutPipe};
 
 /// An adapter that is up.
 pub(crate) struct Adapter {
@@ -29,13 +28,13 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// The adapter that `channel` has brought up and that `facts` tell of, over its bulk endpoints.
+    /// The adapter that `channel` has brought up and that `facts` tell of, and its halves.
     pub(crate) fn new(
         channel: Channel,
         control: Control,
         facts: &session::Adapter,
-        bulk_in: InPipe,
-        bulk_out: OutPipe,
+        receive: Receive,
+        transmit: Transmit,
     ) -> Self {
         log::info!(
             "address {}, MTU {}, link {}",
@@ -44,8 +43,8 @@ impl Adapter {
             facts.link
         );
         Self {
-            receive: Receive::new(bulk_in, facts.receive),
-            transmit: Transmit::new(bulk_out, facts.transmit),
+            receive,
+            transmit,
             channel,
             control,
             mac: facts.mac,
@@ -99,7 +98,7 @@ impl Adapter {
     }
 
     /// Whether a transfer is under way, so that somebody must notice its end.
-    pub(crate) fn is_armed(&self) -> bool {
+    pub(crate) fn is_armed(&mut self) -> bool {
         let Self {
             receive,
             transmit,

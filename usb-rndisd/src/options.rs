@@ -1,10 +1,14 @@
 //! What the driver is told at its start.
 
 use core::fmt;
+use core::time::Duration;
 
 /// How the driver is started.
 pub const USAGE: &str =
     "usb-rndisd SCHEME PORT INTERFACE [--endpoints blocking|nonblocking|events] [--notify]";
+
+/// KeepAliveTimeoutPeriod of RNDIS.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// What an xhcid's `data` files can do. No call tells it, so the driver is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct Options {
     /// The value of `INIT_NOTIFY`, if it is meant for this driver: the descriptor that takes one byte once the scheme is
     /// there.
     pub init_notify: Option<String>,
+    /// How long nothing is heard from the device before it is asked whether it lives.
+    pub keepalive: Duration,
 }
 
 impl Options {
@@ -88,6 +94,7 @@ impl Options {
             endpoints,
             notify,
             init_notify: None,
+            keepalive: KEEPALIVE,
         })
     }
 }

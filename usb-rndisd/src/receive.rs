@@ -23,6 +23,8 @@ pub(crate) struct Receive {
     waiting: Option<Arrival>,
     /// The transfer under way may be over: only then it is worth a call.
     look: bool,
+    /// xhcid posts an event when a transfer is over.
+    tells: bool,
     /// There was no end to what came: it goes on in the next turn.
     unfinished: bool,
     counters: Counters,
@@ -30,13 +32,14 @@ pub(crate) struct Receive {
 
 impl Receive {
     /// The half over an endpoint whose transfers are as `limits` say.
-    pub(crate) fn new(pipe: InPipe, limits: ReceiveLimits) -> Self {
+    pub(crate) fn new(pipe: InPipe, limits: ReceiveLimits, tells: bool) -> Self {
         Self {
             aside: vec![0; pipe.length()],
             pipe,
             stream: Stream::new(limits),
             waiting: None,
             look: true,
+            tells,
             unfinished: false,
             counters: Counters::default(),
         }
@@ -52,9 +55,9 @@ impl Receive {
         self.look = true;
     }
 
-    /// Whether a transfer is under way, so that somebody must notice its end.
-    pub(crate) fn is_armed(&self) -> bool {
-        self.pipe.is_armed()
+    /// Whether a transfer is under way whose end somebody must notice: as long as a frame is there, nobody need.
+    pub(crate) fn is_armed(&mut self) -> bool {
+        self.pipe.is_armed() && !self.stream.is_ready()
     }
 
     /// Whether there is a frame. If not, a transfer is under way, or there is more to do in this turn.
@@ -83,6 +86,8 @@ impl Receive {
 
     /// The oldest frame, if [`Receive::is_ready`].
     pub(crate) fn next_frame(&mut self) -> Option<&[u8]> {
+        // Nobody looked at the transfer that was started beside this frame, unless xhcid tells.
+        self.look |= !self.tells;
         self.stream.next_frame()
     }
 

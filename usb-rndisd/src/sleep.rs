@@ -72,6 +72,11 @@ impl Sleep {
         })
     }
 
+    /// Whether an event tells of each transfer's end.
+    pub(crate) fn is_told(&self) -> bool {
+        self.poll.is_none()
+    }
+
     /// Wakes up for `fd` from now on; for endpoints, where they can.
     pub(crate) fn watch(&self, fd: usize, token: Token) -> Result<(), Error> {
         if token != Token::Scheme && self.poll.is_some() {
