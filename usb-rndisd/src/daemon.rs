@@ -2,10 +2,15 @@
 
 use core::convert::Infallible;
 
+use libredox::Fd;
+use libredox::protocol::O_CLOEXEC;
 use netscheme::frame::Mac;
+use netscheme::network::SCHEME_PREFIX;
 use netscheme::network::announce::Announcer;
 use netscheme::network::server::{NetworkServer, Nic};
+use netscheme::server::StartError;
 use netscheme::{Instant, clock, daemon, random};
+use syscall::flag::O_RDONLY;
 
 use crate::channel::{Channel, NOTIFICATION};
 use crate::control::Control;
@@ -31,6 +36,8 @@ pub fn run(options: &Options) -> Result<Infallible, Error> {
     let port = Port::open(&options.scheme, &options.port).map_err(Error::Xhci)?;
     let choice = choose(&port.descriptors()?, options.interface)?;
     log::debug!("{choice:?}");
+    let name = adapter_name(options, &choice);
+    refuse_second(&name)?;
     port.configure(&choice)?;
     let mut sleep = Sleep::new(options.endpoints)?;
     let session = session::Options {
@@ -39,7 +46,7 @@ pub fn run(options: &Options) -> Result<Infallible, Error> {
     };
     let nic = bring_up(port, &choice, session, &mut sleep)?;
     let announcer = Announcer::open();
-    let server = NetworkServer::create(&adapter_name(options, &choice), nic)?;
+    let server = NetworkServer::create(&name, nic)?;
     announcer.announce();
     // All files of the port are reached through its directory, which is open.
     daemon::enter_null_namespace().map_err(Error::system("enter the null namespace"))?;
@@ -62,6 +69,17 @@ fn adapter_name(options: &Options, choice: &Choice) -> String {
     match choice.function {
         0 => format!("usb-{scheme}+{port}"),
         before => format!("usb-{scheme}+{port}_{}", before.saturating_add(1)),
+    }
+}
+
+/// Leaves a device alone that another driver has: xhcid lets everybody at it, and the name is taken only when the device
+/// has been brought up.
+fn refuse_second(adapter: &str) -> Result<(), Error> {
+    let name = format!("{SCHEME_PREFIX}{adapter}");
+    let flags = (O_RDONLY | O_CLOEXEC) as i32;
+    match Fd::open(&format!("/scheme/{name}/mac"), flags, 0) {
+        Ok(_) => Err(StartError::NameHeld { name }.into()),
+        Err(_) => Ok(()),
     }
 }
 
