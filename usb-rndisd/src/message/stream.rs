@@ -76,6 +76,23 @@ enum Step {
     Wait,
 }
 
+/// Whether a message was finished in its own transfer.
+enum Cut {
+    No,
+    /// It was not: another begins here, in the next transfer.
+    At(usize),
+    /// It was not, and too little of the next transfer is there to tell whether it goes on in it.
+    Unknown,
+}
+
+/// Whether a message begins at some place.
+enum Candidate {
+    Yes,
+    No,
+    /// Too little is there to tell.
+    Unknown,
+}
+
 /// Finds the frames in a stream of bytes; see the [module](self).
 ///
 /// Read a transfer into [`Stream::room`], say with [`Stream::filled`] how much came, and take frames
@@ -239,17 +256,15 @@ impl Stream {
                 self.place = Place::Lost;
                 Step::Again
             }
-            Judged::Message(layout) => {
-                if let Some(transfer) = self.cut_at(self.unread.start, &layout) {
+            Judged::Message(layout) => match self.cut(self.unread.start, &layout) {
+                Cut::At(transfer) => {
                     self.counters.count(Counter::RxCut);
                     self.unread.start = transfer;
-                    return Step::Again;
+                    Step::Again
                 }
-                if self.unread.len() < layout.end {
-                    return Step::Wait;
-                }
-                self.take(&layout)
-            }
+                Cut::No if self.unread.len() >= layout.end => self.take(&layout),
+                Cut::No | Cut::Unknown => Step::Wait,
+            },
         }
     }
 
@@ -290,17 +305,10 @@ impl Stream {
             if at >= self.unread.end {
                 break;
             }
-            match self.judge(at) {
-                Judged::Damaged(_) => passed = passed.saturating_add(1),
-                Judged::TooFew => found = Some(Step::Wait),
-                Judged::Message(layout) if self.is_doubtful(at, &layout) => {
-                    passed = passed.saturating_add(1);
-                }
-                // Only when it is there can one see what stands behind it.
-                Judged::Message(layout) => {
-                    let is_there = self.rest(at).len() >= layout.end;
-                    found = Some(if is_there { Step::Again } else { Step::Wait });
-                }
+            match self.candidate(at) {
+                Candidate::No => passed = passed.saturating_add(1),
+                Candidate::Yes => found = Some(Step::Again),
+                Candidate::Unknown => found = Some(Step::Wait),
             }
         }
         self.skip(passed, counter);
@@ -314,25 +322,41 @@ impl Stream {
         Step::Wait
     }
 
-    /// Whether the message at `at` was found by search and does not look right after all.
-    fn is_doubtful(&self, at: usize, layout: &Layout) -> bool {
-        layout.refused.is_some()
-            || self.cut_at(at, layout).is_some()
-            || !self.is_followed_well(at.saturating_add(layout.length))
+    /// Whether a message begins at `at`, where nothing says so but the bytes themselves.
+    fn candidate(&self, at: usize) -> Candidate {
+        let layout = match self.judge(at) {
+            Judged::Damaged(_) => return Candidate::No,
+            Judged::TooFew => return Candidate::Unknown,
+            Judged::Message(layout) => layout,
+        };
+        if layout.refused.is_some() || !self.is_followed_well(at.saturating_add(layout.length)) {
+            return Candidate::No;
+        }
+        match self.cut(at, &layout) {
+            Cut::At(_) => Candidate::No,
+            // Only when it is there can one see what stands behind it.
+            Cut::No if self.rest(at).len() >= layout.end => Candidate::Yes,
+            Cut::No | Cut::Unknown => Candidate::Unknown,
+        }
     }
 
-    /// Where the transfer after the message at `at` begins, if that message was not finished in its
-    /// own.
-    fn cut_at(&self, at: usize, layout: &Layout) -> Option<usize> {
-        let transfer = self.transfer_start?;
-        if transfer <= at || at.saturating_add(layout.end) <= transfer {
-            return None;
-        }
+    /// Whether the message at `at` was finished in its transfer, or another begins with the next.
+    fn cut(&self, at: usize, layout: &Layout) -> Cut {
+        let Some(transfer) = self
+            .transfer_start
+            .filter(|&start| at < start && start < at.saturating_add(layout.end))
+        else {
+            return Cut::No;
+        };
         match self.judge(transfer) {
-            Judged::Message(next) => (next.refused.is_none()
-                && self.is_followed_well(transfer.saturating_add(next.length)))
-            .then_some(transfer),
-            Judged::TooFew | Judged::Damaged(_) => None,
+            Judged::Message(next)
+                if next.refused.is_none()
+                    && self.is_followed_well(transfer.saturating_add(next.length)) =>
+            {
+                Cut::At(transfer)
+            }
+            Judged::TooFew if !self.has_ended => Cut::Unknown,
+            Judged::Message(_) | Judged::TooFew | Judged::Damaged(_) => Cut::No,
         }
     }
 

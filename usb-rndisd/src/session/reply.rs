@@ -219,7 +219,9 @@ impl Session {
         if self.adapter.link == before {
             return;
         }
-        self.counters.count(Counter::LinkChanges);
+        if self.adapter.link.up != before.up {
+            self.counters.count(Counter::LinkChanges);
+        }
         if self.state != State::Starting {
             self.tell(Event::Link(self.adapter.link));
         }
