@@ -118,7 +118,7 @@ impl Stack {
     /// Starts everything; the schemes are served when this returns.
     pub fn start(spec: StackSpec) -> Result<Self> {
         let mut stack = Self::start_hardware(spec)?;
-        for index in 0..stack.machine.nic_count() {
+        for index in stack.pci_cards() {
             stack.start_driver(index)?;
         }
         stack.start_smolnetd()?;
@@ -138,9 +138,8 @@ impl Stack {
         let run = machine.run().clone();
         host.set_log(move |_pid, name, line| run.log(name, line));
         connect_interrupts(&machine, &host, spec.line)?;
-        let functions = (0..machine.nic_count())
-            .map(|index| machine.nic(index))
-            .collect::<Result<Vec<_>>>()?;
+        let cards = 0..machine.nic_count();
+        let functions = cards.filter_map(|index| machine.nic(index).ok());
         let pcid = Pcid::spawn(&host, machine.bus(), functions, spec.line)?;
         Ok(Self {
             spec,
@@ -150,6 +149,14 @@ impl Stack {
             host,
             machine,
         })
+    }
+
+    /// The cards that pcid-spawner would start a driver for.
+    fn pci_cards(&self) -> Vec<usize> {
+        let cards = 0..self.machine.nic_count();
+        cards
+            .filter(|index| self.machine.nic(*index).is_ok())
+            .collect()
     }
 
     /// Starts virtio-netd for card `index`, as pcid-spawner does.

@@ -5,10 +5,12 @@
 //! scheme/        the files, their JSON ([`json`], descriptors) and the stages of a transfer (device)
 //! daemon         the loop; drivers: who is started for what
 //! [`bus`]        the seam
+//! [`controller`] QEMU's qemu-xhci
 //! [`scripted`]   devices that do what a test tells them
 //! ```
 
 pub mod bus;
+pub mod controller;
 mod daemon;
 mod descriptors;
 mod device;

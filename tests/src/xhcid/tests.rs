@@ -1,6 +1,6 @@
 //! The files over scripted devices. `client` is a driver's end of them.
 
-mod client;
+pub(super) mod client;
 mod files;
 mod forms;
 mod modes;

@@ -13,8 +13,8 @@ pub(in crate::xhcid) struct Client(pub(super) Fd);
 
 /// The two files of an endpoint.
 pub(in crate::xhcid) struct Endpoint {
-    pub(super) control: Fd,
-    pub(super) data: Fd,
+    pub(in crate::xhcid) control: Fd,
+    pub(in crate::xhcid) data: Fd,
 }
 
 impl Client {
