@@ -13,3 +13,4 @@ mod netcfg;
 mod relibc;
 mod slirp;
 mod traffic;
+mod usb;

@@ -52,6 +52,7 @@ pub struct RndisSpec {
     transfer_size: u32,
     alignment: u32,
     notifies: bool,
+    holds: bool,
     script: Script,
     peer: Peer,
 }
@@ -75,6 +76,7 @@ impl RndisSpec {
             transfer_size: 1580,
             alignment: 0,
             notifies: true,
+            holds: false,
             script: Box::new(|_| Answer::Usual),
             peer: Box::new(|_| Vec::new()),
         }
@@ -121,6 +123,13 @@ impl RndisSpec {
     #[must_use]
     pub fn without_notifications(mut self) -> Self {
         self.notifies = false;
+        self
+    }
+
+    /// It is slow to take data: each transfer from the host ends when the test says so ([`ScriptedBus::answer`]).
+    #[must_use]
+    pub fn holds_data(mut self) -> Self {
+        self.holds = true;
         self
     }
 
@@ -407,6 +416,9 @@ impl Device for Plug {
             }
             adapter.frames.push(frame);
         }
-        Reply::Done(Vec::new())
+        match adapter.spec.holds {
+            true => Reply::Hold,
+            false => Reply::Done(Vec::new()),
+        }
     }
 }
