@@ -487,7 +487,14 @@ fn how_fast_it_is() {
         finish(bus, port, Transfer::Control { setup, data });
         let out = median(|_| {
             let data = message::packet(&[0xff; 1514], 1);
-            finish(bus, port, Transfer::Out { endpoint: 0x02, data });
+            finish(
+                bus,
+                port,
+                Transfer::Out {
+                    endpoint: 0x02,
+                    data,
+                },
+            );
         });
         println!("full frame, no files: {out:?}");
     });
