@@ -8,13 +8,14 @@ use std::time::Duration;
 use commands::OpenedFile;
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Netdev, Slirp};
-use lab::peers::EchoServer;
+use lab::peers::{EchoServer, HttpServer};
 use lab::xhcid::{Detach, Endpoints};
 use lab::{Stack, StackSpec};
 use redox_host::{Entered, ProcessSpec};
 use syscall::flag::O_RDWR;
 
 use crate::common::{SOON, configured, nic, ping, run};
+use crate::traffic::both_ways;
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// The gateway of the second network.
@@ -52,6 +53,15 @@ fn an_adapter_on_usb_is_as_good_as_a_card() {
         let name = "network.usb-usb.pci-00-00-03.0_xhci+5";
         assert!(names.contains(name), "{names}");
     }
+}
+
+#[test]
+fn twenty_megabytes_arrive_whole_over_usb_both_ways() {
+    let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+    let spec = StackSpec::new(MachineSpec::new().nic(adapter()).without_capture());
+    let stack = configured(spec.log_level(log::LevelFilter::Info));
+    let address = SocketAddr::from((GATEWAY, server.address().port()));
+    both_ways(&stack, address, 20 << 20);
 }
 
 #[test]
