@@ -25,6 +25,16 @@ pub(super) fn with_controller(work: impl FnOnce(&mut dyn Bus, Port) + Send + 'st
     assert_eq!(process.wait(SOON), Some(ExitStatus::Exited(0)));
 }
 
+/// A bulk endpoint of full speed.
+pub(super) const fn bulk(address: u8) -> Endpoint {
+    Endpoint {
+        address,
+        attributes: 2,
+        max_packet_size: 64,
+        interval: 0,
+    }
+}
+
 /// Makes a transfer and sleeps until its end, which is all that happens meanwhile.
 pub(super) fn finish(bus: &mut dyn Bus, port: Port, transfer: Transfer) -> Completion {
     let mut reactor = Reactor::new().unwrap();
@@ -47,12 +57,6 @@ pub(super) fn finish(bus: &mut dyn Bus, port: Port, transfer: Transfer) -> Compl
 #[test]
 fn an_endpoint_that_stalls_goes_on_after_a_reset() {
     with_controller(|bus, port| {
-        let bulk = |address| Endpoint {
-            address,
-            attributes: 2,
-            max_packet_size: 64,
-            interval: 0,
-        };
         // The device has no endpoint 3: it stalls whatever is sent there.
         bus.configure(port, &[bulk(0x03), bulk(0x02)]).unwrap();
         let configure = Transfer::Control {
@@ -78,12 +82,6 @@ fn an_endpoint_that_stalls_goes_on_after_a_reset() {
 #[test]
 fn what_is_under_way_fails_when_other_endpoints_are_configured() {
     with_controller(|bus, port| {
-        let bulk = |address| Endpoint {
-            address,
-            attributes: 2,
-            max_packet_size: 64,
-            interval: 0,
-        };
         bus.configure(port, &[bulk(0x82)]).unwrap();
         let waits = bus
             .submit(
