@@ -6,6 +6,7 @@
     reason = "helpers of tests, which the linter does not take for tests"
 )]
 
+mod adapters;
 mod common;
 mod devices;
 mod life;

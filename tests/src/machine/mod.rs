@@ -214,6 +214,12 @@ impl Machine {
         on_usb.then(|| self.spec.root_port(index))
     }
 
+    /// Whether network card `index` is on USB and was there from the start.
+    pub fn is_plugged(&self, index: usize) -> bool {
+        let nic = self.spec.nics().get(index);
+        nic.is_some_and(|nic| nic.is_usb() && nic.is_plugged())
+    }
+
     /// Plugs in network card `index`, which is on USB and not there.
     pub fn plug(&self, index: usize) -> Result<()> {
         let nic = self.spec.nics().get(index).filter(|nic| nic.is_usb());

@@ -115,6 +115,11 @@ impl NicSpec {
         self
     }
 
+    /// Whether it is there from the start.
+    pub(super) fn is_plugged(&self) -> bool {
+        self.kind != Kind::Rndis { plugged: false }
+    }
+
     pub(super) fn is_usb(&self) -> bool {
         matches!(self.kind, Kind::Rndis { .. })
     }
@@ -340,7 +345,7 @@ impl MachineSpec {
         for (index, nic) in self.nics.iter().enumerate() {
             let netdev = netdev_name(index);
             option("-netdev", nic.netdev.argument(&netdev));
-            if nic.kind != (Kind::Rndis { plugged: false }) {
+            if nic.is_plugged() {
                 let device = nic.device(index, self.usb_port(index));
                 let device = device.iter().map(|(name, value)| format!("{name}={value}"));
                 option("-device", device.collect::<Vec<_>>().join(","));
