@@ -17,3 +17,5 @@ mod netcfg;
 mod relibc;
 mod slirp;
 mod traffic;
+mod usb;
+mod usb_net;

@@ -161,13 +161,14 @@ fn drain(socket: &OpenedFile) -> u64 {
     count
 }
 
-/// Downloads 100 MB and checks them, then uploads them and has them checked.
-fn both_ways(stack: &Stack, server: SocketAddr) {
-    const LENGTH: u64 = 100 << 20;
-    let wanted = sha256_of_pattern(LENGTH);
-    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{LENGTH}"));
+const HUNDRED_MEGABYTES: u64 = 100 << 20;
+
+/// Downloads so many bytes and checks them, then uploads them and has them checked.
+pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
+    let wanted = sha256_of_pattern(length);
+    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{length}"));
     page.result.unwrap();
-    assert_eq!(page.out.len() as u64, LENGTH);
+    assert_eq!(page.out.len() as u64, length);
     assert_eq!(
         hexadecimal(&Sha256::digest(&page.out)),
         wanted,
@@ -195,7 +196,7 @@ fn a_hundred_megabytes_arrive_whole_over_a_tap_both_ways() {
         .enter(|| TcpListener::bind((LINUX, 8080)).unwrap())
         .unwrap();
     let server = HttpServer::start(listener).unwrap();
-    both_ways(&stack, server.address());
+    both_ways(&stack, server.address(), HUNDRED_MEGABYTES);
 }
 
 #[test]
@@ -203,10 +204,8 @@ fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
     let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
     let spec = StackSpec::new(MachineSpec::new().nic(nic()).without_capture());
     let stack = configured(spec.log_level(log::LevelFilter::Info));
-    both_ways(
-        &stack,
-        SocketAddr::from((Slirp::GATEWAY, server.address().port())),
-    );
+    let address = SocketAddr::from((Slirp::GATEWAY, server.address().port()));
+    both_ways(&stack, address, HUNDRED_MEGABYTES);
 }
 
 #[test]
