@@ -1,7 +1,7 @@
 //! The driver of RNDIS network adapters on USB.
 //!
 //! "RNDIS" in comments is Microsoft's MS-RNDIS, the Remote Network Driver Interface Specification,
-//! by section.
+//! by the name of the message.
 //!
 //! ```text
 //!   session    the control channel, from INITIALIZE to HALT: messages and time in, actions out

@@ -35,7 +35,7 @@ use super::packet::{HEADER_LENGTH, Judged, Layout, judge};
 use crate::counters::{Counter, Counters};
 
 /// The most bytes that a device may put between two messages: PacketAlignmentFactor is 7 at most,
-/// which aligns to 128 (RNDIS 2.2.3).
+/// which aligns to 128 (RNDIS, REMOTE_NDIS_INITIALIZE_CMPLT).
 const MAX_PADDING: usize = 127;
 
 /// What was agreed on for the way from the device.
@@ -115,6 +115,9 @@ pub struct Stream {
     /// A frame that was found and not yet taken.
     next: Option<Range<usize>>,
     counters: Counters,
+    /// How often bytes were looked at as the possible beginning of a message.
+    #[cfg(test)]
+    looks: core::cell::Cell<u64>,
 }
 
 impl Stream {
@@ -137,6 +140,8 @@ impl Stream {
             is_drained: true,
             next: None,
             counters: Counters::default(),
+            #[cfg(test)]
+            looks: core::cell::Cell::default(),
         }
     }
 
@@ -213,6 +218,11 @@ impl Stream {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.get()
     }
 
     fn move_to_front(&mut self) {
@@ -367,11 +377,13 @@ impl Stream {
         let padding = leading_zeros(rest.get(..MAX_PADDING).unwrap_or(rest));
         match rest.get(padding..) {
             None | Some([]) => true,
-            Some(rest) => !matches!(judge(rest, &self.limits), Judged::Damaged(_)),
+            Some(_) => !matches!(self.judge(end.saturating_add(padding)), Judged::Damaged(_)),
         }
     }
 
     fn judge(&self, at: usize) -> Judged {
+        #[cfg(test)]
+        self.looks.set(self.looks.get().saturating_add(1));
         judge(self.rest(at), &self.limits)
     }
 
