@@ -49,20 +49,42 @@ fn message(frame: &[u8], padding: usize) -> Vec<u8> {
 
 /// Pushes `bytes` in pieces as the input says, none of which ends a transfer but the last; returns
 /// the frames.
-fn push(stream: &mut Stream, mut bytes: &[u8], cuts: &mut Input<'_>, last: Transfer) -> Vec<Vec<u8>> {
+fn push(
+    stream: &mut Stream,
+    mut bytes: &[u8],
+    cuts: &mut Input<'_>,
+    last: Transfer,
+) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
         let room = stream.room();
-        assert!(room.len() >= LIMITS.max_transfer, "{} bytes of room", room.len());
+        assert!(
+            room.len() >= LIMITS.max_transfer,
+            "{} bytes of room",
+            room.len()
+        );
         assert!(room.len() <= 2 * LIMITS.max_transfer);
         // Large pieces when the input is used up.
-        let length = (1 + usize::from(!cuts.byte()) * 3).min(bytes.len()).min(room.len());
+        let length = (1 + usize::from(!cuts.byte()) * 3)
+            .min(bytes.len())
+            .min(room.len());
         room[..length].copy_from_slice(&bytes[..length]);
         bytes = &bytes[length..];
-        stream.filled(length, if bytes.is_empty() { last } else { Transfer::GoesOn });
+        stream.filled(
+            length,
+            if bytes.is_empty() {
+                last
+            } else {
+                Transfer::GoesOn
+            },
+        );
         while stream.is_ready() {
             let frame = stream.next_frame().expect("it is ready");
-            assert!((14..=LIMITS.max_frame).contains(&frame.len()), "{} bytes", frame.len());
+            assert!(
+                (14..=LIMITS.max_frame).contains(&frame.len()),
+                "{} bytes",
+                frame.len()
+            );
             frames.push(frame.to_vec());
         }
         assert_eq!(stream.next_frame(), None);
@@ -79,8 +101,18 @@ fn in_order(mut input: Input<'_>) {
     for frame in &frames {
         shared.extend(message(frame, usize::from(input.byte() % 128)));
         match input.byte() % 3 {
-            0 => received.extend(push(&mut stream, &std::mem::take(&mut shared), &mut input, Transfer::Ended)),
-            1 => received.extend(push(&mut stream, &std::mem::take(&mut shared), &mut input, Transfer::GoesOn)),
+            0 => received.extend(push(
+                &mut stream,
+                &std::mem::take(&mut shared),
+                &mut input,
+                Transfer::Ended,
+            )),
+            1 => received.extend(push(
+                &mut stream,
+                &std::mem::take(&mut shared),
+                &mut input,
+                Transfer::GoesOn,
+            )),
             _ => {}
         }
     }
@@ -99,12 +131,30 @@ fn one_damaged(mut input: Input<'_>) {
     }
     damaged.truncate(1 + usize::from(u16::from_le_bytes([input.byte(), input.byte()])));
     let mut stream = Stream::new(LIMITS);
-    let received = push(&mut stream, &message(&before, 0), &mut input, Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&before, 0),
+        &mut input,
+        Transfer::Ended,
+    );
     assert_eq!(received, [before]);
     push(&mut stream, &damaged, &mut input, Transfer::Ended);
-    let received = push(&mut stream, &message(&after, 0), &mut input, Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&after, 0),
+        &mut input,
+        Transfer::Ended,
+    );
     assert_eq!(received.last(), Some(&after));
-    assert_eq!(push(&mut stream, &message(&after, 0), &mut input, Transfer::Ended), [after]);
+    assert_eq!(
+        push(
+            &mut stream,
+            &message(&after, 0),
+            &mut input,
+            Transfer::Ended
+        ),
+        [after]
+    );
 }
 
 /// After any bytes the next message with a transfer of its own is received.
@@ -115,18 +165,38 @@ fn hostile(mut input: Input<'_>) {
     let mut frames = 0;
     while !input.0.is_empty() {
         let length = usize::from(input.byte()) * 9;
-        let end = if input.byte() % 2 == 0 { Transfer::Ended } else { Transfer::GoesOn };
+        let end = if input.byte() % 2 == 0 {
+            Transfer::Ended
+        } else {
+            Transfer::GoesOn
+        };
         let bytes = input.bytes(length);
         pushed += bytes.len();
         frames += push(&mut stream, bytes, &mut Input(bytes), end).len();
-        assert!(frames * (HEADER_LENGTH + 14) <= pushed, "{frames} frames in {pushed} bytes");
+        assert!(
+            frames * (HEADER_LENGTH + 14) <= pushed,
+            "{frames} frames in {pushed} bytes"
+        );
     }
     stream.filled(0, Transfer::Ended);
     assert_eq!(stream.next_frame(), None);
-    let received = push(&mut stream, &message(&frame, 0), &mut Input(&[]), Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&frame, 0),
+        &mut Input(&[]),
+        Transfer::Ended,
+    );
     assert_eq!(received.last(), Some(&frame));
     stream.restart();
-    assert_eq!(push(&mut stream, &message(&frame, 0), &mut input, Transfer::Ended), [frame]);
+    assert_eq!(
+        push(
+            &mut stream,
+            &message(&frame, 0),
+            &mut input,
+            Transfer::Ended
+        ),
+        [frame]
+    );
 }
 
 /// What is packed is received.
@@ -159,7 +229,10 @@ fn packed(mut input: Input<'_>) {
                 || limits.packet_size < 2
                 || transfer.len() % limits.packet_size != 0
         );
-        assert_eq!(push(&mut stream, &transfer, &mut input, Transfer::Ended), sent);
+        assert_eq!(
+            push(&mut stream, &transfer, &mut input, Transfer::Ended),
+            sent
+        );
         sent.clear();
         packer.clear();
     }
