@@ -4,6 +4,9 @@
 
 #![no_main]
 
+mod input;
+
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use redox_host as _;
 use usb_rndisd::message::packet::{HEADER_LENGTH, Header};
@@ -15,28 +18,13 @@ const LIMITS: ReceiveLimits = ReceiveLimits {
     max_packets: 4,
 };
 
-/// Takes the input apart, a few bytes at a time; zeros when it is used up.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.bytes(1).first().copied().unwrap_or(0)
-    }
-
-    fn bytes(&mut self, length: usize) -> &'a [u8] {
-        let (first, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        first
-    }
-
-    /// A frame of 14 bytes or more.
-    fn frame(&mut self) -> Vec<u8> {
-        let length = 14 + usize::from(self.byte()) * 5;
-        let mut frame = vec![0xa5; length];
-        let bytes = self.bytes(length);
-        frame[..bytes.len()].copy_from_slice(bytes);
-        frame
-    }
+/// A frame of 14 bytes or more.
+fn frame(input: &mut Input<'_>) -> Vec<u8> {
+    let length = 14 + usize::from(input.byte()) * 5;
+    let mut frame = vec![0xa5; length];
+    let bytes = input.bytes(length);
+    frame[..bytes.len()].copy_from_slice(bytes);
+    frame
 }
 
 fn message(frame: &[u8], padding: usize) -> Vec<u8> {
@@ -94,7 +82,9 @@ fn push(
 
 /// However a stream is cut, its frames are the same.
 fn in_order(mut input: Input<'_>) {
-    let frames: Vec<_> = (0..1 + input.byte() % 8).map(|_| input.frame()).collect();
+    let frames: Vec<_> = (0..1 + input.byte() % 8)
+        .map(|_| frame(&mut input))
+        .collect();
     let mut stream = Stream::new(LIMITS);
     let mut received = Vec::new();
     let mut shared = Vec::new();
@@ -122,14 +112,14 @@ fn in_order(mut input: Input<'_>) {
 
 /// Whatever one transfer of several is, the frames of the others are there.
 fn one_damaged(mut input: Input<'_>) {
-    let before = input.frame();
-    let after = input.frame();
-    let mut damaged = message(&input.frame(), usize::from(input.byte() % 128));
+    let before = frame(&mut input);
+    let after = frame(&mut input);
+    let mut damaged = message(&frame(&mut input), usize::from(input.byte() % 128));
     for _ in 0..1 + input.byte() % 8 {
         let at = usize::from(input.byte()) * 7 % damaged.len();
         damaged[at] ^= input.byte();
     }
-    damaged.truncate(1 + usize::from(u16::from_le_bytes([input.byte(), input.byte()])));
+    damaged.truncate(1 + input.number() as usize % 2048);
     let mut stream = Stream::new(LIMITS);
     let received = push(
         &mut stream,
@@ -160,7 +150,7 @@ fn one_damaged(mut input: Input<'_>) {
 /// After any bytes the next message with a transfer of its own is received.
 fn hostile(mut input: Input<'_>) {
     let mut stream = Stream::new(LIMITS);
-    let frame = input.frame();
+    let frame = frame(&mut input);
     let mut pushed = 0;
     let mut frames = 0;
     while !input.0.is_empty() {
@@ -211,7 +201,7 @@ fn packed(mut input: Input<'_>) {
     let mut stream = Stream::new(LIMITS);
     let mut sent = Vec::new();
     while !input.0.is_empty() {
-        let frame = input.frame();
+        let frame = frame(&mut input);
         if let Some(slot) = packer.slot(frame.len()) {
             slot.copy_from_slice(&frame);
             packer.commit();

@@ -3,8 +3,11 @@
 
 #![no_main]
 
+mod input;
+
 use std::time::Duration;
 
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use netscheme::frame::Mac;
 use netscheme::time::Instant;
@@ -14,28 +17,6 @@ use usb_rndisd::message::control::{InitializeComplete, status};
 use usb_rndisd::session::{Action, Event, Options, Session, State, TransferFailed};
 
 const LOCAL: Mac = Mac([2, 0, 0, 0, 0, 1]);
-
-/// Takes the input apart, a few bytes at a time; zeros when it is used up.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.bytes(1).first().copied().unwrap_or(0)
-    }
-
-    fn bytes(&mut self, length: usize) -> &'a [u8] {
-        let (first, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        first
-    }
-
-    fn number(&mut self) -> u32 {
-        let mut number = [0; 4];
-        let bytes = self.bytes(4);
-        number[..bytes.len()].copy_from_slice(bytes);
-        u32::from_le_bytes(number)
-    }
-}
 
 /// The answer of a device that is in order but for what the input says.
 fn answer(command: &[u8], input: &mut Input<'_>) -> Option<Vec<u8>> {
