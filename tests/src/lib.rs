@@ -14,6 +14,7 @@ mod scratch;
 mod skip;
 mod stack;
 mod wait;
+pub mod xhcid;
 
 pub use error::{Context, Error, Result};
 pub use platform::LabPlatform;

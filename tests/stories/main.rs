@@ -6,6 +6,7 @@
     reason = "helpers of tests, which the linter does not take for tests"
 )]
 
+mod adapters;
 mod common;
 mod devices;
 mod life;
@@ -13,3 +14,4 @@ mod netcfg;
 mod relibc;
 mod slirp;
 mod traffic;
+mod usb;

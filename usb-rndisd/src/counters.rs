@@ -77,4 +77,27 @@ netscheme::counters! {
     LinkChanges => "link_changes",
     /// Times that the device was reset.
     Resets => "resets",
+    // The daemon.
+    /// Transfers that came from the bulk-IN endpoint.
+    RxTransfers => "rx_transfers",
+    /// Of these, those that brought nothing.
+    RxTransfersEmpty => "rx_transfers_empty",
+    /// Dropped: a frame longer than any transfer that the device takes.
+    TxTooLong => "tx_drop_too_long",
+    /// Times that there was no room for a frame.
+    TxFull => "tx_full",
+    /// Transfers that the device has taken, all or a part of.
+    TxTransfersEnded => "tx_transfers_ended",
+    /// Of these, transfers of which the device took a part only.
+    TxCut => "tx_transfers_cut",
+    /// Of these, transfers that were lost because the endpoint was halted.
+    TxHalted => "tx_transfers_halted",
+    /// Times that the device has halted an endpoint.
+    Halts => "halts",
+    /// Transfers that came from the interrupt endpoint.
+    Notifications => "notifications",
+    /// Times that the timer let the driver look at endpoints of which xhcid does not tell.
+    Polls => "polls",
+    /// Of these, times that there was nothing.
+    PollsFruitless => "polls_fruitless",
 }

@@ -135,6 +135,11 @@ impl<B: DerefMut<Target = [u8]>> Packer<B> {
         if self.last.is_some() {
             self.counters.count(Counter::TxTransfers);
         }
+        self.bytes()
+    }
+
+    /// The bytes of the transfer, after [`Packer::finish`].
+    pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
 

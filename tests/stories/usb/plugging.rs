@@ -1,0 +1,257 @@
+//! Devices that are pulled out, and drivers that end.
+
+use lab::xhcid::scripted::{BULK_IN, RndisSpec};
+use lab::xhcid::{Detach, Endpoints};
+use libredox::Fd;
+use redox_host::{ExitStatus, Host, ProcessSpec};
+use syscall::flag::O_RDWR;
+use usb_rndisd::Options;
+
+use super::bench::{Bench, Client, Manner, NAME, PORT, SOON, frame};
+
+/// A driver started by hand for the adapter of the port.
+fn start_by_hand(bench: &Bench, endpoints: &str) -> redox_host::Process {
+    let line = format!("{} {PORT} 0 --endpoints {endpoints}", bench.xhcid.scheme());
+    let options = Options::parse(line.split(' ').map(str::to_owned)).unwrap();
+    bench.host.spawn(ProcessSpec::new("usb-rndisd"), move || {
+        netscheme::logging::init("usb-rndisd", log::LevelFilter::Debug);
+        let Err(error) = usb_rndisd::run(&options);
+        log::error!("{error}");
+        1
+    })
+}
+
+#[test]
+fn plugged_out_the_process_ends_and_the_scheme_with_it() {
+    for endpoints in [Endpoints::Events, Endpoints::NonBlocking] {
+        let (bench, adapter, mut client) =
+            Bench::running(Manner::endpoints(endpoints), RndisSpec::new());
+        let driver = bench.driver();
+        adapter.unplug();
+        bench.assert_ends(&driver, "the device was unplugged");
+        assert!(client.is_gone());
+        assert!(Client::open(&bench.host).is_none());
+    }
+}
+
+#[test]
+fn plugged_in_again_it_has_the_same_name() {
+    let bench = Bench::new(Manner::default());
+    for _ in 0..5 {
+        let adapter = bench.plug(RndisSpec::new());
+        let driver = bench.wait_up();
+        let mut client = Client::open(&bench.host).unwrap();
+        let back = frame(60);
+        adapter.send_frame(&back);
+        assert_eq!(client.frame(), back);
+        adapter.unplug();
+        bench.assert_ends(&driver, "the device was unplugged");
+        assert!(bench.xhcid.wait_for_port(PORT, false, SOON));
+    }
+}
+
+#[test]
+fn the_device_is_pulled_out_at_every_step_of_the_bring_up() {
+    for endpoints in [Endpoints::Events, Endpoints::NonBlocking] {
+        let bench = Bench::new(Manner::endpoints(endpoints));
+        let before = bench.bus.steps();
+        let adapter = bench.plug(RndisSpec::new());
+        let driver = bench.wait_up();
+        let steps = bench.bus.steps() - before;
+        assert!(
+            steps > 20,
+            "address, descriptors, configuration, a dozen messages: {steps}"
+        );
+        adapter.unplug();
+        assert_eq!(driver.wait(SOON), Some(ExitStatus::Exited(1)));
+        assert!(bench.xhcid.wait_for_port(PORT, false, SOON));
+        for step in 0..steps {
+            let before = bench.bus.steps();
+            bench.bus.unplug_after(step, PORT);
+            bench.plug(RndisSpec::new());
+            let reached = || bench.bus.steps() > before + step;
+            assert!(bench.bus.wait_until(SOON, reached), "step {step}");
+            assert!(bench.xhcid.wait_for_port(PORT, false, SOON), "step {step}");
+            for driver in bench.xhcid.drivers(PORT) {
+                assert!(driver.wait(SOON).is_some(), "step {step}: {}", bench.log());
+            }
+            assert!(Client::open(&bench.host).is_none(), "step {step}");
+        }
+        let adapter = bench.plug(RndisSpec::new());
+        bench.wait_up();
+        let mut client = Client::open(&bench.host).unwrap();
+        let back = frame(60);
+        adapter.send_frame(&back);
+        assert_eq!(client.frame(), back, "and after all that it works");
+    }
+}
+
+/// What the machine holds, when nothing is plugged in.
+fn held(host: &Host) -> (usize, usize, usize, usize) {
+    let usage = host.usage();
+    (
+        usage.processes,
+        usage.sockets,
+        usage.requests,
+        usage.subscriptions,
+    )
+}
+
+/// Memory and threads of this program, in pages and by the kernel's count.
+fn resident() -> (usize, usize) {
+    let number = |text: &str, at: usize| {
+        text.split_whitespace()
+            .nth(at)
+            .and_then(|word| word.parse().ok())
+    };
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
+    (number(&pages, 1).unwrap(), threads)
+}
+
+#[test]
+fn a_thousand_times_pulled_out_under_traffic_and_plugged_in_again() {
+    const CYCLES: usize = 1000;
+    for detach in [Detach::Fails, Detach::Kills] {
+        let bench = Bench::new(Manner {
+            detach,
+            ..Manner::default()
+        });
+        let mut before = None;
+        for cycle in 0..CYCLES {
+            let adapter = bench.plug(RndisSpec::new().peer(|frame| vec![frame.to_vec()]));
+            let driver = bench.wait_up();
+            let mut client = Client::open(&bench.host)
+                .unwrap_or_else(|| panic!("cycle {cycle}: {}", bench.log()));
+            for _ in 0..5 {
+                client.send(&frame(200));
+            }
+            let echo = client.frame();
+            assert_eq!(echo.len(), 200);
+            // The rest is on its way.
+            let (sent, received) = (client.stat("tx_frames"), client.stat("rx_frames"));
+            assert!(
+                sent <= 5 && (1..=5).contains(&received),
+                "{sent} sent, {received} received"
+            );
+            adapter.unplug();
+            assert!(
+                driver.wait(SOON).is_some(),
+                "cycle {cycle}: {}",
+                bench.log()
+            );
+            assert!(client.is_gone());
+            drop(client);
+            assert!(bench.xhcid.wait_for_port(PORT, false, SOON));
+            if cycle == 50 {
+                before = Some((
+                    held(&bench.host),
+                    resident(),
+                    bench.xhcid.process().open_fds(),
+                ));
+            }
+        }
+        let (machine, (pages, _), files) = before.unwrap();
+        assert_eq!(held(&bench.host), machine);
+        assert_eq!(bench.xhcid.process().open_fds(), files);
+        let grown = resident().0.saturating_sub(pages);
+        println!("{detach:?}: {grown} pages more after {CYCLES} cycles");
+        assert!(grown < 4000, "{grown} pages more");
+    }
+}
+
+#[test]
+fn killed_and_started_again_it_goes_on_with_the_transfer_that_was_left() {
+    for endpoints in [Endpoints::Events, Endpoints::NonBlocking] {
+        let (bench, adapter, client) =
+            Bench::running(Manner::endpoints(endpoints), RndisSpec::new());
+        drop(client);
+        let driver = bench.driver();
+        driver.kill();
+        assert_eq!(driver.wait(SOON), Some(ExitStatus::Killed));
+        let word = if endpoints == Endpoints::Events {
+            "events"
+        } else {
+            "nonblocking"
+        };
+        let requests = adapter.requests().len();
+        let second = start_by_hand(&bench, word);
+        assert!(adapter.wait_until(SOON, |adapter| adapter.requests().len() > requests));
+        let mut client = loop {
+            assert!(second.is_running(), "{}", bench.log());
+            match Client::open(&bench.host) {
+                Some(client) => break client,
+                None => std::thread::yield_now(),
+            }
+        };
+        for _ in 0..3 {
+            let back = frame(60);
+            adapter.send_frame(&back);
+            assert_eq!(client.frame(), back, "{endpoints:?}");
+        }
+        second.kill();
+    }
+}
+
+#[test]
+fn a_second_driver_for_the_same_adapter_ends_and_the_first_goes_on() {
+    let (bench, adapter, mut client) = Bench::running(Manner::default(), RndisSpec::new());
+    let requests = adapter.requests().len();
+    let second = start_by_hand(&bench, "events");
+    bench.assert_ends(&second, "is served already: another instance is running");
+    assert_eq!(
+        adapter.requests().len(),
+        requests,
+        "the device has heard nothing of it"
+    );
+    let back = frame(60);
+    adapter.send_frame(&back);
+    assert_eq!(client.frame(), back);
+}
+
+#[test]
+fn an_inherited_init_notify_is_not_touched() {
+    // The descriptor is open and is something else: the bench's drivers have the variable, and this one the file too.
+    let bench = Bench::new(Manner::default());
+    let init = bench.host.enter(ProcessSpec::new("init"));
+    let reader = Fd::open("/scheme/pipe", syscall::flag::O_RDONLY as i32, 0).unwrap();
+    let writer = Fd::new(reader.dup(b"write").unwrap());
+    let adapter = bench.plug(RndisSpec::new());
+    let first = bench.wait_up();
+    first.kill();
+    first.wait(SOON).unwrap();
+    let spec = ProcessSpec::new("usb-rndisd")
+        .fd(3, &init, writer.raw())
+        .unwrap()
+        .env("INIT_NOTIFY", "3");
+    let line = format!("{} {PORT} 0 --endpoints events", bench.xhcid.scheme());
+    let options = Options::parse(line.split(' ').map(str::to_owned)).unwrap();
+    drop(writer);
+    let driver = bench.host.spawn(spec, move || {
+        let Err(_) = usb_rndisd::run(&options);
+        1
+    });
+    while Fd::open(&format!("/scheme/network.{NAME}/mac"), O_RDWR as i32, 0).is_err() {
+        std::thread::yield_now();
+    }
+    adapter.unplug();
+    driver.wait(SOON).unwrap();
+    assert_eq!(
+        reader.read(&mut [0]).unwrap(),
+        0,
+        "not a byte, and then the end"
+    );
+}
+
+#[test]
+fn the_driver_has_given_up_its_namespace() {
+    let (bench, _adapter, client) = Bench::running(Manner::default(), RndisSpec::new());
+    drop(client);
+    let inside = bench.inside.lock().unwrap().clone().unwrap();
+    let thread = std::thread::spawn(move || {
+        let _process = inside.attach();
+        Fd::open(&format!("/scheme/network.{NAME}/mac"), O_RDWR as i32, 0).is_err()
+    });
+    assert!(thread.join().unwrap());
+    assert!(bench.bus.is_armed(PORT, BULK_IN));
+}
