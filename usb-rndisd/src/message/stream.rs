@@ -15,14 +15,18 @@
 //! # How the place is found again
 //! - **By search**: byte by byte for something that is a message in every respect, and behind which,
 //!   as far as one can see, the stream ends or the next message begins. Payload that looks like a
-//!   message can be mistaken for one here, and only here.
+//!   message can be mistaken for one here; as long as nothing is damaged nobody looks into payload.
 //! - **In padding**: a frame is handed up when its last part is there, whatever MessageLength says
 //!   further. The rest is padding, in which a message is looked for too: so a MessageLength that is
 //!   too large swallows nothing.
 //! - **At a transfer's start**: if a transfer ended within a message and the next one begins with
-//!   what is a message in every respect, the first will never be finished and is dropped.
+//!   what is a message in every respect, the first will never be finished and is dropped. (So a
+//!   device that ends a transfer within a message had better not go on with such a payload.)
 //!
 //! Zero bytes between messages are padding: some devices add one instead of a zero-length packet.
+//!
+//! What cannot be told: a DataLength that is damaged to less than it was looks like padding, and the
+//! frame is handed up cut short. RNDIS has no checksum; those of the protocols above are for that.
 //!
 //! # Bounds
 //! The buffer is two transfers long and never grows. Each byte is looked at as the possible
