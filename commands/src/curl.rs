@@ -6,18 +6,21 @@ use std::io::Write;
 use netscheme::{Instant, clock};
 use syscall::flag::{O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY};
 
+use crate::address::Family;
+use crate::connect::connect;
 use crate::fd::OpenedFile;
 use crate::http::{Connection, Head};
 use crate::url::Url;
 use crate::{Error, Terminal, dns};
 
-const USAGE: &str = "curl [-s] [-f] [-i] [-I] [-o FILE] [-T FILE] [-H HEADER]… URL";
+const USAGE: &str = "curl [-4 | -6] [-s] [-f] [-i] [-I] [-o FILE] [-T FILE] [-H HEADER]… URL";
 /// Bytes read from an uploaded file at once.
 const CHUNK: usize = 64 * 1024;
 
 #[derive(Default)]
 struct Options {
     url: String,
+    family: Family,
     silent: bool,
     fail: bool,
     show_head: bool,
@@ -42,7 +45,7 @@ fn options(args: &[String]) -> Result<Options, Error> {
             "-T" => options.upload = Some(value()?),
             "-H" => options.headers.push(value()?),
             url if !url.starts_with('-') && options.url.is_empty() => options.url = url.into(),
-            _ => return Err(usage()),
+            other => options.family = Family::of_option(other).ok_or_else(usage)?,
         }
     }
     let bad = |h: &String| h.contains(['\r', '\n']) || !h.contains(':');
@@ -55,10 +58,8 @@ fn options(args: &[String]) -> Result<Options, Error> {
 pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let options = options(args)?;
     let url = Url::parse(&options.url).map_err(Error::Usage)?;
-    let addr = dns::lookup(&url.host, terminal.seed)?;
-    let peer = core::net::SocketAddr::new(addr, url.port);
-    let socket = OpenedFile::connect(peer)?;
-    let mut connection = Connection::new(socket);
+    let addresses = dns::lookup(&url.host, options.family, terminal.seed)?;
+    let mut connection = Connection::new(connect(&addresses, url.port)?);
     let method = method(&options);
     match &options.upload {
         Some(path) => upload(&connection, &options, &url, path)?,

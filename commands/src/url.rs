@@ -3,7 +3,7 @@
 /// Where an `http` URL points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// A name, an IPv4 address, or an IPv6 address without its brackets.
+    /// A name, an IPv4 address, or an IPv6 address without its brackets; a zone stands behind a `%`.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// Path and query, beginning with a slash.
@@ -36,17 +36,20 @@ impl Url {
             _ => format!("/{path}"),
         };
         Ok(Url {
-            host: host.to_owned(),
+            // RFC 6874 section 2: in a URL the % before a zone is written %25; people write % (section 3).
+            host: host.replacen("%25", "%", 1),
             port,
             path,
         })
     }
 
-    /// The `Host` header (RFC 9112 3.2): brackets around IPv6, the port unless it is 80.
+    /// The `Host` header (RFC 9112 3.2): brackets around IPv6, the port unless it is 80. A zone is nobody else's
+    /// business (RFC 6874 section 4).
     pub(crate) fn host_header(&self) -> String {
-        let host = match self.host.contains(':') {
-            true => format!("[{}]", self.host),
-            false => self.host.clone(),
+        let host = self.host.split('%').next().unwrap_or_default();
+        let host = match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.to_owned(),
         };
         match self.port {
             80 => host,
@@ -94,6 +97,11 @@ mod tests {
         );
         assert_eq!(Url::parse("http://[fd42::1]/"), url("fd42::1", 80, "/"));
         assert_eq!(Url::parse("http://u:p@host:/"), url("host", 80, "/"));
+        for text in ["http://[fe80::2%25eth0]:81/", "http://[fe80::2%eth0]:81/"] {
+            let parsed = Url::parse(text).unwrap();
+            assert_eq!(parsed.host, "fe80::2%eth0");
+            assert_eq!(parsed.host_header(), "[fe80::2]:81");
+        }
     }
 
     #[test]

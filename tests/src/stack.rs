@@ -1,5 +1,6 @@
 //! The whole path on one machine: QEMU, the Redox kernel interface, pcid, the driver and smolnetd.
 
+mod addresses;
 mod setup;
 
 use std::sync::Arc;
@@ -312,8 +313,9 @@ impl Stack {
             .context(path)?;
         let deadline = clock::now().saturating_add(timeout);
         let mut events = Vec::new();
+        let read = || file.read_to_end().context(path);
+        let mut content = String::from_utf8_lossy(&read()?).into_owned();
         loop {
-            let content = String::from_utf8_lossy(&file.read_to_end().context(path)?).into_owned();
             if wanted(&content) {
                 return Ok(content);
             }
@@ -323,6 +325,10 @@ impl Stack {
                 )));
             }
             reactor.wait(Some(deadline), &mut events).context(path)?;
+            // Without an event nothing has changed, and a second reading shows nothing.
+            if !events.is_empty() {
+                content = String::from_utf8_lossy(&read()?).into_owned();
+            }
         }
     }
 

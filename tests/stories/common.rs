@@ -22,11 +22,16 @@ pub(crate) fn machine() -> StackSpec {
 /// The daemons on that machine, once the lease is there with its routes.
 pub(crate) fn configured(spec: StackSpec) -> Stack {
     let stack = Stack::start(spec).unwrap();
-    let lease = |text: &str| text.contains("default via");
+    let lease = |text: &str| text.lines().any(is_leased_default);
     stack
         .wait_for("/scheme/netcfg/route/list", SOON, lease)
         .unwrap();
     stack
+}
+
+/// Is this line of the route table the default route of a DHCP lease?
+pub(crate) fn is_leased_default(line: &str) -> bool {
+    line.starts_with("default via ") && line.ends_with(" dhcp")
 }
 
 /// Runs a command that must succeed; its output.

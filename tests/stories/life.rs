@@ -10,10 +10,9 @@ use redox_host::{ExitStatus, ProcessSpec};
 use syscall::error::EINTR;
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, configured, machine, ping};
+use crate::common::{SOON, configured, is_leased_default, machine, ping};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
-const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
 const LINK: &str = "/scheme/netcfg/ifaces/eth0/link";
 
 /// A program that reads from an echo socket that nobody answers; its exit status is the error number.
@@ -84,9 +83,7 @@ fn smolnetd_killed_and_started_again_finds_its_adapter() {
         old.kill();
         assert_eq!(old.wait(AT_ONCE), Some(ExitStatus::Killed));
         stack.start_smolnetd().unwrap();
-        stack
-            .wait_for(ADDRESSES, SOON, |text| text.contains('/'))
-            .unwrap();
+        stack.wait_for_ipv4("eth0", SOON).unwrap();
         ping(&stack, "10.0.2.2");
     }
 }
@@ -140,7 +137,7 @@ fn without_a_card_the_schemes_answer_and_a_card_that_comes_later_is_found() {
     stack.start_driver(0).unwrap();
     stack
         .wait_for("/scheme/netcfg/route/list", SOON, |text| {
-            text.contains("default via")
+            text.lines().any(is_leased_default)
         })
         .unwrap();
     ping(&stack, "10.0.2.2");

@@ -6,9 +6,12 @@
     reason = "helpers of tests, which the linter does not take for tests"
 )]
 
+mod adapters;
 mod common;
 mod devices;
 mod families;
+mod ipv6;
+mod ipv6_routers;
 mod life;
 mod netcfg;
 mod relibc;

@@ -99,7 +99,7 @@ fn ifconfig_lists_the_adapters_and_reads_their_addresses() {
     );
     drop(here);
     let text = stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap();
-    assert_eq!(text, "10.0.2.15/24\n");
+    assert!(text.starts_with("10.0.2.15/24\n"), "{text}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn dhcpd_configures_the_adapter_while_the_builtin_client_yields() {
     drop(socket);
     drop(here);
     let text = stack.read("/scheme/netcfg/ifaces/eth0/addr/list").unwrap();
-    assert_eq!(text, format!("{address}/24\n"));
+    assert!(text.starts_with(&format!("{address}/24\n")), "{text}");
     ping(&stack, "10.9.0.1");
 }
 

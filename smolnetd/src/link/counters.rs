@@ -76,7 +76,8 @@ counters! {
         ndp_rx_malformed,
         /// Dropped: a source, destination or target that such a message cannot have (RFC 4861 section 7.1).
         ndp_rx_bad_address,
-        /// Dropped: a link-layer address that cannot be another station's (group, null, our own).
+        /// Not believed: a link-layer address that cannot be another station's (group, null, our own), or a source that
+        /// is our own.
         ndp_rx_bad_sender,
         /// Dropped: to, or about, an address that is not ours or may not be used yet.
         ndp_rx_not_for_us,

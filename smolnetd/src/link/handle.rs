@@ -127,6 +127,10 @@ impl Link {
             count(&mut self.counters.rx_not_member);
             return true;
         }
+        if self.autoconf.receive(now, packet) {
+            self.poll_autoconf(now, ports);
+            return true;
+        }
         Icmpv6::find(packet)
             .is_some_and(|message| self.receive_icmpv6(now, received.source, &message, ports))
     }
@@ -137,7 +141,9 @@ impl Link {
                 AddressDue::Probe(address) => self.announce(Ipv4Addr::UNSPECIFIED, address, ports),
                 AddressDue::Announce(address) => self.announce(address, address, ports),
                 AddressDue::Solicit(address, nonce) => {
-                    self.ask_for_duplicates(now, address, nonce, ports);
+                    if !self.ask_for_duplicates(now, address, nonce, ports) {
+                        self.addresses.not_asked(address);
+                    }
                 }
                 AddressDue::Usable(address) => {
                     self.sync_groups(now);
@@ -176,12 +182,16 @@ impl Link {
     ) {
         let lost = packets.len() as u64;
         self.counters.pending_unreachable = self.counters.pending_unreachable.wrapping_add(lost);
+        if let IpAddr::V6(router) = address {
+            self.autoconf.router_unreachable(now, router);
+        }
+        // First, so that who waits for it can go by another.
+        if router {
+            self.push_event(now, LinkEvent::RouterLost(address));
+        }
         // A router that nobody waits for is lost to whoever chooses among routers only.
         if !router || !packets.is_empty() {
             self.push_event(now, LinkEvent::NeighbourUnreachable { address, packets });
-        }
-        if router {
-            self.push_event(now, LinkEvent::RouterLost(address));
         }
     }
 

@@ -12,7 +12,6 @@
 
 mod address;
 mod arp;
-#[cfg_attr(not(test), expect(dead_code, reason = "no link runs it yet"))]
 mod autoconf;
 mod backoff;
 mod counters;
@@ -38,6 +37,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetProtocol, IpCidr};
 
 use self::address::Addresses;
+use self::autoconf::Autoconf;
 use self::dhcp::Client;
 use self::group::Groups;
 use self::ipv6::Ipv6;
@@ -52,7 +52,9 @@ pub(crate) use self::address::is_assignable;
 pub use self::address::{
     AddressError, AddressOrigin, AddressState, Autoconfigured, Identity, LinkAddress, MAX_ADDRESSES,
 };
-pub use self::autoconf::{AutoRoute, AutoconfCounters, Preference, Redirect, Until};
+#[cfg(test)]
+pub(crate) use self::autoconf::tests::advertisement;
+pub use self::autoconf::{AutoRoute, AutoconfCounters, Redirect};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
 pub use self::group::{GroupError, MAX_GROUPS};
@@ -82,6 +84,7 @@ pub struct Link {
     unsent: VecDeque<IpAddr>,
     dhcp: Client,
     ipv6: Ipv6,
+    autoconf: Autoconf,
     groups_v4: Groups,
     groups_v6: Groups,
     /// The solicited-node groups that were joined for the addresses.
@@ -103,6 +106,7 @@ impl Link {
             counters: LinkCounters::default(),
             addresses: Addresses::new(shared, config.up, Random::new(seed, 2)),
             ipv6: Ipv6::new(config.mtu),
+            autoconf: Autoconf::new(config.mac, config.mtu, heard, Random::new(seed, 5)),
             groups_v4: Groups::new(heard, Random::new(seed, 3)),
             groups_v6: Groups::new(heard, Random::new(seed, 4)),
             solicited_nodes: BTreeSet::new(),
@@ -181,13 +185,7 @@ impl Link {
 
     /// The neighbours, by address.
     pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
-        self.neighbours
-            .iter(now)
-            .map(|(address, mac, state)| NeighbourInfo {
-                address,
-                mac,
-                state,
-            })
+        self.neighbours.iter(now)
     }
 
     /// The lease that is in force.
@@ -320,6 +318,7 @@ impl Link {
         self.poll_addresses(now, ports);
         self.poll_groups(now, ports);
         self.poll_neighbours(now, ports);
+        self.poll_autoconf(now, ports);
     }
 
     /// When [`Link::poll`] is wanted next; `None` while there is nothing to wait for. Events that nobody has taken
@@ -329,6 +328,7 @@ impl Link {
             self.neighbours.next_deadline(),
             self.addresses.next_deadline(),
             self.dhcp.next_deadline(),
+            self.autoconf.next_deadline(),
             self.groups_v4.next_deadline(),
             self.groups_v6.next_deadline(),
             self.events.front().map(|_| self.events_since),
@@ -357,6 +357,7 @@ impl Link {
         self.groups_v4.set_up(now, heard);
         self.groups_v6.set_up(now, heard);
         self.dhcp.set_carrier(now, up);
+        self.autoconf.set_carrier(now, heard);
     }
 
     /// Adds an address, or gives one that is there another prefix and origin. One of IPv4 may be used at once; the
@@ -414,7 +415,11 @@ impl Link {
 
     /// An upper layer has proof that `next_hop` is there: a TCP acknowledgement of new data (RFC 4861 section 7.3.1).
     pub fn confirm(&mut self, now: Instant, next_hop: IpAddr) {
-        self.neighbours.confirm(now, next_hop);
+        if self.neighbours.confirm(now, next_hop)
+            && let IpAddr::V6(router) = next_hop
+        {
+            self.autoconf.router_reachable(router);
+        }
     }
 
     /// What happened since the last call, oldest first.

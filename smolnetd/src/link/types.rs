@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use smoltcp::wire::IpCidr;
 
-use super::{Lease, NeighbourState};
+use super::{Lease, NeighbourState, Redirect};
 
 /// What an adapter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +99,15 @@ pub enum LinkEvent {
     },
     /// A neighbour that was a router does not answer, or says that it is none any more (RFC 4861 section 7.2.5).
     RouterLost(IpAddr),
+    /// The addresses that routers give were made others: what hangs on them is to follow.
+    AddressesLearned,
+    /// [`super::Link::learned_routes`] says something new, or the MTU is another.
+    RoutesLearned,
+    /// [`super::Link::learned_resolvers`] or [`super::Link::learned_search`] says something new.
+    ResolversLearned,
+    /// A router says that another next hop is better for one destination (RFC 4861 section 8): to be followed if it is
+    /// the first hop there.
+    Redirected(Redirect),
 }
 
 impl LinkEvent {
@@ -110,10 +119,14 @@ impl LinkEvent {
             | LinkEvent::AddressUsable { .. }
             | LinkEvent::AddressDeprecated { .. }
             | LinkEvent::AddressExpired { .. }
-            | LinkEvent::AddressDuplicate { .. } => true,
+            | LinkEvent::AddressDuplicate { .. }
+            | LinkEvent::AddressesLearned
+            | LinkEvent::RoutesLearned
+            | LinkEvent::ResolversLearned => true,
             LinkEvent::NeighbourResolved(_)
             | LinkEvent::NeighbourUnreachable { .. }
             | LinkEvent::RouterLost(_)
+            | LinkEvent::Redirected(_)
             | LinkEvent::AddressConflict { .. } => false,
         }
     }
@@ -128,4 +141,6 @@ pub struct NeighbourInfo {
     pub mac: Option<[u8; 6]>,
     /// How well it is known.
     pub state: NeighbourState,
+    /// Does it say that it is a router? Only neighbours of IPv6 do (RFC 4861 section 5.1, IsRouter).
+    pub router: bool,
 }

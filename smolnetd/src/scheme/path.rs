@@ -87,6 +87,17 @@ fn parse_port(text: &str) -> Result<u16, SocketError> {
     }
 }
 
+/// An address of either family, alone.
+///
+/// # Errors
+/// `Invalid` for anything that is not one, `NoDevice` for a zone that is no link of ours.
+pub(crate) fn parse_address(text: &str, zones: Zones<'_>) -> Result<ZonedAddr, SocketError> {
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) => Ok(IpAddr::V4(address).into()),
+        Err(_) => parse_v6(text, zones),
+    }
+}
+
 /// RFC 4007 11: an address, with or without a zone behind `%`.
 fn parse_v6(text: &str, zones: Zones<'_>) -> Result<ZonedAddr, SocketError> {
     let (address, zone) = match text.split_once('%') {

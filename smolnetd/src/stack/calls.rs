@@ -25,6 +25,7 @@ impl Stack {
     /// # Errors
     /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
     pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
+        self.changes.insert(Change::Sockets);
         if matches!(kind, SocketKind::Raw(_) | SocketKind::RawV6(_)) && !owner.is_privileged() {
             return Err(SocketError::AccessDenied);
         }
@@ -58,6 +59,7 @@ impl Stack {
         id: SocketId,
         local: SocketAddr,
     ) -> Result<(), SocketError> {
+        self.changes.insert(Change::Sockets);
         let privileged = self.sockets.owner(id)?.is_privileged();
         let naming = self.sockets.naming(id)?.given(local);
         let local = naming.inward(local).map_err(|error| match error {
@@ -106,6 +108,7 @@ impl Stack {
         id: SocketId,
         remote: SocketAddr,
     ) -> Result<(), SocketError> {
+        self.changes.insert(Change::Sockets);
         let naming = self.sockets.naming(id)?.given(remote);
         let remote = naming.inward(remote)?;
         match *self.sockets.get(id)? {
@@ -149,7 +152,8 @@ impl Stack {
         self.sockets.set_naming(accepted, self.sockets.naming(id)?);
         self.tcp_sockets.insert(tcp, accepted);
         // What came before the call is there to be read now.
-        self.changes.insert(Change::Socket(accepted));
+        self.changes
+            .extend([Change::Socket(accepted), Change::Sockets]);
         Ok(accepted)
     }
 
@@ -242,6 +246,7 @@ impl Stack {
         }
         self.sockets.remove(id);
         self.changes.remove(&Change::Socket(id));
+        self.changes.insert(Change::Sockets);
     }
 
     /// Our end, if it has one.

@@ -22,11 +22,12 @@ pub(super) struct Config {
     /// Links whose DHCP client is wanted.
     dhcp: BTreeSet<LinkId>,
     /// Name servers configured by hand; while there are any, the leased ones are not used.
-    resolvers: Vec<IpAddr>,
+    resolvers: Vec<ZonedAddr>,
     /// Name servers for when there are no others.
-    fallback_resolvers: Vec<IpAddr>,
-    /// Name servers from each link's lease.
-    leased_resolvers: BTreeMap<LinkId, Vec<IpAddr>>,
+    fallback_resolvers: Vec<ZonedAddr>,
+    /// Name servers that each link was told: by its lease, by routers.
+    learned_resolvers: BTreeMap<LinkId, Vec<ZonedAddr>>,
+    pub(super) search: super::search::SearchList,
     /// The addresses that each link had when they were last looked at.
     known: BTreeMap<LinkId, Vec<ZonedAddr>>,
 }
@@ -40,7 +41,7 @@ impl Stack {
         self.tcp.link_gone(now, id);
         self.network.routes.remove_link(id);
         self.config.dhcp.remove(&id);
-        self.set_leased_resolvers(id, Vec::new());
+        self.names_learned(id);
         // Who waited for room on it finds out at the next call that it is gone.
         self.room_again(id);
         self.roomy.remove(&id);
@@ -67,6 +68,15 @@ impl Stack {
         self.apply_events(now, id);
         if !up {
             self.room_again(id);
+        }
+    }
+
+    /// What routes that addresses, leases and routers bring cost over a link, from now on: of several adapters that lead
+    /// to the same place the one with the lowest metric is taken.
+    pub fn set_link_metric(&mut self, now: Instant, id: LinkId, metric: u32) {
+        self.network.routes.set_link_metric(id, metric);
+        if self.network.sync_routes(id) {
+            self.routes_changed(now);
         }
     }
 
@@ -176,13 +186,14 @@ impl Stack {
         removed
     }
 
-    /// The name servers in order of preference: those configured by hand, else those of the leases, else the fallback.
-    pub fn resolvers(&self) -> Vec<IpAddr> {
+    /// The name servers in order of preference: those configured by hand, else those that leases and routers name, in
+    /// the order of the links, else the fallback.
+    pub fn resolvers(&self) -> Vec<ZonedAddr> {
         if !self.config.resolvers.is_empty() {
             return self.config.resolvers.clone();
         }
         let mut resolvers = Vec::new();
-        for resolver in self.config.leased_resolvers.values().flatten() {
+        for resolver in self.config.learned_resolvers.values().flatten() {
             if !resolvers.contains(resolver) {
                 resolvers.push(*resolver);
             }
@@ -194,13 +205,13 @@ impl Stack {
     }
 
     /// Name servers for as long as nothing else names any.
-    pub fn set_fallback_resolvers(&mut self, resolvers: Vec<IpAddr>) {
+    pub fn set_fallback_resolvers(&mut self, resolvers: Vec<ZonedAddr>) {
         self.config.fallback_resolvers = resolvers;
         self.changes.insert(Change::Resolvers);
     }
 
-    /// Configures name servers by hand; none leaves it to the leases.
-    pub fn set_resolvers(&mut self, resolvers: Vec<IpAddr>) {
+    /// Configures name servers by hand; none leaves it to leases and routers.
+    pub fn set_resolvers(&mut self, resolvers: Vec<ZonedAddr>) {
         self.config.resolvers = resolvers;
         self.changes.insert(Change::Resolvers);
     }
@@ -253,12 +264,12 @@ impl Stack {
             match event {
                 LinkEvent::Lease(lease) => {
                     self.network.routes.sync_lease(id, Some(&lease));
-                    self.set_leased_resolvers(id, lease.dns);
+                    self.names_learned(id);
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::LeaseLost { address: _ } => {
                     self.network.routes.sync_lease(id, None);
-                    self.set_leased_resolvers(id, Vec::new());
+                    self.names_learned(id);
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::AddressConflict { address, mac } => {
@@ -269,6 +280,7 @@ impl Stack {
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
+                    self.changes.insert(Change::Neighbours(id));
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
@@ -281,7 +293,18 @@ impl Stack {
                     log::warn!("{address} is another station's, and not used");
                     self.addresses_changed(now, id);
                 }
-                LinkEvent::NeighbourResolved(_) | LinkEvent::RouterLost(_) => (),
+                LinkEvent::AddressesLearned => self.addresses_changed(now, id),
+                LinkEvent::RoutesLearned => self.routes_learned(now, id),
+                LinkEvent::ResolversLearned => self.names_learned(id),
+                LinkEvent::Redirected(redirect) => self.redirected(now, id, &redirect),
+                LinkEvent::NeighbourResolved(address) => {
+                    self.changes.insert(Change::Neighbours(id));
+                    self.router_answers(now, id, address);
+                }
+                LinkEvent::RouterLost(address) => {
+                    self.changes.insert(Change::Neighbours(id));
+                    self.router_lost(now, id, address);
+                }
             }
         }
     }
@@ -295,16 +318,29 @@ impl Stack {
         }
     }
 
-    fn set_leased_resolvers(&mut self, id: LinkId, resolvers: Vec<IpAddr>) {
+    /// RFC 2132 3.8 and 3.17, RFC 8106, RFC 3646: the name servers and search domains that a link was told are others.
+    fn names_learned(&mut self, id: LinkId) {
         let before = self.resolvers();
-        if resolvers.is_empty() {
-            self.config.leased_resolvers.remove(&id);
-        } else {
-            self.config.leased_resolvers.insert(id, resolvers);
+        let (mut servers, mut search) = (Vec::new(), Vec::new());
+        if let Some(link) = self.network.links.get(&id) {
+            let lease = link.lease();
+            servers.extend(lease.iter().flat_map(|lease| &lease.dns));
+            servers.extend(link.learned_resolvers());
+            search.extend(lease.and_then(|lease| lease.domain.clone()));
+            search.extend(link.learned_search());
         }
+        let servers: Vec<ZonedAddr> = servers
+            .into_iter()
+            .map(|server| ZonedAddr::on(server, id))
+            .collect();
+        match servers.is_empty() {
+            true => self.config.learned_resolvers.remove(&id),
+            false => self.config.learned_resolvers.insert(id, servers),
+        };
         if self.resolvers() != before {
             self.changes.insert(Change::Resolvers);
         }
+        self.set_learned_search(id, search);
     }
 
     /// A link's addresses may have changed: connected routes, flows and the DHCP client follow.

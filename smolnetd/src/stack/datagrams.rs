@@ -6,7 +6,6 @@ use smoltcp::time::Instant;
 use smoltcp::wire::IpProtocol;
 
 use super::Stack;
-use super::input::DHCP_CLIENT_PORT;
 use crate::counters::count;
 use crate::error::SocketError;
 use crate::icmp::{self, Echo};
@@ -89,9 +88,7 @@ impl Stack {
         self.rebind(id, |socket| {
             (socket.local, socket.port) = (Some(address), port);
         })?;
-        if port == DHCP_CLIENT_PORT {
-            self.update_dhcp(now);
-        }
+        self.dhcp_port_changed(now, port);
         Ok(())
     }
 
@@ -188,9 +185,7 @@ impl Stack {
         match kind {
             SocketKind::Udp => {
                 self.udp.remove(binding, id);
-                if binding.port == DHCP_CLIENT_PORT {
-                    self.update_dhcp(now);
-                }
+                self.dhcp_port_changed(now, binding.port);
             }
             SocketKind::IcmpEcho => self.icmp.release(binding.port),
             SocketKind::IcmpUdpErrors => self.icmp.unwatch(binding.port, id),

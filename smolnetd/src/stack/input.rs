@@ -19,6 +19,8 @@ use crate::socket::{SocketId, udp};
 
 /// The port of DHCP clients, which are spoken to before they have an address (RFC 2131 4.1).
 pub(super) const DHCP_CLIENT_PORT: u16 = 68;
+/// The port of DHCPv6 clients (RFC 8415 7.2).
+pub(super) const DHCPV6_CLIENT_PORT: u16 = 546;
 
 /// As what a packet reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

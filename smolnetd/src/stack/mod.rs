@@ -4,22 +4,27 @@
 //! in [`Stack::poll`] and goes through `network`: route, link, the adapter's slot. A packet to ourselves takes the same
 //! ways, over the loopback link.
 
+mod autoconf;
 mod calls;
 mod config;
 mod datagrams;
 mod fragments;
 mod icmp;
 mod input;
+mod listing;
 mod network;
 mod path;
+mod search;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::{Duration, Instant};
 
+pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;
+pub use search::is_domain;
 use sockets::{Bounds, Sockets};
 
 use crate::counters::count;
@@ -71,13 +76,17 @@ impl Default for Limits {
 pub enum Change {
     /// The readiness of a socket may be another.
     Socket(SocketId),
+    /// A socket was opened, bound, connected or closed.
+    Sockets,
     /// A link came, went, or changed its carrier.
     Link(LinkId),
     /// A link's addresses.
     Addresses(LinkId),
+    /// A link's neighbours: one answers, or does not.
+    Neighbours(LinkId),
     /// The route table.
     Routes,
-    /// The name servers.
+    /// The name servers or the search list.
     Resolvers,
 }
 
@@ -279,9 +288,11 @@ impl Stack {
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
         ];
-        let links = self
-            .links()
-            .map(|link| (link.name(), link.counters().iter().collect()));
+        let links = self.links().map(|link| {
+            let counters = link.counters().iter();
+            let learned = link.autoconf_counters().iter();
+            (link.name(), counters.chain(learned).collect())
+        });
         own.into_iter()
             .chain(links)
             .flat_map(|(owner, counters)| {

@@ -37,7 +37,7 @@ pub(super) struct Network {
     /// Packets of which not all fragments have come.
     pub(super) reassembly: Reassembly,
     identifications: Identifications,
-    secret: Secret,
+    pub(super) secret: Secret,
     next_link: u32,
 }
 

@@ -8,7 +8,7 @@ use crate::ip::{ZonedAddr, needs_zone, v6};
 use crate::link::{Link, LinkKind};
 use crate::output::Path;
 use crate::ports::LinkId;
-use crate::route::source_on;
+use crate::route::{Route, source_on};
 
 impl Network {
     /// How a packet gets to `to`: over which link, to which neighbour, and from which address, unless `bound` says
@@ -92,7 +92,7 @@ impl Network {
             _ if is_limited_broadcast(destination) => None,
             // RFC 4007 9: what comes from a link-local address stays on the link.
             Some(link) => self.routes.lookup_on(destination, link),
-            None => self.routes.lookup(destination),
+            None => self.route_from(destination, source),
         };
         if let Some(route) = route {
             let own = |source: &IpAddr| self.has(ZonedAddr::on(*source, route.link));
@@ -106,6 +106,20 @@ impl Network {
             return self.path_over(link, to, destination, source);
         }
         Err(SocketError::NetworkUnreachable)
+    }
+
+    /// Of several routes to one network, what is sent from an address of ours takes the one over the link that has it
+    /// (RFC 8028 3.2): a connection stays where it is while other adapters come and go.
+    fn route_from(&self, destination: IpAddr, source: Option<IpAddr>) -> Option<&Route> {
+        let best = self.routes.lookup(destination)?;
+        let owner = source
+            .filter(|source| !source.is_unspecified())
+            .and_then(|source| self.links.values().find(|link| link.has_address(source)));
+        owner
+            .filter(|owner| owner.id() != best.link)
+            .and_then(|owner| self.routes.lookup_on(destination, owner.id()))
+            .filter(|own| own.destination == best.destination)
+            .or(Some(best))
     }
 
     /// RFC 4007 6: the link that an address belongs to. Of two that are told, both must be the same; a group that

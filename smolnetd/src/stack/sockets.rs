@@ -104,6 +104,13 @@ impl Sockets {
         Some(entry.socket)
     }
 
+    /// All, in the order in which they were opened.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketId, Owner, &Socket)> {
+        self.entries
+            .iter()
+            .map(|(id, entry)| (*id, entry.owner, &entry.socket))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -1,6 +1,7 @@
 //! `./demo`: the daemons on QEMU's hardware, shown stage by stage, or with a command of the user's choice.
 
 mod bench;
+mod net6;
 mod options;
 mod session;
 mod shell;

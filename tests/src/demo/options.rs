@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use lab::network::Slirp;
+
 /// What `./demo --help` prints.
 pub(crate) const USAGE: &str = "\
 usage: ./demo [OPTIONS]                     run all stages and print a table
@@ -10,12 +12,13 @@ usage: ./demo [OPTIONS]                     run all stages and print a table
        ./demo [OPTIONS] shell               a prompt with these commands on one machine
        ./demo bench                         throughput and CPU time, with Linux on a TAP as the peer
 
-commands: ping [-c N] [-i S] [-s N] HOST    curl [-o FILE] [-T FILE] URL   dns NAME
+commands: ping, ping6 [-c N] [-i S] [-s N] HOST  curl [-o FILE] [-T FILE] URL   dns NAME
           nc HOST PORT    nc -l PORT        cat PATH   ls PATH   write PATH TEXT
 
 options:  --nic virtio          the network card (the default)
           --net user            QEMU's user network (the default); 10.0.2.2 is this machine
           --net tap:NAME        a TAP device that exists
+          --ipv6 on|off         on the user network: whether it speaks IPv6 (it does); on a TAP: wait for a router
           --ip ADDRESS/LENGTH   a static address instead of DHCP
           --gw ADDRESS          the default router, with --ip
           --forward PORT:PORT   a TCP port of this machine that leads to one of the stack's (user network)
@@ -46,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) action: Action,
     pub(crate) net: Net,
     /// Address and prefix length.
+    /// Whether there is IPv6, if the user says so.
+    pub(crate) ipv6: Option<bool>,
     pub(crate) address: Option<(Ipv4Addr, u8)>,
     pub(crate) gateway: Option<Ipv4Addr>,
     /// Ports of this machine and of the stack.
@@ -60,6 +65,7 @@ impl Options {
         let mut options = Options {
             action: Action::Stages,
             net: Net::User,
+            ipv6: None,
             address: None,
             gateway: None,
             forwards: Vec::new(),
@@ -94,6 +100,14 @@ impl Options {
         Ok(options)
     }
 
+    /// The user network that was asked for.
+    pub(crate) fn slirp(&self) -> Slirp {
+        match self.ipv6 {
+            Some(false) => Slirp::new().without_ipv6(),
+            _ => Slirp::new(),
+        }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "--nic" if value == "virtio" => {}
@@ -101,6 +115,13 @@ impl Options {
                 self.net = match value.strip_prefix("tap:") {
                     Some(device) if !device.is_empty() => Net::Tap(device.into()),
                     None if value == "user" => Net::User,
+                    _ => return None,
+                };
+            }
+            "--ipv6" => {
+                self.ipv6 = match value {
+                    "on" => Some(true),
+                    "off" => Some(false),
                     _ => return None,
                 };
             }
@@ -147,6 +168,7 @@ mod tests {
         for line in [
             "--nic e1000",
             "--net bridge",
+            "--ipv6 perhaps",
             "--net tap:",
             "--ip 10.0.0.1",
             "--ip 10.0.0.1/33",

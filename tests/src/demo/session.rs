@@ -17,7 +17,6 @@ use crate::options::{Action, Net, Options};
 const ADDRESS: Duration = Duration::from_secs(10);
 /// How long the others let it, so that they show what is there when it is.
 const PATIENCE: Duration = Duration::from_secs(2);
-pub(crate) const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
 
 /// The daemons on a machine, with the network that the options name.
 pub(crate) struct Session {
@@ -30,7 +29,7 @@ impl Session {
             Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
             Net::User => {
                 let forward = |slirp: Slirp, &(here, there)| slirp.forward_tcp(here, there);
-                Netdev::Slirp(options.forwards.iter().fold(Slirp::new(), forward))
+                Netdev::Slirp(options.forwards.iter().fold(options.slirp(), forward))
             }
         };
         let name = match &options.action {
@@ -48,6 +47,10 @@ impl Session {
             return Ok(());
         };
         match name.as_str() {
+            "ping6" => self.wait_for_ipv6()?,
+            "ping" | "curl" | "nc" if arguments.iter().any(|word| names_ipv6(word)) => {
+                self.wait_for_ipv6()?
+            }
             "ping" | "curl" | "nc" | "dns" => self.wait_for_address()?,
             _ => self.settle(),
         }
@@ -71,9 +74,8 @@ impl Session {
 
     /// Waits until the first adapter has an address, from the configuration or by DHCP.
     pub(crate) fn wait_for_address(&self) -> Result<()> {
-        let configured = |text: &str| text.contains('/');
         self.stack
-            .wait_for(ADDRESSES, ADDRESS, configured)
+            .wait_for_ipv4("eth0", ADDRESS)
             .map(drop)
             .map_err(|error| {
                 Error::new(format!(
@@ -82,10 +84,17 @@ impl Session {
             })
     }
 
+    /// Waits until the first adapter has an IPv6 address.
+    fn wait_for_ipv6(&self) -> Result<()> {
+        self.stack
+            .wait_for_ipv6("eth0", ADDRESS)
+            .map(drop)
+            .map_err(|error| Error::new(format!("no router gives an IPv6 address ({error})")))
+    }
+
     /// Gives the network a moment to be configured; without an address there is still much to see.
     pub(crate) fn settle(&self) {
-        let configured = |text: &str| text.contains('/');
-        if let Err(error) = self.stack.wait_for(ADDRESSES, PATIENCE, configured) {
+        if let Err(error) = self.stack.wait_for_ipv4("eth0", PATIENCE) {
             log::debug!("{error}");
         }
     }
@@ -101,6 +110,11 @@ pub(crate) fn keep_pcap(stack: &Stack, options: &Options) -> Result<()> {
         std::fs::copy(stack.machine().pcap_path(0), path).context(path.display())?;
     }
     Ok(())
+}
+
+/// Does this argument ask for IPv6: the option, an address, or a URL with one?
+fn names_ipv6(word: &str) -> bool {
+    word == "-6" || word.contains("::") || word.contains('[')
 }
 
 /// The options' static address, if there is one.

@@ -1,7 +1,7 @@
 //! `./demo`: every stage from the card to an accepted connection, on a network that the lab brings along.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
 use lab::{Context, Error, Result, Stack, StackSpec};
 use redox_host::ProcessSpec;
 
+use crate::net6;
 use crate::options::{Net, Options};
-use crate::session::{ADDRESSES, keep_pcap, with_address};
+use crate::session::{keep_pcap, with_address};
 use crate::table::Table;
 
 const STAGE: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ const FORWARDED_PORT: u16 = 7007;
 const LISTENING_PORT: u16 = 7;
 const GREETING: &str = "hello from the host\n";
 
-/// The network of the demonstration: a namespace of its own with a name server and a web server.
+/// The network of the demonstration: a namespace of its own with a name server and a web server, in both families.
 struct Surroundings {
     namespace: Namespace,
     _names: DnsServer,
@@ -34,14 +35,15 @@ struct Surroundings {
 impl Surroundings {
     fn new() -> Result<Surroundings> {
         let namespace = Namespace::with_own_resolver()?;
-        let any = Ipv4Addr::LOCALHOST;
+        let any = Ipv6Addr::UNSPECIFIED;
         let names = namespace
             .enter(|| UdpSocket::bind((any, 53)))?
             .context("port 53 of the lab's network")?;
         let pages = namespace
             .enter(|| TcpListener::bind((any, 80)))?
             .context("port 80 of the lab's network")?;
-        let answer = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+        let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
+        let answer = DnsAnswer::at(both);
         Ok(Surroundings {
             _names: DnsServer::start(names, [(NAME, answer)])?,
             _pages: HttpServer::start(pages)?,
@@ -54,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let surroundings = Surroundings::new()?;
     let netdev = match &options.net {
         Net::User => {
-            let slirp = Slirp::new().inside(&surroundings.namespace);
+            let slirp = options.slirp().inside(&surroundings.namespace);
             Netdev::Slirp(slirp.forward_tcp(FORWARDED_PORT, LISTENING_PORT))
         }
         Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
@@ -76,7 +78,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Ok(adapter.trim_end_matches('/').to_owned())
     })?;
     let mut stack = started.context("the stack")?;
-    let result = stages(&mut table, &mut stack, &surroundings, &options.net);
+    let result = stages(&mut table, &mut stack, &surroundings, &options.net)
+        .and_then(|()| stages_of_ipv6(&mut table, &stack, options));
     keep_pcap(&stack, options)?;
     report(&stack, result, &table)
 }
@@ -96,10 +99,7 @@ fn stages(
             stack.read(&eth0("mac"))?.trim()
         ))
     })?;
-    table.stage("address (DHCP)", || {
-        let text = stack.wait_for(ADDRESSES, STAGE, |text| text.contains('/'))?;
-        Ok(text.trim().to_owned())
-    })?;
+    table.stage("address (DHCP)", || stack.wait_for_ipv4("eth0", STAGE))?;
     let gateway = gateway(stack)?;
     table.stage("gateway resolved", || resolve(stack, &gateway))?;
     table.stage("ping 127.0.0.1", || {
@@ -113,7 +113,8 @@ fn stages(
     }
     table.stage("name resolved", || {
         let text = output(stack, &format!("dns {NAME}"))?;
-        Ok(format!("{NAME} is {}", text.trim()))
+        let addresses: Vec<&str> = text.lines().collect();
+        Ok(format!("{NAME} is {}", addresses.join(", ")))
     })?;
     table.stage("page over HTTP", || {
         let page = output(stack, &format!("curl -s -f http://{NAME}/"))?;
@@ -127,7 +128,24 @@ fn stages(
     table.stage("connection accepted", || accept(stack, surroundings))
 }
 
-fn eth0(file: &str) -> String {
+/// IPv6 where it is known to be: on the user network unless it was turned off, and on a TAP if a router was heard of by
+/// the time that IPv4's stages took. Where there is none, nothing waits for it.
+fn stages_of_ipv6(table: &mut Table, stack: &Stack, options: &Options) -> Result<()> {
+    let expected = match options.ipv6 {
+        Some(wanted) => wanted,
+        None => options.net == Net::User || net6::heard(stack),
+    };
+    match expected {
+        true => net6::stages(
+            table,
+            stack,
+            (options.net == Net::User).then_some((NAME, PAGE)),
+        ),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn eth0(file: &str) -> String {
     format!("/scheme/netcfg/ifaces/eth0/{file}")
 }
 
@@ -155,7 +173,7 @@ fn resolve(stack: &Stack, gateway: &str) -> Result<String> {
     ))
 }
 
-fn output(stack: &Stack, line: &str) -> Result<String> {
+pub(crate) fn output(stack: &Stack, line: &str) -> Result<String> {
     let done = stack.command(line);
     let text = String::from_utf8_lossy(&done.out).into_owned();
     match done.result {
@@ -164,7 +182,7 @@ fn output(stack: &Stack, line: &str) -> Result<String> {
     }
 }
 
-fn last_line(stack: &Stack, line: &str) -> Result<String> {
+pub(crate) fn last_line(stack: &Stack, line: &str) -> Result<String> {
     let text = output(stack, line)?;
     Ok(text.lines().last().unwrap_or_default().to_owned())
 }

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpCidr, Ipv6Cidr};
 
-use super::{AddressOrigin, AddressState, Addresses, Entry, LinkAddress, Stage};
+use super::{AddressOrigin, AddressState, Addresses, Due, Entry, LinkAddress, Stage};
 
 /// RFC 4862 section 5.1
 pub(super) const DUP_ADDR_DETECT_TRANSMITS: u8 = 1;
@@ -39,11 +39,47 @@ impl Addresses {
         Stage::Detect { sent: 0, at }
     }
 
+    /// RFC 4862 section 5.4.2: asks as often as configured; who has not been contradicted a RetransTimer later, is unique.
+    pub(super) fn poll_detection(&mut self, now: Instant) -> Option<Due> {
+        for (own, entry) in self.list.iter_mut().zip(&mut self.entries) {
+            let (Stage::Detect { sent, at }, IpAddr::V6(address)) = (entry.stage, own.address())
+            else {
+                continue;
+            };
+            if at > now {
+                continue;
+            }
+            if sent >= self.dad_transmits {
+                entry.stage = Stage::Settled;
+                own.state = own.state_at(now);
+                return Some(Due::Usable(own.cidr));
+            }
+            entry.stage = Stage::Detect {
+                sent: sent.saturating_add(1),
+                at: now + self.retrans_timer,
+            };
+            return Some(Due::Solicit(address, entry.nonce));
+        }
+        None
+    }
+
+    /// A question about `address` found no room: it does not count, and is asked a RetransTimer later.
+    pub(in crate::link) fn not_asked(&mut self, address: Ipv6Addr) {
+        let place = self
+            .list
+            .iter()
+            .position(|own| own.address() == IpAddr::V6(address));
+        let entry = place.and_then(|place| self.entries.get_mut(place));
+        if let Some(Stage::Detect { sent, .. }) = entry.map(|entry| &mut entry.stage) {
+            *sent = sent.saturating_sub(1);
+        }
+    }
+
     pub(in crate::link) fn set_retrans_timer(&mut self, time: Duration) {
         self.retrans_timer = time;
     }
 
-    fn in_a_moment(&mut self, now: Instant) -> Instant {
+    pub(super) fn in_a_moment(&mut self, now: Instant) -> Instant {
         now + self.random.between(Duration::ZERO, MAX_DELAY)
     }
 

@@ -184,17 +184,32 @@ impl Addresses {
         let address = LinkAddress::new(cidr, origin);
         let known = self
             .list
-            .iter_mut()
-            .find(|own| own.address() == address.address());
-        if let Some(own) = known {
-            let state = match own.state {
-                AddressState::Deprecated => AddressState::Preferred,
-                state => state,
-            };
-            *own = LinkAddress { state, ..address };
-            return Ok(());
+            .iter()
+            .position(|own| own.address() == address.address());
+        match known {
+            Some(place) => self.replace(now, place, address),
+            None => self.push(now, address)?,
         }
-        self.push(now, address)
+        Ok(())
+    }
+
+    /// Changes the prefix and origin of an address. Whoever configures a duplicate once more wants others to be asked
+    /// once more.
+    fn replace(&mut self, now: Instant, place: usize, address: LinkAddress) {
+        let stage = self.first_stage(now, &address);
+        let (Some(own), Some(entry)) = (self.list.get_mut(place), self.entries.get_mut(place))
+        else {
+            return;
+        };
+        let state = match own.state {
+            AddressState::Preferred | AddressState::Deprecated => AddressState::Preferred,
+            AddressState::Tentative => AddressState::Tentative,
+            AddressState::Duplicate => {
+                entry.stage = stage;
+                AddressState::Tentative
+            }
+        };
+        *own = LinkAddress { state, ..address };
     }
 
     fn push(&mut self, now: Instant, mut address: LinkAddress) -> Result<(), AddressError> {
@@ -231,11 +246,19 @@ impl Addresses {
             let Some(own) = self.list.get_mut(place) else {
                 continue;
             };
-            if up && self.shared && own.address().is_ipv6() {
+            let detect = up && self.shared && own.address().is_ipv6();
+            if detect {
                 own.state = AddressState::Tentative;
             }
             let own = *own;
-            let stage = self.first_stage(now, &own);
+            // RFC 4862 section 5.4.2: what comes first after the carrier comes a random moment later.
+            let stage = match detect {
+                true => Stage::Detect {
+                    sent: 0,
+                    at: self.in_a_moment(now),
+                },
+                false => self.first_stage(now, &own),
+            };
             if let Some(entry) = self.entries.get_mut(place) {
                 entry.stage = stage;
             }
@@ -252,20 +275,25 @@ impl Addresses {
 
     /// One thing that is due now, with the stage already moved on; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Due> {
-        if let Some(due) = self.poll_lifetimes(now) {
-            return Some(due);
-        }
-        for (own, entry) in self.list.iter_mut().zip(&mut self.entries) {
-            let address = own.address();
-            match (entry.stage, address) {
-                (Stage::Probe { at }, IpAddr::V4(address)) if at <= now => {
+        self.poll_lifetimes(now)
+            .or_else(|| self.poll_announcements(now))
+            .or_else(|| self.poll_detection(now))
+    }
+
+    fn poll_announcements(&mut self, now: Instant) -> Option<Due> {
+        for (own, entry) in self.list.iter().zip(&mut self.entries) {
+            let IpAddr::V4(address) = own.address() else {
+                continue;
+            };
+            match entry.stage {
+                Stage::Probe { at } if at <= now => {
                     entry.stage = Stage::Announce {
                         sent: 0,
                         at: now + PROBE_WAIT,
                     };
                     return Some(Due::Probe(address));
                 }
-                (Stage::Announce { sent, at }, IpAddr::V4(address)) if at <= now => {
+                Stage::Announce { sent, at } if at <= now => {
                     let sent = sent.saturating_add(1);
                     entry.stage = match sent {
                         ANNOUNCE_NUM.. => Stage::Settled,
@@ -275,18 +303,6 @@ impl Addresses {
                         },
                     };
                     return Some(Due::Announce(address));
-                }
-                (Stage::Detect { sent, at }, IpAddr::V6(address)) if at <= now => {
-                    if sent >= self.dad_transmits {
-                        entry.stage = Stage::Settled;
-                        own.state = own.state_at(now);
-                        return Some(Due::Usable(own.cidr));
-                    }
-                    entry.stage = Stage::Detect {
-                        sent: sent.saturating_add(1),
-                        at: now + self.retrans_timer,
-                    };
-                    return Some(Due::Solicit(address, entry.nonce));
                 }
                 _ => {}
             }

@@ -13,6 +13,8 @@ counters! {
         ra_rx_valid,
         /// Redirects received.
         redirect_rx,
+        /// Dropped: a Redirect whose sender is not the first hop to that destination (RFC 4861 section 8.1).
+        redirect_not_first_hop,
         /// Dropped: a Redirect to or about an address that cannot be (RFC 4861 section 8.1).
         redirect_bad_address,
         /// Dropped: an advertisement or Redirect with another hop limit than 255: it comes from afar.
@@ -59,6 +61,8 @@ counters! {
         network_changed,
         /// Actions lost because nobody took them.
         actions_lost,
+        /// Solicitations and DHCPv6 messages not sent: no room.
+        tx_failed,
         /// DHCPv6 messages sent.
         dhcpv6_tx,
         /// DHCPv6 messages received.

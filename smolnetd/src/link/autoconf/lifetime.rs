@@ -7,7 +7,7 @@ const INFINITE: u32 = u32::MAX;
 
 /// When something ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Until {
+pub(super) enum Until {
     /// Then.
     At(Instant),
     /// Never.
@@ -16,7 +16,7 @@ pub enum Until {
 
 impl Until {
     /// `seconds` from now, all ones being for ever.
-    pub(in crate::link) fn after(now: Instant, seconds: u32) -> Until {
+    pub(super) fn after(now: Instant, seconds: u32) -> Until {
         if seconds == INFINITE {
             return Until::Forever;
         }
@@ -24,12 +24,12 @@ impl Until {
     }
 
     /// Has it ended?
-    pub fn is_over(self, now: Instant) -> bool {
+    pub(super) fn is_over(self, now: Instant) -> bool {
         self <= Until::At(now)
     }
 
     /// The time of the end, if there will be one.
-    pub fn instant(self) -> Option<Instant> {
+    pub(super) fn instant(self) -> Option<Instant> {
         match self {
             Until::At(instant) => Some(instant),
             Until::Forever => None,

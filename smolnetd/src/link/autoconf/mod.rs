@@ -16,6 +16,7 @@
 //! When the carrier goes, everything learned stays in force for its lifetime. When it returns, routers are asked at
 //! once, and what they say decides ([`attachment`]): on the same network all goes on, on another the old goes.
 
+mod adapter;
 mod attachment;
 mod counters;
 mod lifetime;
@@ -27,7 +28,7 @@ mod routers;
 mod solicit;
 mod temporary;
 #[cfg(test)]
-pub(in crate::link) mod tests;
+pub(crate) mod tests;
 mod types;
 mod wire;
 
@@ -35,23 +36,24 @@ use core::net::Ipv6Addr;
 use std::collections::VecDeque;
 
 use smoltcp::time::Instant;
+use smoltcp::wire::Ipv6Cidr;
 
 use self::attachment::Attachment;
+use self::lifetime::Until;
 use self::prefixes::{Changed, Prefixes};
 use self::resolvers::Learned;
 use self::routers::Routers;
 use self::solicit::Solicitor;
 use self::temporary::TemporaryAddresses;
-use super::dhcpv6;
 use super::random::Random;
+use super::{Autoconfigured, Identity, dhcpv6};
 use crate::counters::count;
 
 pub use self::counters::AutoconfCounters;
-pub use self::lifetime::Until;
 pub(super) use self::names::decode as decode_names;
 pub use self::types::AutoRoute;
-pub(super) use self::types::{Action, AutoAddress, AutoAddressKind, Parameters};
-pub use self::wire::{Preference, Redirect};
+pub(super) use self::types::{Action, Parameters};
+pub use self::wire::Redirect;
 
 /// Actions that wait to be taken, at most; those that say that something has changed are not among them.
 const MAX_ACTIONS: usize = 8;
@@ -90,14 +92,14 @@ pub(super) struct Autoconf {
 }
 
 impl Autoconf {
-    /// For an adapter with this Ethernet address and MTU; off, without a carrier.
-    pub(super) fn new(mac: [u8; 6], mtu: u16, random: Random) -> Autoconf {
+    /// For an adapter with this Ethernet address and MTU; off.
+    pub(super) fn new(mac: [u8; 6], mtu: u16, carrier: bool, random: Random) -> Autoconf {
         Autoconf {
             mac,
             mtu,
             random,
             enabled: false,
-            carrier: false,
+            carrier,
             link_local: None,
             attachment: Attachment::default(),
             solicitor: Solicitor::new(),
@@ -151,7 +153,7 @@ impl Autoconf {
     }
 
     /// Another station has this temporary address.
-    pub(super) fn temporary_failed(&mut self, now: Instant, address: Ipv6Addr) {
+    pub(super) fn temporary_failed(&mut self, now: Instant, address: Ipv6Cidr) {
         self.news.addresses |= self.temporary.failed(address);
         self.update_temporary(now);
     }
@@ -170,6 +172,14 @@ impl Autoconf {
     pub(super) fn router_unreachable(&mut self, now: Instant, address: Ipv6Addr) {
         if self.routers.unreachable(now, address) {
             count(&mut self.counters.router_unreachable);
+            self.solicit_without_router(now);
+        }
+    }
+
+    /// A neighbour says that it is no router any more: RFC 4861 section 7.2.5.
+    pub(super) fn router_resigned(&mut self, now: Instant, address: Ipv6Addr) {
+        if self.routers.resigned(address) {
+            self.news.routes = true;
             self.solicit_without_router(now);
         }
     }
@@ -228,19 +238,21 @@ impl Autoconf {
     }
 
     /// The addresses to have.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = AutoAddress> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Autoconfigured> {
         let prefixes = self.prefixes.autonomous();
-        let stable = prefixes.iter().map(|prefix| AutoAddress {
-            address: AutoAddressKind::Stable(prefix.prefix),
-            preferred: prefix.preferred,
-            valid: prefix.valid,
+        let stable = prefixes.iter().map(|known| {
+            let prefix = known.prefix;
+            (Identity::Stable { prefix }, known.preferred, known.valid)
         });
         let temporary = self.temporary.addresses(prefixes);
-        stable.chain(temporary.map(|(address, preferred, valid)| AutoAddress {
-            address: AutoAddressKind::Temporary(address),
-            preferred,
-            valid,
-        }))
+        let addresses = stable.chain(temporary.map(|(address, preferred, valid)| {
+            (Identity::Temporary { address }, preferred, valid)
+        }));
+        addresses.map(|(identity, preferred, valid)| Autoconfigured {
+            identity,
+            preferred_until: preferred.instant(),
+            valid_until: valid.instant(),
+        })
     }
 
     /// The routes to have.

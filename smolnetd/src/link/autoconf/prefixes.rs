@@ -7,9 +7,10 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
 use super::lifetime::Until;
-use super::wire::{Preference, PrefixInformation, is_link_local};
+use super::wire::{PrefixInformation, is_link_local};
 use super::{AutoRoute, AutoconfCounters};
 use crate::counters::count;
+use crate::route::Preference;
 
 /// Prefixes of either sort at most. A full list takes no others until one of its own ends: an address in use must not
 /// give way to a newcomer, and who announces a thousand prefixes gets no thousand addresses out of us.
@@ -30,8 +31,8 @@ struct OnLink {
 /// A prefix in which we have addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Autonomous {
-    /// 64 bits; the others are zero.
-    pub(super) prefix: Ipv6Addr,
+    /// Of 64 bits.
+    pub(super) prefix: Ipv6Cidr,
     pub(super) preferred: Until,
     pub(super) valid: Until,
     heard: Instant,
@@ -63,7 +64,7 @@ impl Prefixes {
             || self
                 .autonomous
                 .iter()
-                .any(|known| Some(cidr(known.prefix)) == prefix)
+                .any(|known| Some(known.prefix) == prefix)
     }
 
     /// A router announces a prefix.
@@ -135,7 +136,6 @@ impl Prefixes {
             count(&mut counters.prefix_not_64);
             return false;
         }
-        let prefix = prefix.address();
         let full = self.autonomous.len() >= MAX_PREFIXES;
         let known = self
             .autonomous
@@ -215,7 +215,7 @@ impl Prefixes {
             destination: known.prefix,
             gateway: None,
             preference: Preference::Medium,
-            until: known.until,
+            expires: known.until.instant(),
         })
     }
 }
@@ -264,8 +264,4 @@ pub(super) fn network(address: Ipv6Addr, length: u8) -> Option<Ipv6Cidr> {
     let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
     let network = Ipv6Addr::from_bits(address.to_bits() & mask);
     Some(Ipv6Cidr::new(network, length))
-}
-
-fn cidr(prefix: Ipv6Addr) -> Ipv6Cidr {
-    Ipv6Cidr::new(prefix, SLAAC_LENGTH)
 }

@@ -12,11 +12,6 @@ use crate::counters::count;
 
 /// RFC 8200 section 5: every link carries packets of this many bytes.
 const MIN_MTU: u32 = 1280;
-/// RFC 4861 section 6.2.1: AdvReachableTime is an hour at most.
-const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
-/// A Retrans Timer outside of these would only serve somebody who wants us to shout, or to be deaf.
-const RETRANSMIT: core::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(60);
 
 impl Autoconf {
     /// An IPv6 packet came in. True when it is a message of a router or of a DHCPv6 server; it is for nobody else
@@ -88,6 +83,7 @@ impl Autoconf {
             && (prefixes.peek().is_none() || prefixes.any(|prefix| self.prefixes.contains(&prefix)))
     }
 
+    /// 0 says nothing.
     fn take_parameters(&mut self, advertisement: &Advertisement<'_>) {
         let Parameters {
             mtu: _,
@@ -96,15 +92,13 @@ impl Autoconf {
             retransmit,
         } = &mut self.parameters;
         if advertisement.hop_limit != 0 {
-            *hop_limit = Some(advertisement.hop_limit);
+            *hop_limit = advertisement.hop_limit;
         }
-        let reachable = Duration::from_millis(advertisement.reachable_time.into());
-        if advertisement.reachable_time != 0 && reachable <= MAX_REACHABLE_TIME {
-            *reachable_time = Some(reachable);
+        if advertisement.reachable_time != 0 {
+            *reachable_time = Duration::from_millis(advertisement.reachable_time.into());
         }
-        let wanted = Duration::from_millis(advertisement.retransmit.into());
-        if advertisement.retransmit != 0 && RETRANSMIT.contains(&wanted) {
-            *retransmit = Some(wanted);
+        if advertisement.retransmit != 0 {
+            *retransmit = Duration::from_millis(advertisement.retransmit.into());
         }
     }
 

@@ -6,9 +6,9 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
 use super::lifetime::Until;
-use super::wire::Preference;
 use super::{AutoRoute, AutoconfCounters};
 use crate::counters::count;
+use crate::route::Preference;
 
 /// Routers at most.
 pub(super) const MAX_ROUTERS: usize = 16;
@@ -142,6 +142,18 @@ impl Routers {
         true
     }
 
+    /// RFC 4861 section 7.2.5: it is no default router any more. True when it was one.
+    pub(super) fn resigned(&mut self, address: Ipv6Addr) -> bool {
+        self.withdraw(address, DEFAULT)
+    }
+
+    /// Is it a router that does not answer?
+    pub(super) fn is_silent(&self, address: Ipv6Addr) -> bool {
+        self.list
+            .iter()
+            .any(|router| router.address == address && router.is_unreachable())
+    }
+
     /// A router that is to be asked whether it is there again (RFC 4191 section 3.5).
     pub(super) fn probe(&mut self, now: Instant) -> Option<Ipv6Addr> {
         self.list
@@ -198,7 +210,7 @@ impl Routers {
                 destination: route.destination,
                 gateway: Some(router.address),
                 preference: route.preference,
-                until: route.until,
+                expires: route.until.instant(),
             })
         })
     }

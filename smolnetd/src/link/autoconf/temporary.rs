@@ -3,6 +3,7 @@
 use core::net::Ipv6Addr;
 
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::Ipv6Cidr;
 
 use super::AutoconfCounters;
 use super::lifetime::Until;
@@ -25,8 +26,8 @@ pub(super) const MAX_TEMPORARY: usize = 32;
 /// A temporary address. It is valid and preferred no longer than its prefix, and no longer than these.
 #[derive(Clone, Copy, Debug)]
 struct Temporary {
-    prefix: Ipv6Addr,
-    address: Ipv6Addr,
+    prefix: Ipv6Cidr,
+    address: Ipv6Cidr,
     preferred: Instant,
     valid: Instant,
 }
@@ -55,7 +56,7 @@ impl TemporaryAddresses {
     }
 
     /// Another station has this address: another one is made (RFC 8981 section 3.4, step 7). True when it was ours.
-    pub(super) fn failed(&mut self, address: Ipv6Addr) -> bool {
+    pub(super) fn failed(&mut self, address: Ipv6Cidr) -> bool {
         let before = self.list.len();
         self.list.retain(|temporary| temporary.address != address);
         let ours = self.list.len() != before;
@@ -106,7 +107,7 @@ impl TemporaryAddresses {
     pub(super) fn addresses(
         &self,
         prefixes: &[Autonomous],
-    ) -> impl Iterator<Item = (Ipv6Addr, Until, Until)> {
+    ) -> impl Iterator<Item = (Ipv6Cidr, Until, Until)> {
         self.list.iter().filter_map(|temporary| {
             let prefix = prefix_of(temporary, prefixes)?;
             Some((
@@ -150,9 +151,11 @@ fn generate(now: Instant, prefix: &Autonomous, random: &mut Random) -> Temporary
     }
     // RFC 8981 section 3.8: drawn anew for each address, so that they do not all change together.
     let desync = random.between(Duration::ZERO, MAX_DESYNC_FACTOR);
+    let network = prefix.prefix.address().to_bits();
+    let address = Ipv6Addr::from_bits(network | u128::from(identifier));
     Temporary {
         prefix: prefix.prefix,
-        address: Ipv6Addr::from_bits(prefix.prefix.to_bits() | u128::from(identifier)),
+        address: Ipv6Cidr::new(address, prefix.prefix.prefix_len()),
         preferred: now + (TEMP_PREFERRED_LIFETIME - desync),
         valid: now + TEMP_VALID_LIFETIME,
     }

@@ -2,31 +2,11 @@
 
 use core::net::Ipv6Addr;
 
-use smoltcp::time::Duration;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
-use super::lifetime::Until;
-use super::wire::{Preference, Redirect};
-
-/// An address that is to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link) struct AutoAddress {
-    /// Which.
-    pub(in crate::link) address: AutoAddressKind,
-    /// Until then it may be chosen for new connections; after that it is deprecated (RFC 4862 section 5.5.4).
-    pub(in crate::link) preferred: Until,
-    /// Until then it is ours.
-    pub(in crate::link) valid: Until,
-}
-
-/// Which address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link) enum AutoAddressKind {
-    /// The link's own, in this prefix of 64 bits: the identifier is the link's to make (RFC 7217, or EUI-64).
-    Stable(Ipv6Addr),
-    /// This one (RFC 8981).
-    Temporary(Ipv6Addr),
-}
+use super::wire::Redirect;
+use crate::route::Preference;
 
 /// A route that is to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +17,33 @@ pub struct AutoRoute {
     pub gateway: Option<Ipv6Addr>,
     /// How much the router is preferred to others; medium for what is on the link.
     pub preference: Preference,
-    /// When it ends.
-    pub until: Until,
+    /// When it ends; `None` is never.
+    pub expires: Option<Instant>,
 }
 
-/// What routers say of the link (RFC 4861 section 6.3.2); `None` is the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What routers say of the link (RFC 4861 section 6.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::link) struct Parameters {
-    /// LinkMTU in bytes, from 1280 to the adapter's own.
+    /// LinkMTU in bytes, from 1280 to the adapter's own, if anybody says it.
     pub(in crate::link) mtu: Option<u16>,
     /// CurHopLimit
-    pub(in crate::link) hop_limit: Option<u8>,
-    /// BaseReachableTime
-    pub(in crate::link) reachable_time: Option<Duration>,
-    /// RetransTimer
-    pub(in crate::link) retransmit: Option<Duration>,
+    pub(in crate::link) hop_limit: u8,
+    /// BaseReachableTime, as it is said: what cannot be is for the neighbours to pass over.
+    pub(in crate::link) reachable_time: Duration,
+    /// RetransTimer, likewise.
+    pub(in crate::link) retransmit: Duration,
+}
+
+impl Default for Parameters {
+    /// What holds while no router says anything: RFC 4861 section 10 and RFC 1700.
+    fn default() -> Parameters {
+        Parameters {
+            mtu: None,
+            hop_limit: 64,
+            reachable_time: Duration::from_secs(30),
+            retransmit: Duration::from_secs(1),
+        }
+    }
 }
 
 /// What is to be done.

@@ -9,6 +9,7 @@ use smoltcp::wire::{
 };
 
 use super::AutoconfCounters;
+use crate::route::Preference;
 
 /// RFC 4861 section 6.1.2: what comes over a router has less.
 const HOP_LIMIT: u8 = 255;
@@ -158,7 +159,7 @@ impl<'p> Advertisement<'p> {
             hop_limit,
             other: flags & DHCP_FLAGS != 0,
             // RFC 4191 section 2.2: a reserved one counts as medium.
-            preference: Preference::read(flags).unwrap_or(Preference::Medium),
+            preference: preference(flags).unwrap_or(Preference::Medium),
             lifetime: u16::from_be_bytes([l0, l1]),
             reachable_time: u32::from_be_bytes(*reachable_time),
             retransmit: u32::from_be_bytes(retransmit.try_into().ok()?),
@@ -167,27 +168,9 @@ impl<'p> Advertisement<'p> {
     }
 }
 
-/// How much a router is preferred to others (RFC 4191 section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Preference {
-    /// Behind all others.
-    Low,
-    /// As routers are that say nothing.
-    Medium,
-    /// Before all others.
-    High,
-}
-
-impl Preference {
-    /// From the byte that has it in the bits 0x18; `None` is the reserved value.
-    pub(super) fn read(flags: u8) -> Option<Preference> {
-        match flags >> 3 & 3 {
-            0 => Some(Preference::Medium),
-            1 => Some(Preference::High),
-            3 => Some(Preference::Low),
-            _ => None,
-        }
-    }
+/// The preference in the bits 0x18 of a byte; `None` is the reserved value.
+fn preference(flags: u8) -> Option<Preference> {
+    Preference::from_bits(flags >> 3)
 }
 
 /// A Redirect (RFC 4861 section 4.5) that is valid as far as the packet tells: only who knows the routes can say
@@ -319,7 +302,7 @@ impl RouteInformation {
             .for_each(|(to, from)| *to = *from);
         Some(RouteInformation {
             length,
-            preference: Preference::read(flags),
+            preference: preference(flags),
             lifetime: u32::from_be_bytes([l0, l1, l2, l3]),
             prefix: octets.into(),
         })

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetProtocol;
 
-use super::{GroupError, Groups, Received, igmp, mld};
+use super::{GroupError, Groups, MAX_GROUPS, Received, Report, igmp, mld};
 use crate::counters::count;
 use crate::link::ethernet::multicast_address;
 use crate::link::ipv6::packet::{Envelope, Icmpv6, solicited_node};
-use crate::link::{BROADCAST, Link};
+use crate::link::{BROADCAST, Link, LinkAddress, MAX_ADDRESSES};
 use crate::ports::Ports;
 
 impl Link {
@@ -20,7 +20,7 @@ impl Link {
     /// # Errors
     /// See [`GroupError`].
     pub fn join(&mut self, now: Instant, group: IpAddr) -> Result<(), GroupError> {
-        let joined = self.groups_of(group).join(now, group);
+        let joined = self.groups_of(group).join(now, group, MAX_GROUPS);
         if joined == Err(GroupError::TooMany) {
             count(&mut self.counters.groups_full);
         }
@@ -58,8 +58,9 @@ impl Link {
             self.leave(now, IpAddr::V6(*group));
         }
         for group in wanted.difference(&joined) {
-            // Without it nobody finds the address, which counts as it is counted.
-            let _ = self.join(now, IpAddr::V6(*group));
+            let most = MAX_GROUPS.saturating_add(MAX_ADDRESSES);
+            // There is room for as many of these as there may be addresses.
+            let _ = self.groups_v6.join(now, IpAddr::V6(*group), most);
         }
         self.solicited_nodes = wanted;
     }
@@ -94,43 +95,49 @@ impl Link {
     /// Tells routers what is due.
     pub(in crate::link) fn poll_groups(&mut self, now: Instant, ports: &mut impl Ports) {
         while let Some(report) = self.groups_v6.poll(now) {
-            // RFC 3590 section 4: until there is a link-local address, the unspecified one, for the switches between.
-            let source = self.link_local().unwrap_or(Ipv6Addr::UNSPECIFIED);
-            let Some((destination, message)) = mld::emit(&report) else {
-                continue;
-            };
-            let envelope = Envelope {
-                source,
-                destination,
-                hop_limit: mld::HOP_LIMIT,
-                router_alert: true,
-            };
-            let packet = envelope.wrap(&message);
-            let sent =
-                self.send_to_group(destination.into(), EthernetProtocol::Ipv6, &packet, ports);
+            let sent = self.send_mld(&report, ports);
             count(match sent {
                 true => &mut self.counters.mld_tx,
                 false => &mut self.counters.mld_tx_full,
             });
         }
         while let Some(report) = self.groups_v4.poll(now) {
-            let mut own = self.addresses().iter().map(|own| own.address());
-            let source = own.find_map(|own| match own {
-                IpAddr::V4(own) => Some(own),
-                IpAddr::V6(_) => None,
-            });
-            // RFC 3376 section 4.2.13: 0.0.0.0 as long as there is none.
-            let source = source.unwrap_or(Ipv4Addr::UNSPECIFIED);
-            let Some((destination, packet)) = igmp::emit(&report, source) else {
-                continue;
-            };
-            let sent =
-                self.send_to_group(destination.into(), EthernetProtocol::Ipv4, &packet, ports);
+            let sent = self.send_igmp(&report, ports);
             count(match sent {
                 true => &mut self.counters.igmp_tx,
                 false => &mut self.counters.igmp_tx_full,
             });
         }
+    }
+
+    fn send_mld(&mut self, report: &Report, ports: &mut impl Ports) -> bool {
+        // RFC 3590 section 4: until there is a link-local address, the unspecified one, for the switches between.
+        let source = self.link_local().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let Some((destination, message)) = mld::emit(report) else {
+            return false;
+        };
+        let envelope = Envelope {
+            source,
+            destination,
+            hop_limit: mld::HOP_LIMIT,
+            router_alert: true,
+        };
+        let packet = envelope.wrap(&message);
+        self.send_to_group(destination.into(), EthernetProtocol::Ipv6, &packet, ports)
+    }
+
+    fn send_igmp(&mut self, report: &Report, ports: &mut impl Ports) -> bool {
+        let mut own = self.addresses().iter().map(LinkAddress::address);
+        let source = own.find_map(|own| match own {
+            IpAddr::V4(own) => Some(own),
+            IpAddr::V6(_) => None,
+        });
+        // RFC 3376 section 4.2.13: 0.0.0.0 as long as there is none.
+        let source = source.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let Some((destination, packet)) = igmp::emit(report, source) else {
+            return false;
+        };
+        self.send_to_group(destination.into(), EthernetProtocol::Ipv4, &packet, ports)
     }
 
     fn send_to_group(

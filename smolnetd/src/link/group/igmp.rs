@@ -5,7 +5,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use smoltcp::time::Duration;
 use smoltcp::wire::{Ipv4Packet, checksum};
 
-use super::{ALL_HOSTS, Query, Received, Record, Report};
+use super::report::encode;
+use super::{ALL_HOSTS, Query, Received, Report};
 use crate::link::ipv6::packet::bytes_at;
 
 /// The protocol's number.
@@ -112,7 +113,7 @@ pub(super) fn emit(report: &Report, source: Ipv4Addr) -> Option<(Ipv4Addr, Vec<u
         vec![kind, 0, 0, 0, a, b, c, d]
     };
     let (destination, mut message) = match report {
-        Report::Current(records) => (IGMPV3_ROUTERS, current(records)),
+        Report::Current(records) => (IGMPV3_ROUTERS, encode(REPORT_V3, records)),
         Report::Member(IpAddr::V4(group)) => (*group, old(REPORT_V2, *group)),
         Report::Done(IpAddr::V4(group)) => (ALL_ROUTERS, old(LEAVE, *group)),
         Report::Member(IpAddr::V6(_)) | Report::Done(IpAddr::V6(_)) => return None,
@@ -121,20 +122,6 @@ pub(super) fn emit(report: &Report, source: Ipv4Addr) -> Option<(Ipv4Addr, Vec<u
     let mut packet = header(source, destination, message.len());
     packet.extend(message);
     Some((destination, packet))
-}
-
-/// RFC 3376 section 4.2
-fn current(records: &[Record]) -> Vec<u8> {
-    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
-    let mut message = vec![REPORT_V3, 0, 0, 0, 0, 0];
-    message.extend(count.to_be_bytes());
-    for record in records {
-        if let IpAddr::V4(group) = record.group {
-            message.extend([record.kind as u8, 0, 0, 0]);
-            message.extend(group.octets());
-        }
-    }
-    message
 }
 
 /// RFC 3376 section 4: time to live 1, precedence of internetwork control, router alert.

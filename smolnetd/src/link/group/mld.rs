@@ -1,10 +1,12 @@
-//! Multicast listener discovery on the wire: MLDv2 (RFC 3810 section 5) and MLDv1 (RFC 2710 section 3).
+//! Multicast listener discovery on the wire: MLDv2 (RFC 3810 section 5) and MLDv1 (RFC 2710 section 3). A question
+//! about sources is taken as one about its group: who listens to all sources is the answer to both.
 
 use core::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::time::Duration;
 
-use super::{Query, Received, Record, Report};
+use super::report::encode;
+use super::{Query, Received, Report};
 use crate::link::ipv6::packet::{ALL_NODES, ALL_ROUTERS, Icmpv6, address_at, bytes_at};
 
 const QUERY: u8 = 130;
@@ -82,23 +84,9 @@ pub(super) fn emit(report: &Report) -> Option<(Ipv6Addr, Vec<u8>)> {
         message
     };
     match report {
-        Report::Current(records) => Some((MLDV2_ROUTERS, current(records))),
+        Report::Current(records) => Some((MLDV2_ROUTERS, encode(REPORT_V2, records))),
         Report::Member(IpAddr::V6(group)) => Some((*group, old(REPORT, *group))),
         Report::Done(IpAddr::V6(group)) => Some((ALL_ROUTERS, old(DONE, *group))),
         Report::Member(IpAddr::V4(_)) | Report::Done(IpAddr::V4(_)) => None,
     }
-}
-
-/// RFC 3810 section 5.2
-fn current(records: &[Record]) -> Vec<u8> {
-    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
-    let mut message = vec![REPORT_V2, 0, 0, 0, 0, 0];
-    message.extend(count.to_be_bytes());
-    for record in records {
-        if let IpAddr::V6(group) = record.group {
-            message.extend([record.kind as u8, 0, 0, 0]);
-            message.extend(group.octets());
-        }
-    }
-    message
 }

@@ -15,9 +15,10 @@ use smoltcp::time::{Duration, Instant};
 use super::ipv6::packet::ALL_NODES;
 use super::random::Random;
 
-use self::report::{Record, Report};
+use self::report::Report;
 
-/// Groups of one family that an adapter may listen to.
+/// Groups of one family that an adapter may listen to. Those in which its own addresses are asked for have room beside
+/// them.
 pub const MAX_GROUPS: usize = 256;
 
 /// RFC 3376 section 8.1, RFC 3810 section 9.1: [Robustness Variable], how often a change is told.
@@ -108,12 +109,17 @@ impl Groups {
         is_always_joined(group) || self.memberships.get(&group).is_some_and(joined)
     }
 
-    /// One more wants to listen to `group`.
-    pub(super) fn join(&mut self, now: Instant, group: IpAddr) -> Result<(), GroupError> {
+    /// One more wants to listen to `group`, which may be the last of `most`.
+    pub(super) fn join(
+        &mut self,
+        now: Instant,
+        group: IpAddr,
+        most: usize,
+    ) -> Result<(), GroupError> {
         if !group.is_multicast() {
             return Err(GroupError::Invalid);
         }
-        if !self.memberships.contains_key(&group) && self.memberships.len() >= MAX_GROUPS {
+        if !self.memberships.contains_key(&group) && self.memberships.len() >= most {
             // Of one that was left, all that is missing is a repetition.
             let left = self
                 .memberships

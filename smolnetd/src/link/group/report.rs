@@ -39,6 +39,22 @@ pub(super) enum RecordKind {
     ToExclude = 4,
 }
 
+/// A report of the current version, RFC 3376 section 4.2 or RFC 3810 section 5.2, which differ in `kind` and in the
+/// length of addresses. The checksum is still to be filled in.
+pub(super) fn encode(kind: u8, records: &[Record]) -> Vec<u8> {
+    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
+    let mut message = vec![kind, 0, 0, 0, 0, 0];
+    message.extend(count.to_be_bytes());
+    for record in records {
+        message.extend([record.kind as u8, 0, 0, 0]);
+        match record.group {
+            IpAddr::V4(group) => message.extend(group.octets()),
+            IpAddr::V6(group) => message.extend(group.octets()),
+        }
+    }
+    message
+}
+
 impl Groups {
     /// One thing to be sent now; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Report> {

@@ -111,24 +111,13 @@ impl Link {
         advertisement: Advertisement,
         ports: &mut impl Ports,
     ) {
-        let Advertisement {
-            target,
-            mac,
-            router,
-            solicited,
-            overrides,
-        } = advertisement;
+        let Advertisement { target, mac, flags } = advertisement;
         match self.addresses.standing(target) {
             Standing::Tentative => self.duplicate(now, target, mac.unwrap_or(from)),
             Standing::Assigned => self.contested(now, target, mac.unwrap_or(from), ports),
             Standing::Foreign => {
                 count(&mut self.counters.ndp_rx_advertisements);
-                let claim = Claim::Advertisement {
-                    router,
-                    solicited,
-                    overrides,
-                };
-                self.hear(now, target, mac, claim, ports);
+                self.hear(now, target, mac, Claim::Advertisement(flags), ports);
             }
         }
     }
@@ -142,7 +131,12 @@ impl Link {
         claim: Claim,
         ports: &mut impl Ports,
     ) {
+        let router = address;
         let address = IpAddr::V6(address);
+        if self.owns_address(address) {
+            count(&mut self.counters.ndp_rx_bad_sender);
+            return;
+        }
         if !self.is_near(address) && !self.neighbours.contains(address) {
             count(&mut self.counters.neighbour_not_learned);
             return;
@@ -161,6 +155,10 @@ impl Link {
         }
         if router_lost {
             self.push_event(now, LinkEvent::RouterLost(address));
+            self.autoconf.router_resigned(now, router);
+        }
+        if router_answers {
+            self.autoconf.router_reachable(router);
         }
     }
 
@@ -191,6 +189,7 @@ impl Link {
                 mac,
             };
             self.push_event(now, event);
+            self.autoconfigured_failed(now, own.cidr, own.origin);
         }
     }
 }

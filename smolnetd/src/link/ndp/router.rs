@@ -19,7 +19,7 @@ impl Link {
         mac: [u8; 6],
         ports: &mut impl Ports,
     ) {
-        if !is_station(mac) || mac == self.config.mac || self.owns_address(router.into()) {
+        if !is_station(mac) || mac == self.config.mac {
             count(&mut self.counters.ndp_rx_bad_sender);
             return;
         }

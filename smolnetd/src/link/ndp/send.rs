@@ -37,21 +37,23 @@ impl Link {
     }
 
     /// RFC 4862 section 5.4.2: asks whether anybody has `target`, from no address. The group in which the answers and
-    /// the questions of others are heard is joined first.
+    /// the questions of others are heard is joined first. False when the question was dropped, and counted.
     pub(in crate::link) fn ask_for_duplicates(
         &mut self,
         now: Instant,
         target: Ipv6Addr,
         nonce: Nonce,
         ports: &mut impl Ports,
-    ) {
+    ) -> bool {
         self.sync_groups(now);
         self.poll_groups(now, ports);
         let message = wire::solicitation(target, None, Some(nonce));
         let destination = solicited_node(target);
-        if self.send_ndp(Ipv6Addr::UNSPECIFIED, destination, None, &message, ports) {
+        let asked = self.send_ndp(Ipv6Addr::UNSPECIFIED, destination, None, &message, ports);
+        if asked {
             count(&mut self.counters.dad_tx_solicitations);
         }
+        asked
     }
 
     /// RFC 4861 section 7.2.4: tells who asked, or everybody, that `target` is ours.

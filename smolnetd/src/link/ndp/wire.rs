@@ -5,6 +5,7 @@ use core::net::Ipv6Addr;
 
 use crate::link::LinkCounters;
 use crate::link::ipv6::packet::{Icmpv6, address_at};
+use crate::link::neighbour::Flags;
 
 /// Why a message was dropped: the counter it falls under.
 type Reason = fn(&mut LinkCounters) -> &mut u64;
@@ -48,9 +49,7 @@ pub(in crate::link) enum Message<'p> {
 pub(in crate::link) struct Advertisement {
     pub(in crate::link) target: Ipv6Addr,
     pub(in crate::link) mac: Option<[u8; 6]>,
-    pub(in crate::link) router: bool,
-    pub(in crate::link) solicited: bool,
-    pub(in crate::link) overrides: bool,
+    pub(in crate::link) flags: Flags,
 }
 
 impl<'p> Message<'p> {
@@ -95,9 +94,11 @@ impl<'p> Message<'p> {
                 Message::Advertisement(Advertisement {
                     target: address_at(bytes, 8)?,
                     mac: options.mac(TARGET_LINK_LAYER_ADDRESS),
-                    router: flags & ROUTER != 0,
-                    solicited: flags & SOLICITED != 0,
-                    overrides: flags & OVERRIDE != 0,
+                    flags: Flags {
+                        router: flags & ROUTER != 0,
+                        solicited: flags & SOLICITED != 0,
+                        overrides: flags & OVERRIDE != 0,
+                    },
                 })
             }
         })
@@ -118,7 +119,7 @@ impl<'p> Message<'p> {
             }
             // RFC 4861 section 7.1.2
             Message::Advertisement(advertisement) => {
-                let answers_all = destination.is_multicast() && advertisement.solicited;
+                let answers_all = destination.is_multicast() && advertisement.flags.solicited;
                 !nameless && !advertisement.target.is_multicast() && !answers_all
             }
         }

@@ -16,12 +16,19 @@ pub(in crate::link) enum Claim {
     Solicitation,
     /// A router's advertisement or redirect.
     Router,
-    /// An advertisement, with its flags.
-    Advertisement {
-        router: bool,
-        solicited: bool,
-        overrides: bool,
-    },
+    /// An advertisement.
+    Advertisement(Flags),
+}
+
+/// The flags of an advertisement: RFC 4861 section 4.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link) struct Flags {
+    /// R: its sender is a router.
+    pub(in crate::link) router: bool,
+    /// S: it answers a solicitation.
+    pub(in crate::link) solicited: bool,
+    /// O: it is to replace what is known.
+    pub(in crate::link) overrides: bool,
 }
 
 /// What follows from what was heard.
@@ -45,37 +52,16 @@ impl Neighbours {
         claim: Claim,
         counters: &mut LinkCounters,
     ) -> Heard {
-        match claim {
-            Claim::Solicitation | Claim::Router => {
-                let resolved = mac.is_some_and(|mac| self.hear_source(now, address, mac, counters));
-                if claim == Claim::Router {
-                    self.set_router(address, true);
-                }
-                Heard {
-                    resolved,
-                    ..Heard::default()
-                }
-            }
-            Claim::Advertisement {
-                router,
-                solicited,
-                overrides,
-            } => {
-                let Some(known) = self.entries.get(&address).map(|known| known.state.at(now))
-                else {
-                    // RFC 4861 section 7.2.5: nobody asked, and nobody talks to it.
-                    count(&mut counters.neighbour_not_learned);
-                    return Heard::default();
-                };
-                self.hear_advertisement(
-                    now,
-                    address,
-                    (known, mac),
-                    router,
-                    (solicited, overrides),
-                    counters,
-                )
-            }
+        if let Claim::Advertisement(flags) = claim {
+            return self.hear_advertisement(now, address, mac, flags, counters);
+        }
+        let resolved = mac.is_some_and(|mac| self.hear_source(now, address, mac, counters));
+        if claim == Claim::Router {
+            self.set_router(address, true);
+        }
+        Heard {
+            resolved,
+            ..Heard::default()
         }
     }
 
@@ -111,50 +97,73 @@ impl Neighbours {
         &mut self,
         now: Instant,
         address: IpAddr,
-        (known, mac): (State, Option<[u8; 6]>),
-        router: bool,
-        (solicited, overrides): (bool, bool),
+        mac: Option<[u8; 6]>,
+        flags: Flags,
         counters: &mut LinkCounters,
     ) -> Heard {
-        let Some(known_mac) = known.mac() else {
-            let Some(mac) = mac else {
-                count(&mut counters.neighbour_not_learned);
-                return Heard::default();
-            };
-            self.set_router(address, router);
-            if solicited {
-                self.set_reachable(now, address, mac);
-            } else {
-                let deadline = now + DELAY_FIRST_PROBE_TIME;
-                self.set_state(address, State::Delay { mac, deadline });
-            }
-            return Heard {
-                resolved: true,
-                router_answers: router && solicited,
-                router_lost: false,
-            };
+        let Some(state) = self.entries.get(&address).map(|known| known.state.at(now)) else {
+            // Nobody asked, and nobody talks to it.
+            count(&mut counters.neighbour_not_learned);
+            return Heard::default();
         };
-        let mac = mac.unwrap_or(known_mac);
-        if mac != known_mac && !overrides {
+        match (state.mac(), mac) {
+            (Some(known), mac) => {
+                let mac = mac.unwrap_or(known);
+                self.hear_again(now, address, (state, known, mac), flags, counters)
+            }
+            (None, Some(mac)) => self.hear_answer(now, address, mac, flags),
+            (None, None) => {
+                count(&mut counters.neighbour_not_learned);
+                Heard::default()
+            }
+        }
+    }
+
+    /// Who was asked for answers.
+    fn hear_answer(&mut self, now: Instant, address: IpAddr, mac: [u8; 6], flags: Flags) -> Heard {
+        self.set_router(address, flags.router);
+        if flags.solicited {
+            self.set_reachable(now, address, mac);
+        } else {
+            let deadline = now + DELAY_FIRST_PROBE_TIME;
+            self.set_state(address, State::Delay { mac, deadline });
+        }
+        Heard {
+            resolved: true,
+            router_answers: flags.router && flags.solicited,
+            router_lost: false,
+        }
+    }
+
+    /// Who is `known` says that it is at `mac`.
+    fn hear_again(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        (state, known, mac): (State, [u8; 6], [u8; 6]),
+        flags: Flags,
+        counters: &mut LinkCounters,
+    ) -> Heard {
+        let was_reachable = matches!(state, State::Reachable { .. });
+        if mac != known && !flags.overrides {
             // Rule I: only that somebody contradicts is taken in, and nothing else of the message.
             count(&mut counters.neighbour_contradictions);
-            if let State::Reachable { mac, .. } = known {
-                self.set_state(address, State::Stale { mac });
+            if was_reachable {
+                self.set_state(address, State::Stale { mac: known });
             }
             return Heard::default();
         }
         // Rule II
-        let proved = solicited && !matches!(known, State::Reachable { .. });
-        if solicited {
+        if flags.solicited {
             self.set_reachable(now, address, mac);
-        } else if mac != known_mac {
+        } else if mac != known {
             self.set_state(address, State::Stale { mac });
         }
-        let was_router = self.set_router(address, router);
+        let was_router = self.set_router(address, flags.router);
         Heard {
             resolved: false,
-            router_answers: router && proved,
-            router_lost: was_router && !router,
+            router_answers: flags.router && flags.solicited && !was_reachable,
+            router_lost: was_router && !flags.router,
         }
     }
 

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use smoltcp::time::{Duration, Instant};
 
 use self::state::State;
-use super::LinkCounters;
 use super::random::Random;
+use super::{LinkCounters, NeighbourInfo};
 use crate::counters::count;
 
-pub(super) use self::heard::{Claim, Heard};
+pub(super) use self::heard::{Claim, Flags, Heard};
 pub use self::state::NeighbourState;
 pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 
@@ -37,7 +37,8 @@ const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
 const MIN_RETRANS_TIMER: Duration = Duration::from_millis(100);
 const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
 
-/// Neighbours that are remembered.
+/// Neighbours that are remembered, of both families together. With [`MAX_PENDING`] packets of 1500 bytes they take less
+/// than half a megabyte, whatever others send.
 pub(super) const MAX_NEIGHBOURS: usize = 512;
 /// Of these, such as only made themselves known and were never sent anything.
 pub(super) const MAX_STRANGERS: usize = 128;
@@ -243,19 +244,24 @@ impl Neighbours {
         }
     }
 
-    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1.
-    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) {
+    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1. True when that was news.
+    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) -> bool {
         let Some(neighbour) = self.entries.get(&address) else {
-            return;
+            return false;
         };
         match neighbour.state {
-            State::Incomplete { .. } => {}
+            State::Incomplete { .. } => false,
             // Proof comes with every acknowledgement; one in a while is enough.
-            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {}
+            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {
+                false
+            }
             State::Reachable { mac, .. }
             | State::Stale { mac }
             | State::Delay { mac, .. }
-            | State::Probe { mac, .. } => self.set_reachable(now, address, mac),
+            | State::Probe { mac, .. } => {
+                self.set_reachable(now, address, mac);
+                true
+            }
         }
     }
 
@@ -367,13 +373,15 @@ impl Neighbours {
     }
 
     /// Everybody, by address.
-    pub(super) fn iter(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (IpAddr, Option<[u8; 6]>, NeighbourState)> {
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
         self.entries.iter().map(move |(address, neighbour)| {
             let state = neighbour.state.at(now);
-            (*address, state.mac(), state.name())
+            NeighbourInfo {
+                address: *address,
+                mac: state.mac(),
+                state: state.name(),
+                router: neighbour.router,
+            }
         })
     }
 

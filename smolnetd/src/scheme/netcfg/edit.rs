@@ -1,11 +1,10 @@
 //! What a line written to `netcfg` will do once it is committed.
 
-use core::net::IpAddr;
-
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
 use crate::error::SocketError;
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec, Selector};
@@ -21,14 +20,17 @@ pub(super) enum Edit {
     AddRoute(RouteSpec, Option<LinkId>),
     RemoveRoute(Selector),
     /// These name servers instead of all others.
-    Resolvers(Vec<IpAddr>),
+    Resolvers(Vec<ZonedAddr>),
+    /// These domains instead of all others.
+    Search(Vec<String>),
 }
 
 impl Edit {
-    /// Puts `self` behind `edits`. Name servers written together are one list.
+    /// Puts `self` behind `edits`. Name servers, or domains, written together are one list.
     pub(super) fn append_to(self, edits: &mut Vec<Edit>) {
         match (edits.last_mut(), self) {
             (Some(Edit::Resolvers(servers)), Edit::Resolvers(more)) => servers.extend(more),
+            (Some(Edit::Search(domains)), Edit::Search(more)) => domains.extend(more),
             (_, edit) => edits.push(edit),
         }
     }
@@ -58,6 +60,10 @@ impl Edit {
             },
             Edit::Resolvers(servers) => {
                 stack.set_resolvers(servers);
+                Ok(())
+            }
+            Edit::Search(domains) => {
+                stack.set_search_domains(domains);
                 Ok(())
             }
         }

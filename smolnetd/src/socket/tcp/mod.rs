@@ -220,6 +220,11 @@ impl Tcp {
         self.connection(id).map_or(0, Connection::unread)
     }
 
+    /// Octets written that the peer has not acknowledged.
+    pub fn unacknowledged(&self, id: TcpId) -> usize {
+        self.connection(id).map_or(0, Connection::unacknowledged)
+    }
+
     /// The pending error, once (SO_ERROR).
     pub fn take_error(&mut self, id: TcpId) -> Option<SocketError> {
         self.with_connection(id, |connection| connection.take_error())

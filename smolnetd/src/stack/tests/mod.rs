@@ -10,6 +10,7 @@ mod ipv6;
 mod network;
 mod ports;
 mod raw;
+mod routers;
 mod streams;
 mod tcp;
 mod udp;

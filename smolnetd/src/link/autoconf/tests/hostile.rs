@@ -269,8 +269,9 @@ proptest! {
         if let Some(mtu) = bench.host.parameters().mtu {
             prop_assert!((1280..=1500).contains(&mtu));
         }
-        for address in bench.host.addresses() {
-            prop_assert!(address.preferred <= address.valid, "{address:?}");
+        for wanted in bench.host.addresses() {
+            let (preferred, valid) = (wanted.preferred_until, wanted.valid_until);
+            prop_assert!(valid.is_none() || preferred.is_some_and(|end| Some(end) <= valid), "{wanted:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Stories of a host among routers, on a virtual clock: advertisements come in as packets, and what the host says and
 //! takes in is looked at.
 
+pub(crate) mod advertisement;
 mod carrier;
 mod discovery;
 mod hostile;
@@ -11,148 +12,19 @@ mod temporary;
 use core::net::Ipv6Addr;
 
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr};
+use smoltcp::wire::{Icmpv6Packet, Ipv6Packet};
 
+use self::advertisement::{ALL_NODES, Ra, icmp, prefix, router};
 use super::*;
+use crate::route::Preference;
 
 pub(in crate::link) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const ROUTER_MAC: [u8; 6] = [0x52, 0x55, 0x0a, 0, 2, 2];
 pub(in crate::link) const OURS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x15);
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// fe80::`number`
-pub(in crate::link) fn router(number: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, number)
-}
-
-/// fd12:`number`::
-fn prefix(number: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0xfd12, number, 0, 0, 0, 0, 0, 0)
-}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// A Router Advertisement, field by field and option by option.
-#[derive(Clone, Debug)]
-pub(in crate::link) struct Ra {
-    source: Ipv6Addr,
-    hop_limit: u8,
-    code: u8,
-    cur_hop_limit: u8,
-    flags: u8,
-    lifetime: u16,
-    reachable: u32,
-    retransmit: u32,
-    options: Vec<u8>,
-}
-
-impl Ra {
-    /// A default router for half an hour, and nothing else.
-    pub(in crate::link) fn from(number: u16) -> Ra {
-        Ra {
-            source: router(number),
-            hop_limit: 255,
-            code: 0,
-            cur_hop_limit: 64,
-            flags: 0,
-            lifetime: 1800,
-            reachable: 0,
-            retransmit: 0,
-            options: Vec::new(),
-        }
-    }
-
-    /// Says that there is more to be had by DHCPv6: M is 0x80, O is 0x40; a preference is in 0x18.
-    pub(in crate::link) fn flags(self, flags: u8) -> Ra {
-        Ra { flags, ..self }
-    }
-
-    fn option(mut self, kind: u8, value: &[u8]) -> Ra {
-        let length = (value.len() + 2).div_ceil(8);
-        self.options.extend([kind, u8::try_from(length).unwrap()]);
-        self.options.extend(value);
-        self.options
-            .resize(self.options.len().next_multiple_of(8), 0);
-        self
-    }
-
-    /// A prefix with these flags (L is 0x80, A is 0x40), length and lifetimes.
-    fn prefix(self, flags: u8, prefix: Ipv6Addr, length: u8, valid: u32, preferred: u32) -> Ra {
-        let mut value = vec![length, flags];
-        value.extend(valid.to_be_bytes());
-        value.extend(preferred.to_be_bytes());
-        value.extend([0; 4]);
-        value.extend(prefix.octets());
-        self.option(3, &value)
-    }
-
-    /// On the link, and for addresses, as most routers have it.
-    fn usual(self, number: u16, valid: u32, preferred: u32) -> Ra {
-        self.prefix(0xc0, prefix(number), 64, valid, preferred)
-    }
-
-    /// A Route Information option, its prefix written in full.
-    fn route(self, prefix: Ipv6Addr, length: u8, flags: u8, lifetime: u32) -> Ra {
-        let mut value = vec![length, flags];
-        value.extend(lifetime.to_be_bytes());
-        value.extend(prefix.octets());
-        self.option(24, &value)
-    }
-
-    pub(in crate::link) fn rdnss(self, lifetime: u32, addresses: &[Ipv6Addr]) -> Ra {
-        let mut value = vec![0, 0];
-        value.extend(lifetime.to_be_bytes());
-        value.extend(addresses.iter().flat_map(Ipv6Addr::octets));
-        self.option(25, &value)
-    }
-
-    fn dnssl(self, lifetime: u32, names: &[u8]) -> Ra {
-        let mut value = vec![0, 0];
-        value.extend(lifetime.to_be_bytes());
-        value.extend(names);
-        self.option(31, &value)
-    }
-
-    fn mtu(self, mtu: u32) -> Ra {
-        let mut value = vec![0, 0];
-        value.extend(mtu.to_be_bytes());
-        self.option(5, &value)
-    }
-
-    fn message(&self) -> Vec<u8> {
-        let mut message = vec![134, self.code, 0, 0, self.cur_hop_limit, self.flags];
-        message.extend(self.lifetime.to_be_bytes());
-        message.extend(self.reachable.to_be_bytes());
-        message.extend(self.retransmit.to_be_bytes());
-        message.extend(&self.options);
-        message
-    }
-
-    fn packet(&self) -> Vec<u8> {
-        icmp(self.source, ALL_NODES, self.hop_limit, &self.message())
-    }
-}
-
-/// An ICMPv6 message in a packet, its checksum filled in.
-fn icmp(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let ip = Ipv6Repr {
-        src_addr: source,
-        dst_addr: destination,
-        next_header: IpProtocol::Icmpv6,
-        payload_len: message.len(),
-        hop_limit,
-    };
-    let mut bytes = vec![0; 40 + message.len()];
-    let mut packet = Ipv6Packet::new_unchecked(bytes.as_mut_slice());
-    ip.emit(&mut packet);
-    packet.payload_mut().copy_from_slice(message);
-    if message.len() >= 4 {
-        Icmpv6Packet::new_unchecked(packet.payload_mut()).fill_checksum(&source, &destination);
-    }
-    bytes
 }
 
 /// A solicitation as it was sent.
@@ -180,8 +52,7 @@ impl Bench {
     /// The link-local address is still being looked into.
     fn bare() -> Bench {
         let start = Instant::from_secs(1000);
-        let mut host = Autoconf::new(MAC, 1500, Random::new(42, 3));
-        host.set_carrier(start, true);
+        let mut host = Autoconf::new(MAC, 1500, true, Random::new(42, 3));
         host.enable(start, true);
         Bench {
             host,
@@ -251,7 +122,7 @@ impl Bench {
         routes
             .filter(|route| route.destination.prefix_len() > 0)
             .map(|route| {
-                let left = self.left(route.until);
+                let left = self.left(route.expires);
                 (route.destination.to_string(), route.gateway, left)
             })
             .collect()
@@ -261,20 +132,20 @@ impl Bench {
     fn stable(&self) -> Vec<(Ipv6Addr, Option<i64>, Option<i64>)> {
         let addresses = self.host.addresses();
         addresses
-            .filter_map(|address| match address.address {
-                AutoAddressKind::Stable(prefix) => Some((
-                    prefix,
-                    self.left(address.preferred),
-                    self.left(address.valid),
+            .filter_map(|wanted| match wanted.identity {
+                Identity::Stable { prefix } => Some((
+                    prefix.address(),
+                    self.left(wanted.preferred_until),
+                    self.left(wanted.valid_until),
                 )),
-                AutoAddressKind::Temporary(_) => None,
+                Identity::Temporary { .. } => None,
             })
             .collect()
     }
 
     /// Seconds from now, `None` for ever.
-    fn left(&self, until: Until) -> Option<i64> {
-        let end = until.instant()?.total_micros();
+    fn left(&self, end: Option<Instant>) -> Option<i64> {
+        let end = end?.total_micros();
         Some((end - self.now.total_micros()).div_euclid(1_000_000))
     }
 

@@ -11,13 +11,13 @@ type Seen = (Ipv6Addr, i64, i64);
 fn temporary(bench: &Bench) -> Vec<Seen> {
     let addresses = bench.host.addresses();
     addresses
-        .filter_map(|address| match address.address {
-            AutoAddressKind::Temporary(temporary) => Some((
-                temporary,
-                bench.left(address.preferred).unwrap(),
-                bench.left(address.valid).unwrap(),
+        .filter_map(|wanted| match wanted.identity {
+            Identity::Temporary { address } => Some((
+                address.address(),
+                bench.left(wanted.preferred_until).unwrap(),
+                bench.left(wanted.valid_until).unwrap(),
             )),
-            AutoAddressKind::Stable(_) => None,
+            Identity::Stable { .. } => None,
         })
         .collect()
 }
@@ -127,7 +127,9 @@ fn rfc8981_3_4_an_address_that_another_has_is_replaced_three_times() {
     while let Some((address, ..)) = temporary(&bench).first().copied() {
         assert!(!seen.contains(&address));
         seen.push(address);
-        bench.host.temporary_failed(bench.now, address);
+        bench
+            .host
+            .temporary_failed(bench.now, Ipv6Cidr::new(address, 64));
         bench.actions();
         assert!(seen.len() < 10, "{seen:?}");
     }

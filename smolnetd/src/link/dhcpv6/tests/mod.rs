@@ -10,7 +10,8 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpProtocol, Ipv6Packet, Ipv6Repr, UdpPacket, UdpRepr};
 
 use crate::link::autoconf::Action;
-use crate::link::autoconf::tests::{Bench, MAC, OURS, Ra, router, solicitations};
+use crate::link::autoconf::tests::advertisement::{Ra, router};
+use crate::link::autoconf::tests::{Bench, MAC, OURS, solicitations};
 
 /// OTHER_CONFIG of an advertisement.
 const O: u8 = 0x40;

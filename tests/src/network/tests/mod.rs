@@ -1,5 +1,7 @@
 //! The networks, seen from a bare cable on the same hub.
 
+mod ipv6;
+
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -119,7 +121,7 @@ fn the_name_server_of_a_sealed_network_is_the_labs_own() {
         .enter(|| UdpSocket::bind("127.0.0.1:53"))
         .unwrap()
         .unwrap();
-    let address = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+    let address = DnsAnswer::at([Slirp::GATEWAY]);
     let names = DnsServer::start(socket, [("host.lab", address)]).unwrap();
     let (_machine, wire) = hub(&Netdev::Slirp(Slirp::new().inside(&namespace)));
     let mac = resolve(&wire, Slirp::FIRST_LEASE, Slirp::NAME_SERVER);

@@ -1,0 +1,147 @@
+//! What the links learn from IPv6 routers, made the host's: routes, addresses, name servers.
+
+use core::net::IpAddr;
+
+use smoltcp::time::Instant;
+use smoltcp::wire::{IpCidr, Ipv6Cidr};
+
+use super::Stack;
+use super::input::{DHCP_CLIENT_PORT, DHCPV6_CLIENT_PORT};
+use crate::error::SocketError;
+use crate::link::{AutoRoute, Ipv6Config, LinkKind, Redirect};
+use crate::ports::LinkId;
+use crate::route::{Origin, Route, Selector};
+
+impl Stack {
+    /// Lets a link give itself IPv6 addresses and look for routers.
+    ///
+    /// # Errors
+    /// `NoDevice`, or `NotSupported` for the loopback link.
+    pub fn enable_ipv6(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        config: Ipv6Config,
+    ) -> Result<(), SocketError> {
+        let port_is_free = self.udp.holders(DHCPV6_CLIENT_PORT).next().is_none();
+        let link = self
+            .network
+            .links
+            .get_mut(&id)
+            .ok_or(SocketError::NoDevice)?;
+        if link.kind() != LinkKind::Ethernet {
+            return Err(SocketError::NotSupported);
+        }
+        link.enable_ipv6(now, config);
+        link.discover_routers(now, true);
+        link.allow_dhcpv6(now, port_is_free);
+        self.apply_events(now, id);
+        Ok(())
+    }
+
+    /// A secret for the interface identifiers of a machine that has none yet (RFC 7217 5).
+    pub fn fresh_identifier_secret(&self) -> u128 {
+        let half = |part: u8| self.network.secret.hash("interface identifiers", part);
+        u128::from(half(0)) << 64 | u128::from(half(1))
+    }
+
+    /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows.
+    pub(super) fn routes_learned(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.network.links.get(&id) else {
+            return;
+        };
+        let metric = self.network.routes.link_metric(id);
+        let routes: Vec<Route> = link
+            .learned_routes()
+            .map(|learned| route(id, metric, &learned))
+            .collect();
+        self.network.routes.sync_routers(id, routes.into_iter());
+        self.routes_changed(now);
+    }
+
+    /// RFC 4861 8.3: another first hop for one destination, if the one that we use says so.
+    pub(super) fn redirected(&mut self, now: Instant, id: LinkId, redirect: &Redirect) {
+        let followed = self.network.routes.redirect(
+            now,
+            id,
+            redirect.router.into(),
+            redirect.destination.into(),
+            redirect.target.into(),
+        );
+        match followed {
+            Ok(true) => self.routes_changed(now),
+            Ok(false) => {}
+            Err(_) => {
+                if let Some(link) = self.network.links.get_mut(&id) {
+                    link.refuse_redirect();
+                }
+            }
+        }
+    }
+
+    /// RFC 4861 7.3.3: a router answers (again).
+    pub(super) fn router_answers(&mut self, now: Instant, id: LinkId, router: IpAddr) {
+        if self.network.routes.set_gateway_reachable(id, router, true) {
+            self.routes_changed(now);
+        }
+    }
+
+    /// RFC 4861 6.3.6 and 7.3.3: a router does not answer. What goes by it goes by another, if there is one, and where
+    /// it was the target of a redirect, as before that. One that resigned has lost its routes already.
+    pub(super) fn router_lost(&mut self, now: Instant, id: LinkId, router: IpAddr) {
+        let silent = self
+            .network
+            .links
+            .get(&id)
+            .is_some_and(|link| link.is_silent_router(router));
+        let redirects = Selector {
+            gateway: Some(router),
+            link: Some(id),
+            origin: Some(Origin::Redirect),
+            ..Selector::default()
+        };
+        let removed = self.network.routes.remove(&redirects) > 0;
+        let lost = silent && self.network.routes.set_gateway_reachable(id, router, false);
+        if removed || lost {
+            self.routes_changed(now);
+        }
+    }
+
+    /// A program took or gave back a UDP port: if it is that of a DHCP client, the program is the client meanwhile.
+    pub(super) fn dhcp_port_changed(&mut self, now: Instant, port: u16) {
+        if port == DHCP_CLIENT_PORT {
+            self.update_dhcp(now);
+        }
+        if port != DHCPV6_CLIENT_PORT {
+            return;
+        }
+        let port_is_free = self.udp.holders(DHCPV6_CLIENT_PORT).next().is_none();
+        for link in self.network.links.values_mut() {
+            link.allow_dhcpv6(now, port_is_free);
+        }
+    }
+}
+
+/// A learned route as the table has it.
+fn route(link: LinkId, link_metric: u32, learned: &AutoRoute) -> Route {
+    let AutoRoute {
+        destination,
+        gateway,
+        preference,
+        expires,
+    } = *learned;
+    let (origin, metric) = match gateway {
+        Some(_) => (Origin::RouterAdvertisement, preference.metric(link_metric)),
+        None => (Origin::Prefix, link_metric),
+    };
+    let destination: Ipv6Cidr = destination;
+    Route {
+        destination: IpCidr::Ipv6(destination),
+        gateway: gateway.map(IpAddr::V6),
+        link,
+        source: None,
+        metric,
+        origin,
+        expires,
+    }
+}
