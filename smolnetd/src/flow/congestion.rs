@@ -103,7 +103,7 @@ impl Congestion {
     /// is on its way: it does not wait for the timer again.
     pub fn way_lost(&mut self, una: Seq, end: Seq) {
         match self.timed_out {
-            None => self.path_lost(una, end),
+            None => self.path_lost(una, end, true),
             Some(_) => self.wants_resend |= self.position.after(una),
         }
     }
