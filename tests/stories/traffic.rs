@@ -37,7 +37,7 @@ fn on_tap() -> Option<(Namespace, Stack)> {
     Some((namespace, stack))
 }
 
-fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
+pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
     let text = stack.read(path).unwrap();
     let line = text
         .lines()
@@ -47,8 +47,9 @@ fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
+pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
 const ALL: &str = "/scheme/netcfg/stats";
+const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {
@@ -163,12 +164,11 @@ fn drain(socket: &OpenedFile) -> u64 {
 }
 
 /// Downloads 100 MB and checks them, then uploads them and has them checked.
-fn both_ways(stack: &Stack, server: SocketAddr) {
-    const LENGTH: u64 = 100 << 20;
-    let wanted = sha256_of_pattern(LENGTH);
-    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{LENGTH}"));
+pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
+    let wanted = sha256_of_pattern(length);
+    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{length}"));
     page.result.unwrap();
-    assert_eq!(page.out.len() as u64, LENGTH);
+    assert_eq!(page.out.len() as u64, length);
     assert_eq!(
         hexadecimal(&Sha256::digest(&page.out)),
         wanted,
@@ -196,7 +196,7 @@ fn a_hundred_megabytes_arrive_whole_over_a_tap_both_ways() {
         .enter(|| TcpListener::bind((LINUX, 8080)).unwrap())
         .unwrap();
     let server = HttpServer::start(listener).unwrap();
-    both_ways(&stack, server.address());
+    both_ways(&stack, server.address(), HUNDRED_MEGABYTES);
 }
 
 #[test]
@@ -207,6 +207,7 @@ fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
     both_ways(
         &stack,
         SocketAddr::from((Slirp::GATEWAY, server.address().port())),
+        HUNDRED_MEGABYTES,
     );
 }
 
