@@ -37,7 +37,7 @@ fn on_tap() -> Option<(Namespace, Stack)> {
     Some((namespace, stack))
 }
 
-fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
+pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
     let text = stack.read(path).unwrap();
     let line = text
         .lines()
@@ -47,8 +47,9 @@ fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
+pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
 const ALL: &str = "/scheme/netcfg/stats";
+const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {

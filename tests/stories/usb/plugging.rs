@@ -1,5 +1,7 @@
 //! Devices that are pulled out, and drivers that end.
 
+use std::time::Duration;
+
 use lab::xhcid::scripted::{BULK_IN, RndisSpec};
 use lab::xhcid::{Detach, Endpoints};
 use libredox::Fd;
@@ -28,10 +30,24 @@ fn plugged_out_the_process_ends_and_the_scheme_with_it() {
             Bench::running(Manner::endpoints(endpoints), RndisSpec::new());
         let driver = bench.driver();
         adapter.unplug();
-        bench.assert_ends(&driver, "the device was unplugged");
         assert!(client.is_gone());
+        assert!(
+            Client::open(&bench.host).is_none(),
+            "nobody finds it any more"
+        );
+        drop(client);
+        bench.assert_ends(&driver, "the device was unplugged");
         assert!(Client::open(&bench.host).is_none());
     }
+}
+
+#[test]
+fn whoever_watches_the_adapter_is_woken_up_when_it_is_pulled_out() {
+    let (_bench, adapter, mut client) = Bench::running(Manner::default(), RndisSpec::new());
+    while client.wait(Duration::ZERO) {}
+    adapter.unplug();
+    assert!(client.wait(SOON), "without having asked for anything");
+    assert!(client.is_gone());
 }
 
 #[test]
@@ -44,6 +60,7 @@ fn plugged_in_again_it_has_the_same_name() {
         let back = frame(60);
         adapter.send_frame(&back);
         assert_eq!(client.frame(), back);
+        drop(client);
         adapter.unplug();
         bench.assert_ends(&driver, "the device was unplugged");
         assert!(bench.xhcid.wait_for_port(PORT, false, SOON));
@@ -97,16 +114,10 @@ fn held(host: &Host) -> (usize, usize, usize, usize) {
     )
 }
 
-/// Memory and threads of this program, in pages and by the kernel's count.
-fn resident() -> (usize, usize) {
-    let number = |text: &str, at: usize| {
-        text.split_whitespace()
-            .nth(at)
-            .and_then(|word| word.parse().ok())
-    };
+/// Memory of this program, in pages. Each process of the machine is a thread, and counted among what it holds.
+pub(super) fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
-    (number(&pages, 1).unwrap(), threads)
+    pages.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -135,13 +146,13 @@ fn a_thousand_times_pulled_out_under_traffic_and_plugged_in_again() {
                 "{sent} sent, {received} received"
             );
             adapter.unplug();
+            assert!(client.is_gone());
+            drop(client);
             assert!(
                 driver.wait(SOON).is_some(),
                 "cycle {cycle}: {}",
                 bench.log()
             );
-            assert!(client.is_gone());
-            drop(client);
             assert!(bench.xhcid.wait_for_port(PORT, false, SOON));
             if cycle == 50 {
                 before = Some((
@@ -151,10 +162,10 @@ fn a_thousand_times_pulled_out_under_traffic_and_plugged_in_again() {
                 ));
             }
         }
-        let (machine, (pages, _), files) = before.unwrap();
+        let (machine, pages, files) = before.unwrap();
         assert_eq!(held(&bench.host), machine);
         assert_eq!(bench.xhcid.process().open_fds(), files);
-        let grown = resident().0.saturating_sub(pages);
+        let grown = resident().saturating_sub(pages);
         println!("{detach:?}: {grown} pages more after {CYCLES} cycles");
         assert!(grown < 4000, "{grown} pages more");
     }

@@ -1,0 +1,113 @@
+//! The same driver over QEMU's usb-net, with the whole stack above it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Instant;
+
+use commands::OpenedFile;
+use lab::machine::{MachineSpec, NicSpec};
+use lab::network::{Netdev, Slirp};
+use lab::peers::HttpServer;
+use lab::xhcid::{Detach, Endpoints};
+use lab::{Stack, StackSpec};
+use redox_host::ProcessSpec;
+use syscall::flag::O_RDWR;
+
+use super::plugging::resident;
+use crate::common::{SOON, configured, ping};
+use crate::traffic::{ETH0, both_ways, counter};
+
+fn adapter() -> NicSpec {
+    NicSpec::rndis(Netdev::Slirp(Slirp::new()))
+}
+
+fn quiet(machine: MachineSpec) -> StackSpec {
+    StackSpec::new(machine.without_capture()).log_level(log::LevelFilter::Info)
+}
+
+fn twenty_megabytes(stack: &Stack) {
+    let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
+    let started = Instant::now();
+    both_ways(
+        stack,
+        SocketAddr::from((Slirp::GATEWAY, server.address().port())),
+        20 << 20,
+    );
+    println!("20 MiB each way in {:?}", started.elapsed());
+}
+
+#[test]
+fn twenty_megabytes_arrive_whole_both_ways() {
+    twenty_megabytes(&configured(quiet(MachineSpec::new().nic(adapter()))));
+}
+
+#[test]
+fn twenty_megabytes_arrive_whole_both_ways_by_the_timer() {
+    let spec = quiet(MachineSpec::new().nic(adapter()));
+    twenty_megabytes(&configured(
+        spec.xhcid(Endpoints::NonBlocking, Detach::Kills),
+    ));
+}
+
+#[test]
+fn a_hundred_times_pulled_out_under_traffic_and_plugged_in_again() {
+    const CYCLES: usize = 100;
+    let spec = quiet(MachineSpec::new().nic(adapter()));
+    let stack = configured(spec.xhcid(Endpoints::Events, Detach::Fails));
+    let smolnetd = stack.smolnetd().unwrap();
+    let held = || {
+        let usage = stack.host().usage();
+        let files = (
+            smolnetd.open_fds(),
+            stack.xhcid().unwrap().process().open_fds(),
+        );
+        (
+            files,
+            usage.processes,
+            usage.sockets,
+            usage.subscriptions,
+            usage.ram_free,
+        )
+    };
+    let with_adapter = smolnetd.open_fds();
+    let mut before = None;
+    for cycle in 0..CYCLES {
+        let pinging = stack.host().spawn(ProcessSpec::new("ping"), || {
+            let socket = OpenedFile::open("/scheme/icmp/echo/10.0.2.2", O_RDWR).unwrap();
+            while socket.write(&[0; 64]).is_ok() {}
+            0
+        });
+        let sent = || counter(&stack, ETH0, "driver.tx_frames");
+        let start = sent();
+        until(|| sent() > start + 10);
+        stack.unplug(0).unwrap();
+        // The driver's last word woke smolnetd up.
+        until(|| smolnetd.open_fds() < with_adapter);
+        pinging.kill();
+        assert!(pinging.wait(SOON).is_some());
+        match cycle {
+            20 => before = Some((held(), resident())),
+            _ if cycle > 20 => assert_eq!(Some(held()), before.map(|(held, _)| held), "{cycle}"),
+            _ => {}
+        }
+        stack.plug(0).unwrap();
+        stack
+            .wait_for("/scheme/netcfg/route/list", SOON, |text| {
+                text.contains("default via")
+            })
+            .unwrap();
+        ping(&stack, Slirp::GATEWAY);
+    }
+    let grown = before.map_or(0, |(_, pages)| resident().saturating_sub(pages));
+    println!("{grown} pages more after {CYCLES} cycles");
+    assert!(grown < 4000, "{grown} pages more");
+}
+
+/// Looks until it is so; for what tells nobody.
+#[track_caller]
+fn until(is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < SOON, "it never is");
+        std::thread::yield_now();
+    }
+}
