@@ -102,6 +102,15 @@ impl Congestion {
         }
     }
 
+    /// What is on its way is lost because the way died, and there is another now. After a timeout only the first segment
+    /// is on its way: it does not wait for the timer again.
+    pub fn way_lost(&mut self, una: Seq, end: Seq) {
+        match self.timed_out {
+            None => self.path_lost(una, end, true),
+            Some(_) => self.wants_resend |= self.position.after(una),
+        }
+    }
+
     /// The window to be shown: whole segments, one at least.
     pub fn window(&self) -> usize {
         (self.cwnd / self.mss).max(1).saturating_mul(self.mss)

@@ -244,6 +244,12 @@ impl Connection {
         let (una, end) = (self.una(), self.guard.snd_nxt());
         self.guard.congestion().path_lost(una, end, news);
     }
+
+    /// The way that it went died, and there is another: the same.
+    pub fn send_again_elsewhere(&mut self) {
+        let (una, end) = (self.una(), self.guard.snd_nxt());
+        self.guard.congestion().way_lost(una, end);
+    }
 }
 
 /// A copy of `packet` with what `repair` says. Its checksum is not renewed: it has been verified before.

@@ -60,9 +60,9 @@ impl Tcp {
     }
 
     /// Routes changed: every flow asks for its path again. One that has none now keeps the old one: its packets are
-    /// dropped there until a route comes back or patience ends.
+    /// dropped there until a route comes back or patience ends. One that the former way had brought nothing from for a
+    /// while does not wait for its timer, which has backed off meanwhile: what was on that way is sent again at once.
     pub fn reroute(&mut self, now: Instant, out: &impl Output) {
-        let _ = now;
         let ids: Vec<FlowId> = self.flows.ids().collect();
         for id in ids {
             let Some(flow) = self.flows.get_mut(id) else {
@@ -78,6 +78,10 @@ impl Tcp {
             self.flows.release(id);
             if let Some((_, _, connection)) = self.flows.connection_mut(id) {
                 connection.limit_mtu(path.mtu);
+                if connection.is_stalled(now) {
+                    connection.send_again_elsewhere();
+                    self.flows.mark_dirty(id);
+                }
             }
         }
     }
