@@ -270,6 +270,25 @@ fn rfc4861_7_3_3_traffic_moves_from_a_silent_router_to_another_and_back() {
     assert!(went.ends_with(&[mac(2); 5]), "{went:02x?}");
 }
 
+/// RFC 1122 section 3.3.1.4: a connection that sends in vain does not wait until its router counts as stale.
+#[test]
+fn rfc1122_3_3_1_4_a_connection_that_is_stuck_finds_the_other_router_in_seconds() {
+    let mut network = Network::settled();
+    network.announce(Ra::from(2).flags(0x08));
+    network.run(seconds(1));
+    let client = connect(&mut network.wire, FAR, 80);
+    network.run(Duration::from_millis(50));
+    // Router 2 has just proved that it is there, and goes.
+    network.answering = vec![1];
+    network.sent.clear();
+    network.run(seconds(12));
+    let stations: Vec<_> = network.sent.iter().map(|(station, _)| *station).collect();
+    assert_eq!(stations.first(), Some(&mac(2)), "{stations:02x?}");
+    assert_eq!(stations.last(), Some(&mac(1)), "{stations:02x?}");
+    let now = network.wire.now;
+    network.wire.a.stack.close(now, client);
+}
+
 /// RFC 4862 section 5.5.4: what is open goes on from the old address, what is new speaks from the new one, until the
 /// old one dies.
 #[test]
@@ -403,6 +422,28 @@ fn a_carrier_that_comes_back_on_the_same_network_ends_nothing() {
     assert_eq!(network.wire.a.send(now, client, b"still", None), Ok(5));
     let udp = network.udp();
     assert_eq!(network.traffic(udp, 1), [mac(1)]);
+}
+
+/// A router that did not answer before the carrier went is given another chance when it comes back.
+#[test]
+fn a_router_that_was_silent_before_is_used_again_after_the_carrier_was_away() {
+    let mut network = Network::settled();
+    network.announce(Ra::from(2).flags(0x08));
+    network.run(seconds(1));
+    let udp = network.udp();
+    network.answering = vec![1];
+    let went = network.traffic(udp, 60);
+    assert_eq!(went.last(), Some(&mac(1)), "{went:02x?}");
+    network.answering = vec![1, 2];
+    for up in [false, true] {
+        let (now, link) = (network.wire.now, network.wire.a.link);
+        network.wire.a.stack.set_link_up(now, link, up);
+        network.run(seconds(5));
+    }
+    network.announce(Ra::from(2).flags(0x08));
+    network.announce(Ra::from(1).usual(1, 86_400, 14_400));
+    network.run(seconds(5));
+    assert_eq!(network.traffic(udp, 2), [mac(2), mac(2)]);
 }
 
 /// What a link was told goes with it.
