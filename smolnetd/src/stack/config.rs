@@ -281,8 +281,8 @@ impl Stack {
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
-                    self.avoid_gateway(now, id, address);
                     self.changes.insert(Change::Neighbours(id));
+                    self.avoid_gateway(now, id, address);
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
