@@ -99,6 +99,12 @@ impl Congestion {
         }
     }
 
+    /// Packets take another way from here on: what timed out on the former one is tried again at once, and not when the
+    /// timer, which has been backing off, fires next.
+    pub fn path_changed(&mut self, una: Seq) {
+        self.wants_resend |= self.timed_out.is_some() && self.position.after(una);
+    }
+
     /// The window to be shown: whole segments, one at least.
     pub fn window(&self) -> usize {
         (self.cwnd / self.mss).max(1).saturating_mul(self.mss)

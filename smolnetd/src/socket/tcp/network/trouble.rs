@@ -74,10 +74,15 @@ impl Tcp {
             if path == flow.path {
                 continue;
             }
+            let elsewhere = (path.link, path.next_hop) != (flow.path.link, flow.path.next_hop);
             flow.path = path;
             self.flows.release(id);
             if let Some((_, _, connection)) = self.flows.connection_mut(id) {
                 connection.limit_mtu(path.mtu);
+                if elsewhere {
+                    connection.path_changed();
+                    self.flows.mark_dirty(id);
+                }
             }
         }
     }
