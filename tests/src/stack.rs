@@ -320,8 +320,10 @@ impl Stack {
                 return Ok(content);
             }
             if clock::now() >= deadline {
+                // If these differ, a change was not told.
+                let anew = commands::read_text(path).context(path)?;
                 return Err(Error::new(format!(
-                    "{path} still says {content:?} after {timeout:?}"
+                    "{path} still says {content:?} after {timeout:?}; opened anew it says {anew:?}"
                 )));
             }
             reactor.wait(Some(deadline), &mut events).context(path)?;

@@ -1,6 +1,7 @@
 //! The network's side of a connection.
 
 use smoltcp::socket::tcp::State;
+use smoltcp::time::Duration;
 use smoltcp::wire::TcpControl;
 
 use super::{Connection, Context, Holder, Served, mss_for};
@@ -17,6 +18,8 @@ use crate::socket::tcp::Reason;
 
 /// Segments that a flow may emit before the next flow's turn.
 const QUANTUM: usize = 32;
+/// A connection attempt that has no answer after this long has sent its SYN twice.
+const SECOND_SYN: Duration = Duration::from_secs(2);
 
 impl Connection {
     /// A segment of this connection came in.
@@ -114,6 +117,10 @@ impl Connection {
     /// Has smoltcp do what congestion control wants, in the only language that it understands: acknowledgements that
     /// say nothing new but the window, or, three times the same, that something was lost.
     fn steer<O: Output>(&mut self, cx: &mut Context<'_, O>) {
+        let in_vain = self.is_connecting() && cx.now >= self.opened + SECOND_SYN;
+        if self.guard.congestion().take_stuck() || in_vain {
+            cx.out.doubt(cx.now, cx.path);
+        }
         let show = self.guard.congestion().take_showing();
         let resend = self.guard.congestion().take_resend();
         // In LAST-ACK smoltcp takes no window from what acknowledges nothing.

@@ -372,6 +372,32 @@ fn routes_change_and_flows_follow() {
     assert_eq!(peer.hears(&mut host).len(), 1);
 }
 
+/// A router died. By the time that another was found, the retransmission timer stood at a minute.
+#[test]
+fn what_was_lost_on_a_way_that_died_is_sent_again_at_once_on_the_new_one() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, b"x").expect("send");
+    host.poll();
+    host.waits(Duration::from_secs(40));
+    host.net.sent.clear();
+    host.net.own.push(PEER.into());
+    host.tcp.reroute(host.now, &host.net);
+    host.poll();
+    let first = host.net.sent.front().map(|(path, _)| path.link);
+    assert_eq!(first, Some(LO), "nothing on the new way");
+    // A way that works is not suspected: what is on it arrives.
+    let heard = peer.hears(&mut host);
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    host.hears(&peer.says(".", 1, 2, b""));
+    host.send(id, b"y").expect("send");
+    assert_eq!(peer.hears(&mut host).len(), 1);
+    host.net.own.clear();
+    host.tcp.reroute(host.now, &host.net);
+    host.poll();
+    assert_eq!(peer.hears(&mut host), [""; 0]);
+}
+
 #[test]
 fn a_damaged_segment_is_dropped_and_counted() {
     each_family(|mut host| {
