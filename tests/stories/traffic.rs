@@ -162,7 +162,6 @@ fn drain(socket: &OpenedFile) -> u64 {
     count
 }
 
-const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 /// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
