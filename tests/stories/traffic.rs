@@ -162,7 +162,6 @@ fn drain(socket: &OpenedFile) -> u64 {
     count
 }
 
-
 /// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
     let wanted = sha256_of_pattern(length);
