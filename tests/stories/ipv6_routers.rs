@@ -11,7 +11,7 @@ use lab::peers::{EchoServer, HttpServer};
 use lab::{Stack, StackSpec, requires_tap};
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, ping, run};
+use crate::common::{SOON, exchange, ping, run};
 
 const ROUTES: &str = "/scheme/netcfg/route/list";
 const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
@@ -126,16 +126,6 @@ fn source(connection: &OpenedFile) -> IpAddr {
     let (address, _) = local.rsplit_once(':').unwrap();
     let address = address.trim_start_matches('[').trim_end_matches(']');
     address.parse().unwrap()
-}
-
-fn exchange(connection: &OpenedFile, text: &[u8]) {
-    connection.write_all(text).unwrap();
-    let mut answer = vec![0; text.len()];
-    let mut got = 0;
-    while got < text.len() {
-        got += connection.read(&mut answer[got..]).unwrap();
-    }
-    assert_eq!(answer, text);
 }
 
 /// The default routes that routers advertised, best first.

@@ -102,13 +102,10 @@ impl Congestion {
         }
     }
 
-    /// What is on its way is lost because the way died, and there is another now. After a timeout only the first segment
-    /// is on its way: it does not wait for the timer again.
-    pub fn way_lost(&mut self, una: Seq, end: Seq) {
-        match self.timed_out {
-            None => self.path_lost(una, end, true),
-            Some(_) => self.wants_resend |= self.position.after(una),
-        }
+    /// Packets take another way from here on: what timed out on the former one is tried again at once, and not when the
+    /// timer, which has been backing off, fires next.
+    pub fn path_changed(&mut self, una: Seq) {
+        self.wants_resend |= self.timed_out.is_some() && self.position.after(una);
     }
 
     /// The window to be shown: whole segments, one at least.

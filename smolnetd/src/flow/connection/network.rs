@@ -238,17 +238,17 @@ impl Connection {
         self.guard.congestion().limit_mss(mss);
     }
 
+    /// Another way leads to the peer: what did not arrive by the former one is tried again.
+    pub fn path_changed(&mut self) {
+        let una = self.una();
+        self.guard.congestion().path_changed(una);
+    }
+
     /// What is on its way does not arrive: it is to be sent again, at once. That it does not is `news`, or was known
     /// and may be under repair.
     pub fn send_again(&mut self, news: bool) {
         let (una, end) = (self.una(), self.guard.snd_nxt());
         self.guard.congestion().path_lost(una, end, news);
-    }
-
-    /// The way that it went died, and there is another: the same.
-    pub fn send_again_elsewhere(&mut self) {
-        let (una, end) = (self.una(), self.guard.snd_nxt());
-        self.guard.congestion().way_lost(una, end);
     }
 }
 

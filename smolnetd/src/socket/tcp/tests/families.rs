@@ -133,6 +133,28 @@ fn a_flow_that_heard_of_it_second_sends_again_too() {
     }
 }
 
+/// A router died, and its routes give way to another's: nobody waits for a timer that has been backing off meanwhile.
+#[test]
+fn what_was_lost_on_a_dead_way_is_tried_on_the_new_one_at_once() {
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        host.send(id, b"lost").expect("send");
+        host.waits(seconds(20));
+        assert!(peer.hears(&mut host).len() > 3, "again and again");
+        host.net.own.push(host.peer);
+        host.tcp.reroute(host.now, &host.net);
+        host.poll();
+        let sent = peer.hears(&mut host);
+        assert_eq!(sent, ["P. 1(4) ack 1 win 65535"]);
+        host.tcp.reroute(host.now, &host.net);
+        host.poll();
+        assert_eq!(peer.hears(&mut host), [""; 0], "the same way");
+        host.hears(&peer.says(".", 1, 5, b""));
+        host.waits(seconds(60));
+        assert_eq!(peer.hears(&mut host), [""; 0]);
+    });
+}
+
 /// RFC 4007 6: the same two link-local addresses and ports on two links are two connections.
 #[test]
 fn rfc4007_6_what_looks_the_same_on_two_links_is_not() {
