@@ -2,7 +2,8 @@
 //!
 //! xhcid starts it for an interface that speaks RNDIS; it reaches its device through xhcid's files and serves it as
 //! `/scheme/network.usb-<xhcid's scheme>+<port>`. All of it runs in one thread that sleeps in one event queue. "RNDIS" in
-//! comments is Microsoft's MS-RNDIS, the Remote Network Driver Interface Specification, by section.
+//! comments is Microsoft's MS-RNDIS, the Remote Network Driver Interface Specification, by the
+//! name of the message.
 //!
 //! ```text
 //!   daemon     the life of the process: start, event loop, end

@@ -12,7 +12,11 @@ fuzz_target!(|bytes: &[u8]| {
     match Control::decode(bytes) {
         Ok(message) => {
             let written = message.encode();
-            assert_eq!(Control::decode(&written), Ok(message), "written as {written:02x?}");
+            assert_eq!(
+                Control::decode(&written),
+                Ok(message),
+                "written as {written:02x?}"
+            );
             let (Control::Query { buffer, .. }
             | Control::QueryComplete { buffer, .. }
             | Control::Set { buffer, .. }

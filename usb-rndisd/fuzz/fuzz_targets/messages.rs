@@ -4,6 +4,9 @@
 
 #![no_main]
 
+mod input;
+
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use redox_host as _;
 use usb_rndisd::message::packet::{HEADER_LENGTH, Header};
@@ -15,28 +18,13 @@ const LIMITS: ReceiveLimits = ReceiveLimits {
     max_packets: 4,
 };
 
-/// Takes the input apart, a few bytes at a time; zeros when it is used up.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.bytes(1).first().copied().unwrap_or(0)
-    }
-
-    fn bytes(&mut self, length: usize) -> &'a [u8] {
-        let (first, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        first
-    }
-
-    /// A frame of 14 bytes or more.
-    fn frame(&mut self) -> Vec<u8> {
-        let length = 14 + usize::from(self.byte()) * 5;
-        let mut frame = vec![0xa5; length];
-        let bytes = self.bytes(length);
-        frame[..bytes.len()].copy_from_slice(bytes);
-        frame
-    }
+/// A frame of 14 bytes or more.
+fn frame(input: &mut Input<'_>) -> Vec<u8> {
+    let length = 14 + usize::from(input.byte()) * 5;
+    let mut frame = vec![0xa5; length];
+    let bytes = input.bytes(length);
+    frame[..bytes.len()].copy_from_slice(bytes);
+    frame
 }
 
 fn message(frame: &[u8], padding: usize) -> Vec<u8> {
@@ -49,20 +37,42 @@ fn message(frame: &[u8], padding: usize) -> Vec<u8> {
 
 /// Pushes `bytes` in pieces as the input says, none of which ends a transfer but the last; returns
 /// the frames.
-fn push(stream: &mut Stream, mut bytes: &[u8], cuts: &mut Input<'_>, last: Transfer) -> Vec<Vec<u8>> {
+fn push(
+    stream: &mut Stream,
+    mut bytes: &[u8],
+    cuts: &mut Input<'_>,
+    last: Transfer,
+) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
         let room = stream.room();
-        assert!(room.len() >= LIMITS.max_transfer, "{} bytes of room", room.len());
+        assert!(
+            room.len() >= LIMITS.max_transfer,
+            "{} bytes of room",
+            room.len()
+        );
         assert!(room.len() <= 2 * LIMITS.max_transfer);
         // Large pieces when the input is used up.
-        let length = (1 + usize::from(!cuts.byte()) * 3).min(bytes.len()).min(room.len());
+        let length = (1 + usize::from(!cuts.byte()) * 3)
+            .min(bytes.len())
+            .min(room.len());
         room[..length].copy_from_slice(&bytes[..length]);
         bytes = &bytes[length..];
-        stream.filled(length, if bytes.is_empty() { last } else { Transfer::GoesOn });
+        stream.filled(
+            length,
+            if bytes.is_empty() {
+                last
+            } else {
+                Transfer::GoesOn
+            },
+        );
         while stream.is_ready() {
             let frame = stream.next_frame().expect("it is ready");
-            assert!((14..=LIMITS.max_frame).contains(&frame.len()), "{} bytes", frame.len());
+            assert!(
+                (14..=LIMITS.max_frame).contains(&frame.len()),
+                "{} bytes",
+                frame.len()
+            );
             frames.push(frame.to_vec());
         }
         assert_eq!(stream.next_frame(), None);
@@ -72,15 +82,27 @@ fn push(stream: &mut Stream, mut bytes: &[u8], cuts: &mut Input<'_>, last: Trans
 
 /// However a stream is cut, its frames are the same.
 fn in_order(mut input: Input<'_>) {
-    let frames: Vec<_> = (0..1 + input.byte() % 8).map(|_| input.frame()).collect();
+    let frames: Vec<_> = (0..1 + input.byte() % 8)
+        .map(|_| frame(&mut input))
+        .collect();
     let mut stream = Stream::new(LIMITS);
     let mut received = Vec::new();
     let mut shared = Vec::new();
     for frame in &frames {
         shared.extend(message(frame, usize::from(input.byte() % 128)));
         match input.byte() % 3 {
-            0 => received.extend(push(&mut stream, &std::mem::take(&mut shared), &mut input, Transfer::Ended)),
-            1 => received.extend(push(&mut stream, &std::mem::take(&mut shared), &mut input, Transfer::GoesOn)),
+            0 => received.extend(push(
+                &mut stream,
+                &std::mem::take(&mut shared),
+                &mut input,
+                Transfer::Ended,
+            )),
+            1 => received.extend(push(
+                &mut stream,
+                &std::mem::take(&mut shared),
+                &mut input,
+                Transfer::GoesOn,
+            )),
             _ => {}
         }
     }
@@ -90,43 +112,81 @@ fn in_order(mut input: Input<'_>) {
 
 /// Whatever one transfer of several is, the frames of the others are there.
 fn one_damaged(mut input: Input<'_>) {
-    let before = input.frame();
-    let after = input.frame();
-    let mut damaged = message(&input.frame(), usize::from(input.byte() % 128));
+    let before = frame(&mut input);
+    let after = frame(&mut input);
+    let mut damaged = message(&frame(&mut input), usize::from(input.byte() % 128));
     for _ in 0..1 + input.byte() % 8 {
         let at = usize::from(input.byte()) * 7 % damaged.len();
         damaged[at] ^= input.byte();
     }
-    damaged.truncate(1 + usize::from(u16::from_le_bytes([input.byte(), input.byte()])));
+    damaged.truncate(1 + input.number() as usize % 2048);
     let mut stream = Stream::new(LIMITS);
-    let received = push(&mut stream, &message(&before, 0), &mut input, Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&before, 0),
+        &mut input,
+        Transfer::Ended,
+    );
     assert_eq!(received, [before]);
     push(&mut stream, &damaged, &mut input, Transfer::Ended);
-    let received = push(&mut stream, &message(&after, 0), &mut input, Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&after, 0),
+        &mut input,
+        Transfer::Ended,
+    );
     assert_eq!(received.last(), Some(&after));
-    assert_eq!(push(&mut stream, &message(&after, 0), &mut input, Transfer::Ended), [after]);
+    assert_eq!(
+        push(
+            &mut stream,
+            &message(&after, 0),
+            &mut input,
+            Transfer::Ended
+        ),
+        [after]
+    );
 }
 
 /// After any bytes the next message with a transfer of its own is received.
 fn hostile(mut input: Input<'_>) {
     let mut stream = Stream::new(LIMITS);
-    let frame = input.frame();
+    let frame = frame(&mut input);
     let mut pushed = 0;
     let mut frames = 0;
     while !input.0.is_empty() {
         let length = usize::from(input.byte()) * 9;
-        let end = if input.byte() % 2 == 0 { Transfer::Ended } else { Transfer::GoesOn };
+        let end = if input.byte() % 2 == 0 {
+            Transfer::Ended
+        } else {
+            Transfer::GoesOn
+        };
         let bytes = input.bytes(length);
         pushed += bytes.len();
         frames += push(&mut stream, bytes, &mut Input(bytes), end).len();
-        assert!(frames * (HEADER_LENGTH + 14) <= pushed, "{frames} frames in {pushed} bytes");
+        assert!(
+            frames * (HEADER_LENGTH + 14) <= pushed,
+            "{frames} frames in {pushed} bytes"
+        );
     }
     stream.filled(0, Transfer::Ended);
     assert_eq!(stream.next_frame(), None);
-    let received = push(&mut stream, &message(&frame, 0), &mut Input(&[]), Transfer::Ended);
+    let received = push(
+        &mut stream,
+        &message(&frame, 0),
+        &mut Input(&[]),
+        Transfer::Ended,
+    );
     assert_eq!(received.last(), Some(&frame));
     stream.restart();
-    assert_eq!(push(&mut stream, &message(&frame, 0), &mut input, Transfer::Ended), [frame]);
+    assert_eq!(
+        push(
+            &mut stream,
+            &message(&frame, 0),
+            &mut input,
+            Transfer::Ended
+        ),
+        [frame]
+    );
 }
 
 /// What is packed is received.
@@ -141,7 +201,7 @@ fn packed(mut input: Input<'_>) {
     let mut stream = Stream::new(LIMITS);
     let mut sent = Vec::new();
     while !input.0.is_empty() {
-        let frame = input.frame();
+        let frame = frame(&mut input);
         if let Some(slot) = packer.slot(frame.len()) {
             slot.copy_from_slice(&frame);
             packer.commit();
@@ -159,7 +219,10 @@ fn packed(mut input: Input<'_>) {
                 || limits.packet_size < 2
                 || transfer.len() % limits.packet_size != 0
         );
-        assert_eq!(push(&mut stream, &transfer, &mut input, Transfer::Ended), sent);
+        assert_eq!(
+            push(&mut stream, &transfer, &mut input, Transfer::Ended),
+            sent
+        );
         sent.clear();
         packer.clear();
     }

@@ -3,8 +3,11 @@
 
 #![no_main]
 
+mod input;
+
 use std::time::Duration;
 
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use netscheme::frame::Mac;
 use netscheme::time::Instant;
@@ -15,46 +18,26 @@ use usb_rndisd::session::{Action, Event, Options, Session, State, TransferFailed
 
 const LOCAL: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
-/// Takes the input apart, a few bytes at a time; zeros when it is used up.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.bytes(1).first().copied().unwrap_or(0)
-    }
-
-    fn bytes(&mut self, length: usize) -> &'a [u8] {
-        let (first, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        first
-    }
-
-    fn number(&mut self) -> u32 {
-        let mut number = [0; 4];
-        let bytes = self.bytes(4);
-        number[..bytes.len()].copy_from_slice(bytes);
-        u32::from_le_bytes(number)
-    }
-}
-
 /// The answer of a device that is in order but for what the input says.
 fn answer(command: &[u8], input: &mut Input<'_>) -> Option<Vec<u8>> {
     let odd = input.byte();
-    let status = if odd & 1 == 0 { status::SUCCESS } else { input.number() };
+    let status = if odd & 1 == 0 {
+        status::SUCCESS
+    } else {
+        input.number()
+    };
     let other = if odd & 2 == 0 { 0 } else { input.number() };
     let answer = match Control::decode(command).expect("the session's own message") {
-        Control::Initialize { request_id, .. } => {
-            Control::InitializeComplete(InitializeComplete {
-                request_id: request_id ^ other,
-                status,
-                major: if odd & 4 == 0 { 1 } else { input.number() },
-                medium: u32::from(odd & 8 != 0),
-                max_packets: input.byte().into(),
-                max_transfer: if odd & 16 == 0 { 1580 } else { input.number() },
-                alignment_factor: input.byte().into(),
-                ..InitializeComplete::default()
-            })
-        }
+        Control::Initialize { request_id, .. } => Control::InitializeComplete(InitializeComplete {
+            request_id: request_id ^ other,
+            status,
+            major: if odd & 4 == 0 { 1 } else { input.number() },
+            medium: u32::from(odd & 8 != 0),
+            max_packets: input.byte().into(),
+            max_transfer: if odd & 16 == 0 { 1580 } else { input.number() },
+            alignment_factor: input.byte().into(),
+            ..InitializeComplete::default()
+        }),
         Control::Query { request_id, .. } => {
             let length = input.byte() % 9;
             let buffer = input.bytes(length.into());
@@ -93,10 +76,24 @@ fn respond(session: &mut Session, now: Instant, queue: &mut Vec<Vec<u8>>, input:
             session.handle_response(now, input.bytes(length.into()));
         }
         1 => session.handle_no_response(),
-        2 => session.handle_response(now, &Control::KeepAlive { request_id: input.number() }.encode()),
+        2 => session.handle_response(
+            now,
+            &Control::KeepAlive {
+                request_id: input.number(),
+            }
+            .encode(),
+        ),
         3 => {
-            let status = [status::MEDIA_CONNECT, status::MEDIA_DISCONNECT, 7][usize::from(input.byte() % 3)];
-            session.handle_response(now, &Control::IndicateStatus { status, buffer: &[] }.encode());
+            let status =
+                [status::MEDIA_CONNECT, status::MEDIA_DISCONNECT, 7][usize::from(input.byte() % 3)];
+            session.handle_response(
+                now,
+                &Control::IndicateStatus {
+                    status,
+                    buffer: &[],
+                }
+                .encode(),
+            );
         }
         4 => session.handle_response(now, &[0]),
         _ if queue.is_empty() => session.handle_response(now, &[0]),
@@ -200,5 +197,8 @@ fuzz_target!(|bytes: &[u8]| {
         now = deadline;
         session.handle_timeout(now);
     }
-    assert!(matches!(session.state(), State::Halted | State::Failed), "{session:?}");
+    assert!(
+        matches!(session.state(), State::Halted | State::Failed),
+        "{session:?}"
+    );
 });

@@ -1,10 +1,10 @@
-//! The messages of the control channel (RNDIS 2.2.2 to 2.2.13), both ways: what a host sends and a
-//! device reads, and what a device answers and a host reads.
+//! The messages of the control channel, both ways: what a host sends and a device reads, and what a
+//! device answers and a host reads.
 
 use super::bytes::{OFFSETS_FROM, part, put_u32, u32_at};
 use crate::counters::Counter;
 
-/// MessageType of each message (RNDIS 2.2.1).
+/// MessageType of each message.
 pub mod message_type {
     /// REMOTE_NDIS_INITIALIZE_MSG
     pub const INITIALIZE: u32 = 0x2;
@@ -34,7 +34,7 @@ pub mod message_type {
     pub const KEEPALIVE_COMPLETE: u32 = KEEPALIVE | COMPLETE;
 }
 
-/// Status values (RNDIS 2.2.1).
+/// Values of Status.
 pub mod status {
     /// RNDIS_STATUS_SUCCESS
     pub const SUCCESS: u32 = 0;
@@ -50,7 +50,7 @@ pub mod status {
     pub const MEDIA_DISCONNECT: u32 = 0x4001_000c;
 }
 
-/// Object identifiers of a query or a set (RNDIS 2.2.1.2, and NDIS).
+/// Object identifiers of a query or a set (NDIS).
 pub mod oid {
     /// Largest payload of a frame, in bytes.
     pub const GEN_MAXIMUM_FRAME_SIZE: u32 = 0x0001_0106;
@@ -88,7 +88,7 @@ pub mod filter {
     pub const PROMISCUOUS: u32 = 0x20;
 }
 
-/// What an INITIALIZE_CMPLT says (RNDIS 2.2.3).
+/// What REMOTE_NDIS_INITIALIZE_CMPLT says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InitializeComplete {
     /// RequestID of the command.
@@ -113,56 +113,57 @@ pub struct InitializeComplete {
 
 /// A message of the control channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields have the names of RNDIS 2.2")]
+#[allow(missing_docs, reason = "the fields have the names of RNDIS")]
 pub enum Control<'a> {
-    /// 2.2.2, to the device. `max_transfer` is in bytes.
+    /// REMOTE_NDIS_INITIALIZE_MSG, to the device. `max_transfer` is in bytes.
     Initialize {
         request_id: u32,
         major: u32,
         minor: u32,
         max_transfer: u32,
     },
-    /// 2.2.3, to the host.
+    /// REMOTE_NDIS_INITIALIZE_CMPLT, to the host.
     InitializeComplete(InitializeComplete),
-    /// 2.2.4, to the device.
+    /// REMOTE_NDIS_HALT_MSG, to the device.
     Halt { request_id: u32 },
-    /// 2.2.5, to the device.
+    /// REMOTE_NDIS_QUERY_MSG, to the device.
     Query {
         request_id: u32,
         oid: u32,
         buffer: &'a [u8],
     },
-    /// 2.2.6, to the host.
+    /// REMOTE_NDIS_QUERY_CMPLT, to the host.
     QueryComplete {
         request_id: u32,
         status: u32,
         buffer: &'a [u8],
     },
-    /// 2.2.7, to the device.
+    /// REMOTE_NDIS_SET_MSG, to the device.
     Set {
         request_id: u32,
         oid: u32,
         buffer: &'a [u8],
     },
-    /// 2.2.8, to the host.
+    /// REMOTE_NDIS_SET_CMPLT, to the host.
     SetComplete { request_id: u32, status: u32 },
-    /// 2.2.9, to the device.
+    /// REMOTE_NDIS_RESET_MSG, to the device.
     Reset,
-    /// 2.2.10, to the host. `addressing_reset` is not 0 when the device has forgotten its packet
-    /// filter and multicast list.
+    /// REMOTE_NDIS_RESET_CMPLT, to the host. `addressing_reset` is not 0 when the device has
+    /// forgotten its packet filter and multicast list.
     ResetComplete { status: u32, addressing_reset: u32 },
-    /// 2.2.11, to the host.
+    /// REMOTE_NDIS_INDICATE_STATUS_MSG, to the host.
     IndicateStatus { status: u32, buffer: &'a [u8] },
-    /// 2.2.12, both ways.
+    /// REMOTE_NDIS_KEEPALIVE_MSG, both ways.
     KeepAlive { request_id: u32 },
-    /// 2.2.13, both ways.
+    /// REMOTE_NDIS_KEEPALIVE_CMPLT, both ways.
     KeepAliveComplete { request_id: u32, status: u32 },
 }
 
 /// Why bytes are no message of the control channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// There is none: no byte, or one of zero (RNDIS 3.1.5; USB mapping, "no response available").
+    /// There is none: no byte, or one of zero (RNDIS over USB: what a device
+    /// answers that has no response).
     Nothing,
     /// MessageType is none of this channel's.
     Type(u32),
@@ -340,8 +341,7 @@ impl<'a> Control<'a> {
     }
 }
 
-/// Bytes of a message without its buffer, the reserved fields at the end included (RNDIS 2.2.2 to
-/// 2.2.13).
+/// Bytes of a message without its buffer, the reserved fields at the end included.
 fn fixed_length(message_type: u32) -> Option<usize> {
     Some(match message_type {
         message_type::INITIALIZE => 24,

@@ -2,7 +2,7 @@
 //!
 //! [`control`] has those of the control channel, both ways. REMOTE_NDIS_PACKET_MSG, which carries a
 //! frame, has a [`packet::Header`]; [`Stream`] finds these messages in what bulk-IN transfers bring,
-//! and [`Packer`] writes them into a bulk-OUT transfer. All numbers are little-endian (RNDIS 2.2).
+//! and [`Packer`] writes them into a bulk-OUT transfer. All numbers are little-endian.
 
 mod bytes;
 pub mod control;

@@ -1,4 +1,4 @@
-//! REMOTE_NDIS_PACKET_MSG (RNDIS 2.2.14): what stands before a frame.
+//! REMOTE_NDIS_PACKET_MSG: what stands before a frame.
 
 use core::ops::Range;
 
@@ -181,7 +181,7 @@ fn layout(header: &Header, frame: Range<usize>, length: usize, limits: &ReceiveL
         (header.out_of_band, Counter::RxOutOfBandRange),
         (header.packet_info, Counter::RxPacketInfoRange),
     ] {
-        // What is empty has no place: many devices leave the offset 0 then, as RNDIS 2.2.14 says.
+        // What is empty has no place: its offset is 0 then (RNDIS, REMOTE_NDIS_PACKET_MSG), and matters to nobody.
         if part.length == 0 {
             continue;
         }

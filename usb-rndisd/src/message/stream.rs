@@ -15,14 +15,18 @@
 //! # How the place is found again
 //! - **By search**: byte by byte for something that is a message in every respect, and behind which,
 //!   as far as one can see, the stream ends or the next message begins. Payload that looks like a
-//!   message can be mistaken for one here, and only here.
+//!   message can be mistaken for one here; as long as nothing is damaged nobody looks into payload.
 //! - **In padding**: a frame is handed up when its last part is there, whatever MessageLength says
 //!   further. The rest is padding, in which a message is looked for too: so a MessageLength that is
 //!   too large swallows nothing.
 //! - **At a transfer's start**: if a transfer ended within a message and the next one begins with
-//!   what is a message in every respect, the first will never be finished and is dropped.
+//!   what is a message in every respect, the first will never be finished and is dropped. (So a
+//!   device that ends a transfer within a message had better not go on with such a payload.)
 //!
 //! Zero bytes between messages are padding: some devices add one instead of a zero-length packet.
+//!
+//! What cannot be told: a DataLength that is damaged to less than it was looks like padding, and the
+//! frame is handed up cut short. RNDIS has no checksum; those of the protocols above are for that.
 //!
 //! # Bounds
 //! The buffer is two transfers long and never grows. Each byte is looked at as the possible
@@ -35,7 +39,7 @@ use super::packet::{HEADER_LENGTH, Judged, Layout, judge};
 use crate::counters::{Counter, Counters};
 
 /// The most bytes that a device may put between two messages: PacketAlignmentFactor is 7 at most,
-/// which aligns to 128 (RNDIS 2.2.3).
+/// which aligns to 128 (RNDIS, REMOTE_NDIS_INITIALIZE_CMPLT).
 const MAX_PADDING: usize = 127;
 
 /// What was agreed on for the way from the device.
@@ -115,6 +119,9 @@ pub struct Stream {
     /// A frame that was found and not yet taken.
     next: Option<Range<usize>>,
     counters: Counters,
+    /// How often bytes were looked at as the possible beginning of a message.
+    #[cfg(test)]
+    looks: core::cell::Cell<u64>,
 }
 
 impl Stream {
@@ -137,6 +144,8 @@ impl Stream {
             is_drained: true,
             next: None,
             counters: Counters::default(),
+            #[cfg(test)]
+            looks: core::cell::Cell::default(),
         }
     }
 
@@ -213,6 +222,11 @@ impl Stream {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.get()
     }
 
     fn move_to_front(&mut self) {
@@ -367,11 +381,13 @@ impl Stream {
         let padding = leading_zeros(rest.get(..MAX_PADDING).unwrap_or(rest));
         match rest.get(padding..) {
             None | Some([]) => true,
-            Some(rest) => !matches!(judge(rest, &self.limits), Judged::Damaged(_)),
+            Some(_) => !matches!(self.judge(end.saturating_add(padding)), Judged::Damaged(_)),
         }
     }
 
     fn judge(&self, at: usize) -> Judged {
+        #[cfg(test)]
+        self.looks.set(self.looks.get().saturating_add(1));
         judge(self.rest(at), &self.limits)
     }
 

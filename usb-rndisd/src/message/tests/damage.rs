@@ -373,13 +373,12 @@ fn the_long_message_that_was_none_holds_nobody_up() {
 /// Megabytes of headers that all claim long messages: each byte is looked at a bounded number of
 /// times, however it comes.
 #[test]
-fn a_flood_of_headers_takes_no_more_time_than_its_bytes() {
+fn a_flood_of_headers_takes_no_more_work_than_its_bytes() {
     let header = message(&frame(66, 1400))[..44].to_vec();
     let overlapping: Vec<u8> = [1_u32, 2000, 40, 60]
         .iter()
         .flat_map(|n| n.to_le_bytes())
         .collect();
-    let started = std::time::Instant::now();
     for pattern in [header, overlapping] {
         let flood: Vec<u8> = pattern.iter().copied().cycle().take(2048).collect();
         let mut bench = Bench::new();
@@ -389,12 +388,16 @@ fn a_flood_of_headers_takes_no_more_time_than_its_bytes() {
         for byte in flood.iter().cycle().take(1 << 16) {
             bench.read(&[*byte], Transfer::GoesOn);
         }
+        let (bytes, reads) = (1000 * 2047 + (1 << 16), 1000 + (1 << 16));
+        let looks = bench.stream.looks();
+        assert!(
+            looks < 3 * bytes + 6 * reads,
+            "{looks} looks at {bytes} bytes"
+        );
         bench.transfer(&[]);
         assert_eq!(
             bench.transfer(&message(&frame(1, 60))).last(),
             Some(&frame(1, 60))
         );
     }
-    // A hundred times what it takes in a build without optimization.
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

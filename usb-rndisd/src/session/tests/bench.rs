@@ -191,23 +191,49 @@ impl Bench {
     /// Makes every transfer that the session wants now.
     pub(super) fn transfer(&mut self) {
         let mut transfers = 0;
-        while let Some(action) = self.session.poll_action() {
+        while self.transfer_one() {
             transfers += 1;
             assert!(transfers < 100, "it never comes to rest");
-            assert_eq!(self.session.poll_action(), None, "one transfer at a time");
-            match action {
-                Action::Send(command) => {
-                    let result = self.device.command(&command);
-                    self.session.handle_sent(self.now, result);
-                }
-                Action::Ask { length } => {
-                    assert_eq!(length, 1025);
-                    self.device.asked.push(self.now);
-                    let response = self.device.respond();
-                    self.session.handle_response(self.now, &response);
-                }
+        }
+    }
+
+    /// Makes one transfer, if the session wants any.
+    pub(super) fn transfer_one(&mut self) -> bool {
+        let Some(action) = self.session.poll_action() else {
+            return false;
+        };
+        assert_eq!(self.session.poll_action(), None, "one transfer at a time");
+        match action {
+            Action::Send(command) => {
+                let result = self.device.command(&command);
+                self.session.handle_sent(self.now, result);
+            }
+            Action::Ask { length } => {
+                assert_eq!(length, 1025);
+                self.device.asked.push(self.now);
+                let response = self.device.respond();
+                self.session.handle_response(self.now, &response);
             }
         }
+        true
+    }
+
+    /// The device is not there any more: every transfer fails, until the session gives up.
+    pub(super) fn unplug(&mut self) {
+        while self.session.deadline().is_some() {
+            while let Some(action) = self.session.poll_action() {
+                match action {
+                    Action::Send(_) => self.session.handle_sent(self.now, Err(TransferFailed)),
+                    Action::Ask { .. } => self.session.handle_no_response(),
+                }
+            }
+            self.now = self
+                .session
+                .deadline()
+                .map_or(self.now, |at| self.now.max(at));
+            self.session.handle_timeout(self.now);
+        }
+        self.act();
     }
 
     /// Goes on to the next deadline.
