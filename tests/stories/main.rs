@@ -6,7 +6,6 @@
     reason = "helpers of tests, which the linter does not take for tests"
 )]
 
-mod adapters;
 mod common;
 mod devices;
 mod life;
@@ -15,3 +14,4 @@ mod relibc;
 mod slirp;
 mod traffic;
 mod usb;
+mod usb_net;

@@ -49,7 +49,6 @@ pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
 
 pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
 const ALL: &str = "/scheme/netcfg/stats";
-const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {
@@ -163,7 +162,9 @@ fn drain(socket: &OpenedFile) -> u64 {
     count
 }
 
-/// Downloads 100 MB and checks them, then uploads them and has them checked.
+const HUNDRED_MEGABYTES: u64 = 100 << 20;
+
+/// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
     let wanted = sha256_of_pattern(length);
     let page = stack.command(&format!("curl -s -f http://{server}/bytes/{length}"));
@@ -204,11 +205,8 @@ fn a_hundred_megabytes_arrive_whole_through_slirp_both_ways() {
     let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
     let spec = StackSpec::new(MachineSpec::new().nic(nic()).without_capture());
     let stack = configured(spec.log_level(log::LevelFilter::Info));
-    both_ways(
-        &stack,
-        SocketAddr::from((Slirp::GATEWAY, server.address().port())),
-        HUNDRED_MEGABYTES,
-    );
+    let address = SocketAddr::from((Slirp::GATEWAY, server.address().port()));
+    both_ways(&stack, address, HUNDRED_MEGABYTES);
 }
 
 #[test]

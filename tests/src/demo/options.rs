@@ -3,6 +3,9 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use lab::machine::NicSpec;
+use lab::network::Netdev;
+
 /// What `./demo --help` prints.
 pub(crate) const USAGE: &str = "\
 usage: ./demo [OPTIONS]                     run all stages and print a table
@@ -13,7 +16,8 @@ usage: ./demo [OPTIONS]                     run all stages and print a table
 commands: ping [-c N] [-i S] [-s N] HOST    curl [-o FILE] [-T FILE] URL   dns NAME
           nc HOST PORT    nc -l PORT        cat PATH   ls PATH   write PATH TEXT
 
-options:  --nic virtio          the network card (the default)
+options:  --nic virtio|rndis    the network card: on PCI, or an adapter on USB. Without it the stages are run for both,
+                                one after the other, and everything else on virtio
           --net user            QEMU's user network (the default); 10.0.2.2 is this machine
           --net tap:NAME        a TAP device that exists
           --ip ADDRESS/LENGTH   a static address instead of DHCP
@@ -33,6 +37,24 @@ pub(crate) enum Action {
     Command(Vec<String>),
 }
 
+/// The network card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Nic {
+    #[default]
+    Virtio,
+    Rndis,
+}
+
+impl Nic {
+    /// QEMU's card of that kind, plugged into `netdev`.
+    pub(crate) fn on(self, netdev: Netdev) -> NicSpec {
+        match self {
+            Nic::Virtio => NicSpec::virtio(netdev),
+            Nic::Rndis => NicSpec::rndis(netdev),
+        }
+    }
+}
+
 /// The network behind the card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Net {
@@ -44,6 +66,8 @@ pub(crate) enum Net {
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) action: Action,
+    /// The card, if the user names one.
+    pub(crate) nic: Option<Nic>,
     pub(crate) net: Net,
     /// Address and prefix length.
     pub(crate) address: Option<(Ipv4Addr, u8)>,
@@ -59,6 +83,7 @@ impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options = Options {
             action: Action::Stages,
+            nic: None,
             net: Net::User,
             address: None,
             gateway: None,
@@ -96,7 +121,13 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
-            "--nic" if value == "virtio" => {}
+            "--nic" => {
+                self.nic = Some(match value {
+                    "virtio" => Nic::Virtio,
+                    "rndis" => Nic::Rndis,
+                    _ => return None,
+                });
+            }
             "--net" => {
                 self.net = match value.strip_prefix("tap:") {
                     Some(device) if !device.is_empty() => Net::Tap(device.into()),
@@ -137,7 +168,10 @@ mod tests {
         let words = ["ping", "-c", "3", "host"].map(String::from).to_vec();
         assert_eq!(options.action, Action::Command(words));
         assert_eq!(options.address, Some((Ipv4Addr::new(10, 9, 0, 2), 24)));
-        assert_eq!(parse("").unwrap().action, Action::Stages);
+        assert_eq!(options.nic, Some(Nic::Virtio));
+        assert_eq!(parse("--nic rndis shell").unwrap().nic, Some(Nic::Rndis));
+        let options = parse("").unwrap();
+        assert_eq!((options.action, options.nic), (Action::Stages, None));
         assert_eq!(parse("shell").unwrap().action, Action::Shell);
         assert_eq!(parse("--net tap:t0").unwrap().net, Net::Tap("t0".into()));
     }

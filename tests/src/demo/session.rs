@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use commands::Terminal;
-use lab::machine::{MachineSpec, NicSpec};
+use lab::machine::MachineSpec;
 use lab::network::{Netdev, Slirp, Tap};
 use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
 use libredox::Fd;
@@ -37,7 +37,8 @@ impl Session {
             Action::Command(words) => words.first().map_or("command", String::as_str),
             _ => "shell",
         };
-        let machine = MachineSpec::new().named(name).nic(NicSpec::virtio(netdev));
+        let nic = options.nic.unwrap_or_default().on(netdev);
+        let machine = MachineSpec::new().named(name).nic(nic);
         let stack = Stack::start(with_address(StackSpec::new(machine), options))?;
         Ok(Session { stack })
     }

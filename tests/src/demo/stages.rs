@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use commands::Terminal;
-use lab::machine::{MachineSpec, NicSpec};
+use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Slirp, Tap};
 use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
 use lab::{Context, Error, Result, Stack, StackSpec};
 use redox_host::ProcessSpec;
 
-use crate::options::{Net, Options};
+use crate::options::{Net, Nic, Options};
 use crate::session::{ADDRESSES, keep_pcap, with_address};
 use crate::table::Table;
 
@@ -50,7 +50,22 @@ impl Surroundings {
     }
 }
 
+/// All stages, for the card that the user named or for each kind, one after the other.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let Some(nic) = options.nic else {
+        let virtio = run_on(Nic::Virtio, options);
+        println!();
+        // The packets of each have a file of their own.
+        let mut second = options.clone();
+        if let Some(path) = &mut second.pcap {
+            path.as_mut_os_string().push(".rndis");
+        }
+        return virtio.and(run_on(Nic::Rndis, &second));
+    };
+    run_on(nic, options)
+}
+
+fn run_on(nic: Nic, options: &Options) -> Result<()> {
     let surroundings = Surroundings::new()?;
     let netdev = match &options.net {
         Net::User => {
@@ -59,19 +74,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
     };
-    let machine = MachineSpec::new()
-        .named("demo")
-        .nic(NicSpec::virtio(netdev));
+    let machine = MachineSpec::new().named("demo").nic(nic.on(netdev));
     let spec = with_address(StackSpec::new(machine), options);
-    let mut table = Table::new("QEMU's virtio-net, driven by virtio-netd, with smolnetd above it");
+    let mut table = Table::new(match nic {
+        Nic::Virtio => "QEMU's virtio-net, driven by virtio-netd, with smolnetd above it",
+        Nic::Rndis => "QEMU's usb-net, driven by usb-rndisd, with smolnetd above it",
+    });
     let mut started = None;
     table.stage("device up", || {
         let mut stack = Stack::start_hardware(spec)?;
-        stack.start_driver(0)?;
+        match nic {
+            Nic::Virtio => drop(stack.start_driver(0)?),
+            Nic::Rndis => stack.start_xhcid()?,
+        }
         let names = stack.command("ls /scheme");
         let names = String::from_utf8_lossy(&names.out).into_owned();
         let adapter = names.lines().find(|name| name.starts_with("network."));
-        let adapter = adapter.context("virtio-netd serves no adapter")?.to_owned();
+        let adapter = adapter.context("the driver serves no adapter")?.to_owned();
         started = Some(stack);
         Ok(adapter.trim_end_matches('/').to_owned())
     })?;

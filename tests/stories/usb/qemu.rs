@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Instant;
 
 use commands::OpenedFile;
+use lab::StackSpec;
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Netdev, Slirp};
 use lab::peers::HttpServer;
 use lab::xhcid::{Detach, Endpoints};
-use lab::{Stack, StackSpec};
 use redox_host::ProcessSpec;
 use syscall::flag::O_RDWR;
 
@@ -23,28 +23,14 @@ fn quiet(machine: MachineSpec) -> StackSpec {
     StackSpec::new(machine.without_capture()).log_level(log::LevelFilter::Info)
 }
 
-fn twenty_megabytes(stack: &Stack) {
-    let server = HttpServer::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
-    let started = Instant::now();
-    both_ways(
-        stack,
-        SocketAddr::from((Slirp::GATEWAY, server.address().port())),
-        20 << 20,
-    );
-    println!("20 MiB each way in {:?}", started.elapsed());
-}
-
-#[test]
-fn twenty_megabytes_arrive_whole_both_ways() {
-    twenty_megabytes(&configured(quiet(MachineSpec::new().nic(adapter()))));
-}
-
 #[test]
 fn twenty_megabytes_arrive_whole_both_ways_by_the_timer() {
     let spec = quiet(MachineSpec::new().nic(adapter()));
-    twenty_megabytes(&configured(
-        spec.xhcid(Endpoints::NonBlocking, Detach::Kills),
-    ));
+    let stack = configured(spec.xhcid(Endpoints::NonBlocking, Detach::Kills));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = HttpServer::start(listener).unwrap();
+    let address = SocketAddr::from((Slirp::GATEWAY, server.address().port()));
+    both_ways(&stack, address, 20 << 20);
 }
 
 #[test]

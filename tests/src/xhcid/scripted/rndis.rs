@@ -1,11 +1,13 @@
 //! A scripted adapter that speaks RNDIS: well-behaved, but for what its script says.
 
-use std::collections::VecDeque;
+mod adapter;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Descriptors, Device, Reply, ScriptedBus, Wire, message};
-use crate::xhcid::bus::{Port, Setup};
+use super::{Descriptors, ScriptedBus, message};
+use crate::xhcid::bus::Port;
+use adapter::{Adapter, Plug};
 
 /// Address of the endpoint that says RESPONSE_AVAILABLE.
 pub const INTERRUPT: u8 = 0x81;
@@ -14,19 +16,8 @@ pub const BULK_IN: u8 = 0x82;
 /// Address of the endpoint that frames go to.
 pub const BULK_OUT: u8 = 0x02;
 
-/// SEND_ENCAPSULATED_COMMAND and GET_ENCAPSULATED_RESPONSE (CDC 1.2, 6.2.1 and 6.2.2).
-const SEND_COMMAND: (u8, u8) = (0x21, 0);
-const GET_RESPONSE: (u8, u8) = (0xa1, 1);
 /// RESPONSE_AVAILABLE as RNDIS has it: two words.
 const RESPONSE_AVAILABLE: [u8; 8] = [1, 0, 0, 0, 0, 0, 0, 0];
-
-/// OIDs that the adapter knows ([MS-RNDIS] 2.2.x takes them from NDIS).
-const OID_GEN_MAXIMUM_FRAME_SIZE: u32 = 0x0001_0106;
-const OID_GEN_LINK_SPEED: u32 = 0x0001_0107;
-const OID_GEN_CURRENT_PACKET_FILTER: u32 = 0x0001_010e;
-const OID_GEN_MEDIA_CONNECT_STATUS: u32 = 0x0001_0114;
-const OID_802_3_PERMANENT_ADDRESS: u32 = 0x0101_0101;
-const OID_802_3_CURRENT_ADDRESS: u32 = 0x0101_0102;
 
 /// What the adapter does with a control message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,33 +147,11 @@ pub struct Rndis {
     adapter: Arc<Mutex<Adapter>>,
 }
 
-struct Adapter {
-    spec: RndisSpec,
-    link: bool,
-    filter: u32,
-    /// Answers that wait for GET_ENCAPSULATED_RESPONSE.
-    responses: VecDeque<Vec<u8>>,
-    /// Messages whose answer the script put off.
-    put_off: VecDeque<Vec<u8>>,
-    requests: Vec<Vec<u8>>,
-    transfers: Vec<Vec<u8>>,
-    frames: Vec<Vec<u8>>,
-}
-
 impl Rndis {
     /// Plugs such an adapter into a port of the bus.
     pub fn plug(bus: &ScriptedBus, port: Port, spec: RndisSpec) -> Self {
         let descriptors = spec.descriptors.clone();
-        let adapter = Arc::new(Mutex::new(Adapter {
-            spec,
-            link: true,
-            filter: 0,
-            responses: VecDeque::new(),
-            put_off: VecDeque::new(),
-            requests: Vec::new(),
-            transfers: Vec::new(),
-            frames: Vec::new(),
-        }));
+        let adapter = Arc::new(Mutex::new(Adapter::new(spec)));
         let device = Plug {
             descriptors,
             adapter: adapter.clone(),
@@ -317,108 +286,5 @@ impl Rndis {
 
     fn lock(&self) -> MutexGuard<'_, Adapter> {
         self.adapter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Adapter {
-    /// What a well-behaved adapter answers; None to what has no answer.
-    fn usual(&mut self, request: &[u8]) -> Option<Vec<u8>> {
-        let id = message::word(request, 8);
-        Some(match message::word(request, 0) {
-            message::INITIALIZE => message::initialize_complete(
-                id,
-                self.spec.packets,
-                self.spec.transfer_size,
-                self.spec.alignment,
-            ),
-            message::QUERY => {
-                let information = self.query(message::word(request, 12));
-                let status = information
-                    .as_ref()
-                    .map_or(message::NOT_SUPPORTED, |_| message::SUCCESS);
-                message::query_complete(id, status, &information.unwrap_or_default())
-            }
-            message::SET => {
-                let offset = (message::word(request, 20) as usize).saturating_add(8);
-                if message::word(request, 12) == OID_GEN_CURRENT_PACKET_FILTER {
-                    self.filter = message::word(request, offset);
-                }
-                message::set_complete(id, message::SUCCESS)
-            }
-            message::RESET => message::reset_complete(message::SUCCESS, true),
-            message::KEEPALIVE => message::keepalive_complete(id, message::SUCCESS),
-            _ => return None,
-        })
-    }
-
-    fn query(&self, oid: u32) -> Option<Vec<u8>> {
-        let number = |value: u32| value.to_le_bytes().to_vec();
-        Some(match oid {
-            OID_GEN_MAXIMUM_FRAME_SIZE => number(1500),
-            // In units of 100 bit/s.
-            OID_GEN_LINK_SPEED => number(100_000_000 / 100),
-            OID_GEN_CURRENT_PACKET_FILTER => number(self.filter),
-            OID_GEN_MEDIA_CONNECT_STATUS => number((!self.link).into()),
-            OID_802_3_PERMANENT_ADDRESS | OID_802_3_CURRENT_ADDRESS => self.spec.mac.clone(),
-            _ => return None,
-        })
-    }
-
-    fn command(&mut self, request: &[u8], wire: &mut Wire) -> Reply {
-        self.requests.push(request.to_vec());
-        let answers = match (self.spec.script)(request) {
-            Answer::Usual => self.usual(request).into_iter().collect(),
-            Answer::Messages(messages) => messages,
-            Answer::Later => {
-                self.put_off.push_back(request.to_vec());
-                Vec::new()
-            }
-            Answer::Stall => return Reply::Stall,
-        };
-        for answer in answers {
-            self.responses.push_back(answer);
-            if self.spec.notifies {
-                wire.send(INTERRUPT, RESPONSE_AVAILABLE);
-            }
-        }
-        Reply::Done(Vec::new())
-    }
-}
-
-/// The device's end.
-struct Plug {
-    descriptors: Descriptors,
-    adapter: Arc<Mutex<Adapter>>,
-}
-
-impl Device for Plug {
-    fn descriptors(&self) -> &Descriptors {
-        &self.descriptors
-    }
-
-    fn control(&mut self, setup: Setup, data: &[u8], wire: &mut Wire) -> Reply {
-        let mut adapter = self.adapter.lock().unwrap_or_else(PoisonError::into_inner);
-        match (setup.request_type, setup.request) {
-            SEND_COMMAND => adapter.command(data, wire),
-            // One byte of zero when there is none, as from QEMU's.
-            GET_RESPONSE => Reply::Done(adapter.responses.pop_front().unwrap_or(vec![0])),
-            _ => Reply::Stall,
-        }
-    }
-
-    fn receive(&mut self, _endpoint: u8, data: &[u8], wire: &mut Wire) -> Reply {
-        let mut adapter = self.adapter.lock().unwrap_or_else(PoisonError::into_inner);
-        adapter.transfers.push(data.to_vec());
-        let alignment = 1 << adapter.spec.alignment.min(7);
-        for frame in message::frames(data) {
-            for back in (adapter.spec.peer)(&frame) {
-                wire.send(BULK_IN, message::packet(&back, alignment));
-            }
-            adapter.frames.push(frame);
-        }
-        match adapter.spec.holds {
-            true => Reply::Hold,
-            false => Reply::Done(Vec::new()),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The tree, and everything but the endpoints.
 
 use syscall::error::{
-    EACCES, EAGAIN, EBADF, EBADFD, EBADMSG, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR,
+    EACCES, EAGAIN, EBADF, EBADFD, EBADMSG, EINVAL, EIO, EISDIR, EMFILE, ENOENT, ENOTDIR,
 };
 use syscall::flag::{O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY};
 
@@ -181,4 +181,22 @@ fn a_driver_is_started_for_the_interface_that_it_is_for() {
         bench.client.text("state").unwrap();
         assert!(told.try_recv().is_err(), "once");
     }
+}
+
+#[test]
+fn no_more_files_are_open_than_there_is_room_for_and_a_close_makes_room() {
+    let bench = bench_with(spec(Endpoints::Events), RndisSpec::new());
+    let mut files = Vec::new();
+    let errno = loop {
+        match bench.client.file("state", O_RDONLY) {
+            Ok(file) => files.push(file),
+            Err(error) => break error.errno,
+        }
+        assert!(files.len() <= 1024);
+    };
+    // The scheme's root and the port are open, too.
+    assert_eq!((errno, files.len()), (EMFILE, 1022));
+    files.pop();
+    files.push(bench.client.file("state", O_RDONLY).unwrap());
+    assert_eq!(bench.client.refused("state", O_RDONLY), EMFILE);
 }
