@@ -27,6 +27,8 @@ fn quiet(machine: MachineSpec) -> StackSpec {
 fn twenty_megabytes_arrive_whole_both_ways_by_the_timer() {
     let spec = quiet(MachineSpec::new().nic(adapter()));
     let stack = configured(spec.xhcid(Endpoints::NonBlocking, Detach::Kills));
+    let mtu = stack.read("/scheme/netcfg/ifaces/eth0/mtu").unwrap();
+    assert_eq!(mtu, "1500\n", "QEMU says 1514, and means the frame");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let server = HttpServer::start(listener).unwrap();
     let address = SocketAddr::from((Slirp::GATEWAY, server.address().port()));
