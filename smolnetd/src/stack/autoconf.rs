@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpCidr, Ipv6Cidr};
 
+use super::identifiers::Choice;
 use super::input::{DHCP_CLIENT_PORT, DHCPV6_CLIENT_PORT};
 use super::{Change, Stack};
 use crate::error::SocketError;
@@ -35,6 +36,7 @@ impl Stack {
         link.enable_ipv6(now, config);
         link.discover_routers(now, true);
         link.allow_dhcpv6(now, port_is_free);
+        self.config.own_addresses.insert(id, Choice::new(config));
         self.apply_events(now, id);
         Ok(())
     }
@@ -45,12 +47,20 @@ impl Stack {
         u128::from(half(0)) << 64 | u128::from(half(1))
     }
 
-    /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows.
+    /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows, and so is
+    /// which of these do not answer: one that is new, or was met again, may have been given up before.
     pub(super) fn routes_learned(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.network.links.get(&id) else {
             return;
         };
         let metric = self.network.routes.link_metric(id);
+        let routers = link.learned_routes().filter_map(|learned| learned.gateway);
+        for router in routers.map(IpAddr::V6) {
+            let answers = !link.is_silent_router(router);
+            self.network
+                .routes
+                .set_gateway_reachable(id, router, answers);
+        }
         let routes: Vec<Route> = link
             .learned_routes()
             .map(|learned| route(id, metric, &learned))
@@ -97,17 +107,38 @@ impl Stack {
             .links
             .get(&id)
             .is_some_and(|link| link.is_silent_router(router));
-        let redirects = Selector {
-            gateway: Some(router),
-            link: Some(id),
-            origin: Some(Origin::Redirect),
-            ..Selector::default()
-        };
-        let removed = self.network.routes.remove(&redirects) > 0;
+        let removed = self.remove_redirects(id, router);
         let lost = silent && self.network.routes.set_gateway_reachable(id, router, false);
         if removed || lost {
             self.routes_changed(now);
         }
+    }
+
+    /// RFC 4861 7.3.3: a neighbour does not answer. Where a redirect leads to it, the way is again as before that.
+    pub(super) fn hop_lost(&mut self, now: Instant, id: LinkId, hop: IpAddr) {
+        if self.remove_redirects(id, hop) {
+            self.routes_changed(now);
+        }
+    }
+
+    /// Takes away the redirects by way of `hop`, and to it as a neighbour. True when there were some.
+    fn remove_redirects(&mut self, id: LinkId, hop: IpAddr) -> bool {
+        let by_way = Selector {
+            gateway: Some(hop),
+            link: Some(id),
+            origin: Some(Origin::Redirect),
+            ..Selector::default()
+        };
+        let to_it = Selector {
+            destination: Some(IpCidr::new(
+                hop.into(),
+                if hop.is_ipv4() { 32 } else { 128 },
+            )),
+            gateway: None,
+            ..by_way
+        };
+        let routes = &mut self.network.routes;
+        routes.remove(&by_way).saturating_add(routes.remove(&to_it)) > 0
     }
 
     /// A program took or gave back a UDP port: if it is that of a DHCP client, the program is the client meanwhile.

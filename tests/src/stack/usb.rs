@@ -80,7 +80,7 @@ fn driver(endpoints: Endpoints, level: LevelFilter, served: Served) -> Driver {
                 return 1;
             }
         };
-        // The driver closes it; without one it ends before anybody could wait.
+        // Without a pipe it is started all the same, and nobody hears that it serves.
         let notify = served.expect(port).map(Fd::into_raw);
         options.init_notify = notify.map(|fd| fd.to_string());
         let Err(error) = usb_rndisd::run(&options);

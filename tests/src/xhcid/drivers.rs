@@ -31,10 +31,13 @@ impl Board {
     /// A device has been attached or detached.
     pub(super) fn set_attached(&self, port: Port, attached: bool) {
         let mut state = self.lock();
-        match attached {
-            true => state.attached.insert(port),
-            false => state.attached.remove(&port),
-        };
+        if attached {
+            // Those of the device before are nobody's concern any more.
+            state.drivers.retain(|(of, _)| *of != port);
+            state.attached.insert(port);
+        } else {
+            state.attached.remove(&port);
+        }
         drop(state);
         self.0.1.notify_all();
     }
@@ -53,16 +56,17 @@ impl Board {
         of_port.map(|(_, process)| process.clone()).collect()
     }
 
-    /// Waits for a driver of this port that runs.
+    /// Waits for the driver of the device that is attached to this port; it may have ended since.
     pub(super) fn wait_for_driver(&self, port: Port, timeout: Duration) -> Option<Process> {
-        let running = |state: &State| {
-            let mut drivers = state.drivers.iter();
-            let driver = drivers.find(|(of, process)| *of == port && process.is_running());
+        let driver = |state: &State| {
+            let there = state.attached.contains(&port);
+            let mut drivers = state.drivers.iter().filter(|_| there);
+            let driver = drivers.find(|(of, _)| *of == port);
             driver.map(|(_, process)| process.clone())
         };
-        let none = |state: &mut State| running(state).is_none();
+        let none = |state: &mut State| driver(state).is_none();
         let waited = self.0.1.wait_timeout_while(self.lock(), timeout, none);
-        running(&waited.ok()?.0)
+        driver(&waited.ok()?.0)
     }
 
     /// All drivers, port by port in the order of their start.
@@ -102,7 +106,6 @@ impl Board {
             let main = driver.main.clone();
             let process = host.spawn(process, move || main(arguments));
             let mut state = self.lock();
-            state.drivers.retain(|(_, process)| process.is_running());
             state.drivers.push((port, process));
             drop(state);
             self.0.1.notify_all();

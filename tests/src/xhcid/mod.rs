@@ -102,12 +102,12 @@ impl Xhcid {
         &self.scheme
     }
 
-    /// The drivers that it started for the device of a port and that were not replaced since.
+    /// The drivers that it started for the device that is or was last in a port.
     pub fn drivers(&self, port: Port) -> Vec<Process> {
         self.board.drivers(port)
     }
 
-    /// Waits for a driver of the port's device that runs.
+    /// Waits for the driver of the device that is attached to the port; it may have ended since.
     pub fn wait_for_driver(&self, port: Port, timeout: Duration) -> Result<Process> {
         let driver = self.board.wait_for_driver(port, timeout);
         driver.context(format_args!("no driver for port {port} within {timeout:?}"))

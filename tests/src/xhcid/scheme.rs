@@ -14,9 +14,7 @@ use netscheme::handles::Handles;
 use redox_scheme::scheme::SchemeSync;
 use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
-use syscall::error::{
-    EACCES, EAGAIN, EBADF, EIO, EISDIR, EMFILE, ENOENT, ENOTDIR, EOPNOTSUPP, Error, Result,
-};
+use syscall::error::{EACCES, EAGAIN, EBADF, EIO, EISDIR, EMFILE, ENOENT, ENOTDIR, Error, Result};
 use syscall::flag::{
     EventFlags, MODE_CHR, MODE_DIR, MODE_FILE, O_DIRECTORY, O_NONBLOCK, O_RDWR, O_STAT, O_WRONLY,
 };
@@ -302,7 +300,8 @@ impl SchemeSync for XhciScheme {
     fn fevent(&mut self, id: usize, flags: EventFlags, _caller: &CallerCtx) -> Result<EventFlags> {
         let ready = self.ready(self.handle(id)?);
         if self.spec.endpoints != Endpoints::Events {
-            return Err(Error::new(EOPNOTSUPP));
+            // Nothing is ever ready, which is what a scheme says that knows no events.
+            return Ok(EventFlags::empty());
         }
         let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
         Ok(handle.readiness.watch(flags, ready))

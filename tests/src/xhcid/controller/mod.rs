@@ -251,13 +251,6 @@ impl Controller {
         }
     }
 
-    /// The slot of the device that is in this port.
-    fn slot(&mut self, port: Port) -> Result<&mut Slot> {
-        let mut slots = self.slots.values_mut();
-        let slot = slots.find(|slot| slot.port == port.0 && !slot.gone);
-        slot.ok_or(Error::new(ENODEV))
-    }
-
     /// Resets the port until its device listens at address 0 (4.3.1); its speed.
     fn reset_port(&mut self, port: Port) -> Result<u32> {
         self.registers.write_port(port, PORT_RESET);
@@ -276,7 +269,7 @@ impl Controller {
 
     /// After a stall, or an error: Reset Endpoint, then on with an empty ring (4.6.8, 4.6.10).
     fn recover(&mut self, port: Port, index: u8) -> Result<()> {
-        let slot = self.slot(port)?;
+        let slot = slot_of(&mut self.slots, port)?;
         let number = slot.number;
         let pipe = slot.pipes.get_mut(&index).ok_or(Error::new(EIO))?;
         pipe.halted = false;
@@ -300,6 +293,13 @@ impl Controller {
     fn context_entry(&self, slot: u8) -> u64 {
         self.contexts.address() + 8 * u64::from(slot)
     }
+}
+
+/// The slot of the device that is in this port. ENODEV when there is none.
+fn slot_of(slots: &mut BTreeMap<u8, Slot>, port: Port) -> Result<&mut Slot> {
+    let mut slots = slots.values_mut();
+    let slot = slots.find(|slot| slot.port == port.0 && !slot.gone);
+    slot.ok_or(Error::new(ENODEV))
 }
 
 fn failed(ticket: Ticket) -> BusEvent {
@@ -336,9 +336,7 @@ impl Bus for Controller {
 
     fn configure(&mut self, port: Port, endpoints: &[Endpoint]) -> Result<()> {
         let Self { slots, memory, .. } = self;
-        let mut slots = slots.values_mut();
-        let slot = slots.find(|slot| slot.port == port.0 && !slot.gone);
-        let slot = slot.ok_or(Error::new(ENODEV))?;
+        let slot = slot_of(slots, port)?;
         let pipes = slot.pipes.iter_mut();
         let old = pipes.filter(|(index, _)| **index != DEFAULT_CONTROL);
         let lost: Vec<_> = old.flat_map(|(_, pipe)| pipe.forget()).collect();
@@ -354,7 +352,10 @@ impl Bus for Controller {
             Transfer::In { endpoint, .. } | Transfer::Out { endpoint, .. } => index_of(*endpoint),
         };
         let halted = |pipe: &slot::Pipe| pipe.halted;
-        let stalled = self.slot(port)?.pipes.get(&index).is_some_and(halted);
+        let stalled = slot_of(&mut self.slots, port)?
+            .pipes
+            .get(&index)
+            .is_some_and(halted);
         if index == DEFAULT_CONTROL && stalled {
             // The device's own end of a protocol stall is over with the next setup packet (USB 2.0, 8.5.3.4).
             self.recover(port, index)?;
@@ -362,9 +363,7 @@ impl Bus for Controller {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let Self { slots, memory, .. } = self;
-        let mut slots = slots.values_mut();
-        let slot = slots.find(|slot| slot.port == port.0 && !slot.gone);
-        let slot = slot.ok_or(Error::new(ENODEV))?;
+        let slot = slot_of(slots, port)?;
         let pipe = slot.pipes.get_mut(&index).ok_or(Error::new(EIO))?;
         pipe.queue(memory, ticket, &transfer)?;
         self.registers.ring_doorbell(slot.number, index);
