@@ -12,6 +12,8 @@
 //! socket   flow ── guard      route   sockets, TCP flows, what may not reach smoltcp, the one route table
 //!            │                  │
 //!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
+//!
+//! fragment, path_mtu, fair             packets in pieces, what paths carry, bounds that are shared fairly
 //! ```
 
 // The kernel's symbols, without which a test program does not link on Linux.

@@ -50,4 +50,8 @@ pub trait Output {
 
     /// The peer acknowledged new data: the next hop of `path` is reachable (RFC 4861 7.3.1).
     fn confirm(&mut self, now: Instant, path: &Path);
+
+    /// The peer has not answered to what was sent again and again: it may be the next hop that is gone (RFC 1122
+    /// 3.3.1.4, negative advice). Whoever has no next hops has nothing to look after.
+    fn doubt(&mut self, _now: Instant, _path: &Path) {}
 }

@@ -9,7 +9,7 @@ use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, requires_namespace};
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, ping};
+use crate::common::{SOON, exchange, ping};
 
 const ROUTES: &str = "/scheme/netcfg/route/list";
 /// Behind both adapters, and on the network of neither.
@@ -39,16 +39,6 @@ fn source(peer: SocketAddr) -> String {
     let path = connection.fpath().unwrap();
     let (_, local) = path.rsplit_once('/').unwrap();
     local.split(':').next().unwrap().to_owned()
-}
-
-fn exchange(connection: &OpenedFile, text: &[u8]) {
-    connection.write_all(text).unwrap();
-    let mut answer = vec![0; text.len()];
-    let mut got = 0;
-    while got < text.len() {
-        got += connection.read(&mut answer[got..]).unwrap();
-    }
-    assert_eq!(answer, text);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commands::OpenedFile;
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Netdev, Slirp};
 use lab::{Stack, StackSpec};
@@ -40,6 +41,17 @@ pub(crate) fn run(stack: &Stack, line: &str) -> String {
     let text = String::from_utf8_lossy(&done.out).into_owned();
     assert!(done.result.is_ok(), "{line}: {:?}\n{text}", done.result);
     text
+}
+
+/// Says something to an echo server, which must say it back.
+pub(crate) fn exchange(connection: &OpenedFile, text: &[u8]) {
+    connection.write_all(text).unwrap();
+    let mut answer = vec![0; text.len()];
+    let mut got = 0;
+    while got < text.len() {
+        got += connection.read(&mut answer[got..]).unwrap();
+    }
+    assert_eq!(answer, text);
 }
 
 /// A few quick pings that must all be answered.

@@ -11,7 +11,7 @@ use lab::peers::{EchoServer, HttpServer};
 use lab::{Stack, StackSpec, requires_tap};
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, ping, run};
+use crate::common::{SOON, exchange, ping, run};
 
 const ROUTES: &str = "/scheme/netcfg/route/list";
 const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
@@ -128,16 +128,6 @@ fn source(connection: &OpenedFile) -> IpAddr {
     address.parse().unwrap()
 }
 
-fn exchange(connection: &OpenedFile, text: &[u8]) {
-    connection.write_all(text).unwrap();
-    let mut answer = vec![0; text.len()];
-    let mut got = 0;
-    while got < text.len() {
-        got += connection.read(&mut answer[got..]).unwrap();
-    }
-    assert_eq!(answer, text);
-}
-
 /// The default routes that routers advertised, best first.
 fn learned(routes: &str) -> Vec<&str> {
     routes
@@ -185,8 +175,10 @@ fn of_two_routers_the_preferred_one_is_used_and_when_it_resigns_a_download_goes_
 fn a_router_that_crashes_is_passed_by_and_the_connection_goes_on_over_the_other() {
     let Some(lab) = Lab::new() else { return };
     let both = prefix("fd10::/64", 86_400, 14_400);
-    let first = lab.peers(0).radvd(&advertisement("high", &both)).unwrap();
-    let _second = lab.peers(1).radvd(&advertisement("low", &both)).unwrap();
+    // RFC 4861 6.3.4: how long a neighbour that answered is trusted is for routers to say; half a minute otherwise.
+    let quick = format!("AdvReachableTime 2000; {both}");
+    let first = lab.peers(0).radvd(&advertisement("high", &quick)).unwrap();
+    let _second = lab.peers(1).radvd(&advertisement("low", &quick)).unwrap();
     let stack = lab.stack();
     stack.wait_for_ipv6("eth0", SOON).unwrap();
     wait_for_routers(&stack, 2);

@@ -10,7 +10,7 @@ use redox_host::{ExitStatus, ProcessSpec};
 use syscall::error::EINTR;
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, configured, is_leased_default, machine, ping};
+use crate::common::{SOON, configured, exchange, is_leased_default, machine, ping};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
 const LINK: &str = "/scheme/netcfg/ifaces/eth0/link";
@@ -93,15 +93,6 @@ fn the_driver_killed_and_started_again_is_found_and_connections_go_on() {
     let server = EchoServer::tcp(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
     let mut stack = configured(machine());
     let peer = (Ipv4Addr::new(10, 0, 2, 2), server.address().port()).into();
-    let exchange = |connection: &OpenedFile, text: &[u8]| {
-        connection.write_all(text).unwrap();
-        let mut answer = vec![0; text.len()];
-        let mut got = 0;
-        while got < text.len() {
-            got += connection.read(&mut answer[got..]).unwrap();
-        }
-        assert_eq!(answer, text);
-    };
     let here = stack.enter("client");
     let connection = OpenedFile::connect(peer).unwrap();
     exchange(&connection, b"before");

@@ -46,7 +46,7 @@ fn the_netcfg_read_that_hung_the_shell_every_file_answers_at_once() {
             }
         }
     }
-    assert_eq!(files, 16, "five of each of two adapters, and six");
+    assert_eq!(files, 20, "seven of each of two adapters, and six");
     drop(here);
 }
 

@@ -8,6 +8,7 @@ use netscheme::reactor::{Event, Reactor};
 use syscall::error::{EAGAIN, EWOULDBLOCK};
 use syscall::flag::{EventFlags, O_NONBLOCK, O_RDWR};
 
+use super::Asking;
 use super::message::{Kind, Reply, Unusable, parse, question};
 use crate::Error;
 use crate::address::Address;
@@ -16,10 +17,7 @@ use crate::wait::{Waiting, after};
 
 const PORT: u16 = 53;
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// How much longer addresses of the other family are waited for when there are some: RFC 8305 section 3,
-/// Resolution Delay.
-const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 /// RFC 1035 4.2.1; a server that is not asked by EDNS sends no more than 512 bytes.
 const LARGEST: usize = 1500;
 
@@ -77,7 +75,7 @@ impl Exchange {
     }
 }
 
-/// Asks `server` for all `kinds` of addresses of `host` at once. `id` gives each question its number.
+/// Asks `server` for all `kinds` of addresses of `host` at once.
 ///
 /// # Errors
 /// Why there is no answer; addresses of one kind are an answer, even if the other has none.
@@ -85,13 +83,13 @@ pub(super) fn ask(
     server: &Address,
     host: &str,
     kinds: &[Kind],
-    mut id: impl FnMut() -> u16,
+    asking: &mut Asking,
 ) -> Result<Reply, Error> {
     let failed = |e: syscall::Error| Error::call("waiting for an answer", e.into());
     let mut reactor = Reactor::new().map_err(failed)?;
     let mut exchanges = Vec::new();
     for &kind in kinds {
-        let exchange = Exchange::start(server, host, kind, id())?;
+        let exchange = Exchange::start(server, host, kind, asking.id())?;
         reactor
             .watch(exchange.socket.raw(), 0, EventFlags::EVENT_READ)
             .map_err(failed)?;
@@ -105,7 +103,7 @@ pub(super) fn ask(
             exchange.look(server, host);
         }
         if !delayed && exchanges.iter().any(Exchange::has_addresses) {
-            deadline = deadline.min(after(RESOLUTION_DELAY));
+            deadline = deadline.min(after(asking.patience));
             delayed = true;
         }
         let waiting = exchanges.iter().any(|exchange| exchange.outcome.is_none());

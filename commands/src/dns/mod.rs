@@ -8,6 +8,7 @@ mod ask;
 mod message;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 
 use crate::address::{Address, Family};
 use crate::{Error, Terminal, order, read_text};
@@ -26,7 +27,8 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
         [option, name] => (name, Family::of_option(option).ok_or_else(usage)?),
         _ => return Err(usage()),
     };
-    for address in lookup(name, family, terminal.seed)? {
+    // Who wants to know the addresses wants to know all of them.
+    for address in addresses(name, family, &mut Asking::patiently(terminal.seed))? {
         writeln!(terminal.out, "{address}")?;
     }
     Ok(())
@@ -38,8 +40,14 @@ pub(crate) fn lookup_one(host: &str, family: Family, seed: u64) -> Result<Addres
     all.into_iter().next().ok_or_else(|| has_none(host, family))
 }
 
-/// The addresses of `host`, which may be one already, best first; at least one.
+/// The addresses of `host` to connect to, best first; at least one. If there are some of one family, the other's are not
+/// waited for long.
 pub(crate) fn lookup(host: &str, family: Family, seed: u64) -> Result<Vec<Address>, Error> {
+    addresses(host, family, &mut Asking::quickly(seed))
+}
+
+/// The addresses of `host`, which may be one already.
+fn addresses(host: &str, family: Family, asking: &mut Asking) -> Result<Vec<Address>, Error> {
     let mut found = match host.parse::<Address>() {
         Ok(address) => vec![address],
         Err(()) if host.eq_ignore_ascii_case("localhost") => {
@@ -47,7 +55,7 @@ pub(crate) fn lookup(host: &str, family: Family, seed: u64) -> Result<Vec<Addres
             let both: [IpAddr; 2] = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
             both.map(Address::from).into()
         }
-        Err(()) => resolve(host, family, seed)?,
+        Err(()) => resolve(host, family, asking)?,
     };
     found.retain(|address| family.has(address.ip));
     order::sort(&mut found);
@@ -61,7 +69,7 @@ fn has_none(host: &str, family: Family) -> Error {
     Error::Answer(format!("{host}: the name has no {}", family.word()))
 }
 
-fn resolve(host: &str, family: Family, seed: u64) -> Result<Vec<Address>, Error> {
+fn resolve(host: &str, family: Family, asking: &mut Asking) -> Result<Vec<Address>, Error> {
     let servers: Vec<Address> = lines(&read_text(NAME_SERVERS)?)
         .filter_map(|line| line.parse().ok())
         .collect();
@@ -78,10 +86,9 @@ fn resolve(host: &str, family: Family, seed: u64) -> Result<Vec<Address>, Error>
         Family::V4 => &[Kind::A],
         Family::V6 => &[Kind::Aaaa],
     };
-    let mut ids = Ids { seed, count: 0 };
     let mut exists = false;
     for name in candidates(host, lines(&search)) {
-        match ask_all(&servers, &name, kinds, &mut ids)? {
+        match ask_all(&servers, &name, kinds, asking)? {
             Reply::NoSuchName => {}
             Reply::Addresses(found) if found.is_empty() => exists = true,
             Reply::Addresses(found) => return Ok(found.into_iter().map(Address::from).collect()),
@@ -110,11 +117,16 @@ fn candidates<'a>(host: &str, search: impl Iterator<Item = &'a str>) -> Vec<Stri
 }
 
 /// Asks one server after the other, until one answers.
-fn ask_all(servers: &[Address], host: &str, kinds: &[Kind], ids: &mut Ids) -> Result<Reply, Error> {
+fn ask_all(
+    servers: &[Address],
+    host: &str,
+    kinds: &[Kind],
+    asking: &mut Asking,
+) -> Result<Reply, Error> {
     let mut failure = None;
     for _ in 0..TRIES {
         for server in servers {
-            match ask::ask(server, host, kinds, || ids.next()) {
+            match ask::ask(server, host, kinds, asking) {
                 Ok(reply) => return Ok(reply),
                 Err(error) => failure = Some(error),
             }
@@ -123,15 +135,34 @@ fn ask_all(servers: &[Address], host: &str, kinds: &[Kind], ids: &mut Ids) -> Re
     Err(failure.unwrap_or_else(|| Error::Answer(format!("{host}: no answer"))))
 }
 
-/// Numbers of questions that an off-path attacker cannot guess (RFC 5452 4.3).
-struct Ids {
+/// How somebody asks.
+struct Asking {
     seed: u64,
     count: u64,
+    /// How much longer addresses of the other family are waited for when there are some.
+    patience: Duration,
 }
 
-impl Ids {
-    /// Mixes the seed and a count into 16 bits.
-    fn next(&mut self) -> u16 {
+impl Asking {
+    /// RFC 8305 section 3: Resolution Delay.
+    fn quickly(seed: u64) -> Asking {
+        Asking {
+            seed,
+            count: 0,
+            patience: Duration::from_millis(50),
+        }
+    }
+
+    fn patiently(seed: u64) -> Asking {
+        Asking {
+            patience: ask::TIMEOUT,
+            ..Asking::quickly(seed)
+        }
+    }
+
+    /// The number of the next question, which an off-path attacker cannot guess (RFC 5452 4.3): the seed and a count
+    /// mixed into 16 bits.
+    fn id(&mut self) -> u16 {
         self.count = self.count.wrapping_add(1);
         let mut x = self.seed ^ self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -161,8 +192,8 @@ mod tests {
 
     #[test]
     fn numbers_of_questions_differ() {
-        let mut ids = Ids { seed: 7, count: 0 };
-        let all: std::collections::BTreeSet<u16> = (0..1000).map(|_| ids.next()).collect();
+        let mut asking = Asking::quickly(7);
+        let all: std::collections::BTreeSet<u16> = (0..1000).map(|_| asking.id()).collect();
         assert!(all.len() > 950, "{}", all.len());
     }
 }

@@ -43,6 +43,8 @@ pub struct Congestion {
     wants_resend: bool,
     /// smoltcp must be shown the window, though no segment came.
     wants_showing: bool,
+    /// The timer has fired again for what it had fired for before.
+    stuck: bool,
 }
 
 impl Congestion {
@@ -64,6 +66,7 @@ impl Congestion {
             resending: false,
             wants_resend: false,
             wants_showing: false,
+            stuck: false,
         }
     }
 
@@ -99,13 +102,10 @@ impl Congestion {
         }
     }
 
-    /// What is on its way is lost because the way died, and there is another now. After a timeout only the first segment
-    /// is on its way: it does not wait for the timer again.
-    pub fn way_lost(&mut self, una: Seq, end: Seq) {
-        match self.timed_out {
-            None => self.path_lost(una, end, true),
-            Some(_) => self.wants_resend |= self.position.after(una),
-        }
+    /// Packets take another way from here on: what timed out on the former one is tried again at once, and not when the
+    /// timer, which has been backing off, fires next.
+    pub fn path_changed(&mut self, una: Seq) {
+        self.wants_resend |= self.timed_out.is_some() && self.position.after(una);
     }
 
     /// The window to be shown: whole segments, one at least.
@@ -154,8 +154,14 @@ impl Congestion {
         }
     }
 
+    /// Has the same been sent again and again, since this was last asked, without an answer?
+    pub fn take_stuck(&mut self) -> bool {
+        core::mem::take(&mut self.stuck)
+    }
+
     /// RFC 5681 3.1: the retransmission timer has fired, and smoltcp begins again from SND.UNA.
     fn time_out(&mut self, una: Seq, end: Seq) {
+        self.stuck |= self.timed_out.is_some();
         if self.timed_out.is_none() {
             self.ssthresh = self.half_flight(una);
         }
@@ -418,7 +424,9 @@ mod tests {
         assert!(sender.congestion.take_showing());
         assert_eq!(sender.congestion.window(), MSS);
         assert_eq!(sender.congestion.ssthresh, 20 * MSS);
+        assert!(!sender.congestion.take_stuck(), "once is no sign");
         sender.congestion.sent(una, MSS, una, sender.next);
+        assert!(sender.congestion.take_stuck());
         assert_eq!(
             sender.congestion.ssthresh,
             20 * MSS,

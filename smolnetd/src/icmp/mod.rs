@@ -47,8 +47,13 @@ counters! {
         answer_not_sent,
         /// Not sent: more errors than the rate allows (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
         error_rate_limited,
-        /// Dropped: redirects are not followed, source quench has no meaning left (RFC 6633), and what neighbours and
-        /// routers of IPv6 say is for the link.
+        /// Redirects of IPv4 that say which router is the better one for a destination (RFC 1122 3.2.2.2).
+        redirect_followed,
+        /// Dropped: a redirect that does not come from the router in use, names none on our network, or quotes what is
+        /// not ours (RFC 1122 3.2.2.2).
+        redirect_refused,
+        /// Dropped: source quench has no meaning left (RFC 6633), and what neighbours and routers of IPv6 say is for the
+        /// link.
         ignored,
         /// Dropped: a type that this host does not know (RFC 1122 3.2.2, RFC 4443 2.4 (b)).
         unknown_type,
@@ -74,6 +79,15 @@ pub enum Message<'p> {
     },
     /// An error about a packet.
     Error(Quoted<'p>),
+    /// A router of IPv4 knows a better one for where a packet went.
+    Redirect {
+        /// The better one.
+        gateway: IpAddr,
+        /// The packet's source: one of our addresses.
+        source: IpAddr,
+        /// Where it went.
+        destination: IpAddr,
+    },
 }
 
 /// What an error says.

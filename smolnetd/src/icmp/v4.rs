@@ -1,5 +1,7 @@
 //! ICMP for IPv4 (RFC 792): the messages' form and what they mean.
 
+use core::net::IpAddr;
+
 use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Ipv4Packet};
 
 use super::{Complaint, ErrorKind, ICMP_HEADER_LENGTH, Message, Quoted, Reason};
@@ -49,9 +51,8 @@ pub(super) fn parse(payload: &[u8]) -> Result<Message<'_>, Reason> {
         Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => {
             error(ErrorKind::Lost, message.data())
         }
-        Icmpv4Message::Redirect | Icmpv4Message::Unknown(SOURCE_QUENCH) => {
-            Err(|counters| &mut counters.ignored)
-        }
+        Icmpv4Message::Redirect => redirect(payload),
+        Icmpv4Message::Unknown(SOURCE_QUENCH) => Err(|counters| &mut counters.ignored),
         _ => Err(|counters| &mut counters.unknown_type),
     }
 }
@@ -76,6 +77,21 @@ fn unreachable(code: u8, message: &[u8]) -> ErrorKind {
         }
         _ => ErrorKind::Unreachable(SocketError::HostUnreachable),
     }
+}
+
+/// RFC 1122 3.2.2.2: all codes are taken for redirects of one host.
+fn redirect(message: &[u8]) -> Result<Message<'_>, Reason> {
+    let read = || {
+        let (header, quote) = message.split_first_chunk::<ICMP_HEADER_LENGTH>()?;
+        let [_, _, _, _, gateway @ ..] = *header;
+        let quoted = quoted(ErrorKind::Lost, quote)?;
+        Some(Message::Redirect {
+            gateway: IpAddr::from(gateway),
+            source: quoted.source,
+            destination: quoted.destination,
+        })
+    };
+    read().ok_or(|counters| &mut counters.error_bad_quote)
 }
 
 fn error(kind: ErrorKind, quote: &[u8]) -> Result<Message<'_>, Reason> {

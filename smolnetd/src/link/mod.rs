@@ -422,6 +422,12 @@ impl Link {
         }
     }
 
+    /// An upper layer sends the same again and again, and hears nothing: `next_hop` is asked whether it is there
+    /// (RFC 1122 section 3.3.1.4), without waiting until it counts as stale.
+    pub fn doubt(&mut self, now: Instant, next_hop: IpAddr) {
+        self.neighbours.doubt(now, next_hop);
+    }
+
     /// What happened since the last call, oldest first.
     pub fn take_events(&mut self) -> impl Iterator<Item = LinkEvent> + use<> {
         core::mem::take(&mut self.events).into_iter()

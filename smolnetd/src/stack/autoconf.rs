@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpCidr, Ipv6Cidr};
 
+use super::identifiers::Choice;
 use super::input::{DHCP_CLIENT_PORT, DHCPV6_CLIENT_PORT};
 use super::{Change, Stack};
 use crate::error::SocketError;
@@ -35,6 +36,7 @@ impl Stack {
         link.enable_ipv6(now, config);
         link.discover_routers(now, true);
         link.allow_dhcpv6(now, port_is_free);
+        self.config.own_addresses.insert(id, Choice::new(config));
         self.apply_events(now, id);
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(super) struct Config {
     /// Name servers that each link was told: by its lease, by routers.
     learned_resolvers: BTreeMap<LinkId, Vec<ZonedAddr>>,
     pub(super) search: super::search::SearchList,
+    /// How the links that give themselves IPv6 addresses make them.
+    pub(super) own_addresses: BTreeMap<LinkId, super::identifiers::Choice>,
     /// The addresses that each link had when they were last looked at.
     known: BTreeMap<LinkId, Vec<ZonedAddr>>,
 }
@@ -42,6 +44,7 @@ impl Stack {
         self.network.routes.remove_link(id);
         self.network.remainders.remove(&id);
         self.config.dhcp.remove(&id);
+        self.config.own_addresses.remove(&id);
         self.names_learned(id);
         // Who waited for room on it finds out at the next call that it is gone.
         self.room_again(id);

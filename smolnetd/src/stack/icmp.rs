@@ -1,6 +1,6 @@
 //! ICMP in the stack: echoes answered and delivered, errors told to whom they concern, complaints sent.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::time::Instant;
 use smoltcp::wire::IpProtocol;
@@ -34,7 +34,33 @@ impl Stack {
             Ok(Message::Error(quoted)) => {
                 self.icmp_error(now, accepted.link, &quoted, Some(accepted));
             }
+            Ok(Message::Redirect {
+                gateway,
+                source,
+                destination,
+            }) => self.redirected_v4(now, accepted, gateway, (source, destination)),
             Err(reason) => count(reason(&mut self.icmp_counters)),
+        }
+    }
+
+    /// RFC 1122 3.2.2.2: another first hop for the destination of a packet of ours, if the one that we use says so.
+    fn redirected_v4(
+        &mut self,
+        now: Instant,
+        accepted: &Accepted<'_>,
+        gateway: IpAddr,
+        (source, destination): Ends,
+    ) {
+        let (link, router) = (accepted.link, accepted.packet.source);
+        let ours = accepted.target == Target::Host && self.network.has(source.into());
+        let routes = &mut self.network.routes;
+        let followed = ours.then(|| routes.redirect(now, link, router, destination, gateway));
+        let Some(Ok(news)) = followed else {
+            return count(&mut self.icmp_counters.redirect_refused);
+        };
+        count(&mut self.icmp_counters.redirect_followed);
+        if news {
+            self.routes_changed(now);
         }
     }
 

@@ -10,6 +10,7 @@ mod config;
 mod datagrams;
 mod fragments;
 mod icmp;
+mod identifiers;
 mod input;
 mod listing;
 mod network;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::{Duration, Instant};
 
+pub use identifiers::IdentifierKind;
 pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;

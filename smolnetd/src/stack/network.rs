@@ -362,4 +362,10 @@ impl<P: Ports> Output for Egress<'_, P> {
             link.confirm(now, path.next_hop);
         }
     }
+
+    fn doubt(&mut self, now: Instant, path: &Path) {
+        if let Some(link) = self.network.links.get_mut(&path.link) {
+            link.doubt(now, path.next_hop);
+        }
+    }
 }

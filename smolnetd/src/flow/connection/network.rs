@@ -1,6 +1,7 @@
 //! The network's side of a connection.
 
 use smoltcp::socket::tcp::State;
+use smoltcp::time::Duration;
 use smoltcp::wire::TcpControl;
 
 use super::{Connection, Context, Holder, Served, mss_for};
@@ -17,6 +18,8 @@ use crate::socket::tcp::Reason;
 
 /// Segments that a flow may emit before the next flow's turn.
 const QUANTUM: usize = 32;
+/// A connection attempt that has no answer after this long has sent its SYN twice.
+const SECOND_SYN: Duration = Duration::from_secs(2);
 
 impl Connection {
     /// A segment of this connection came in.
@@ -114,6 +117,10 @@ impl Connection {
     /// Has smoltcp do what congestion control wants, in the only language that it understands: acknowledgements that
     /// say nothing new but the window, or, three times the same, that something was lost.
     fn steer<O: Output>(&mut self, cx: &mut Context<'_, O>) {
+        let in_vain = self.is_connecting() && cx.now >= self.opened + SECOND_SYN;
+        if self.guard.congestion().take_stuck() || in_vain {
+            cx.out.doubt(cx.now, cx.path);
+        }
         let show = self.guard.congestion().take_showing();
         let resend = self.guard.congestion().take_resend();
         // In LAST-ACK smoltcp takes no window from what acknowledges nothing.
@@ -231,17 +238,17 @@ impl Connection {
         self.guard.congestion().limit_mss(mss);
     }
 
+    /// Another way leads to the peer: what did not arrive by the former one is tried again.
+    pub fn path_changed(&mut self) {
+        let una = self.una();
+        self.guard.congestion().path_changed(una);
+    }
+
     /// What is on its way does not arrive: it is to be sent again, at once. That it does not is `news`, or was known
     /// and may be under repair.
     pub fn send_again(&mut self, news: bool) {
         let (una, end) = (self.una(), self.guard.snd_nxt());
         self.guard.congestion().path_lost(una, end, news);
-    }
-
-    /// The way that it went died, and there is another: the same.
-    pub fn send_again_elsewhere(&mut self) {
-        let (una, end) = (self.una(), self.guard.snd_nxt());
-        self.guard.congestion().way_lost(una, end);
     }
 }
 

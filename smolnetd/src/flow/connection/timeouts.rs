@@ -8,8 +8,6 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::socket::tcp::{Limits, Reason};
 
-/// RFC 6298 2.4: a retransmission timer of less than a second is rounded up to one.
-const STALLED: Duration = Duration::from_secs(1);
 /// A connection is given up after so many probes without an answer.
 const KEEP_ALIVE_PROBES: u32 = 9;
 
@@ -21,11 +19,6 @@ impl Connection {
                 self.socket().state(),
                 State::FinWait1 | State::Closing | State::LastAck
             )
-    }
-
-    /// Has what was sent been without an answer for longer than a first retransmission takes (RFC 6298 2.4)?
-    pub fn is_stalled(&self, now: Instant) -> bool {
-        self.awaits_ack() && self.heard.max(self.progress) + STALLED <= now
     }
 
     /// Its own deadlines, besides smoltcp's: each with what is to be said when it has passed.

@@ -9,9 +9,7 @@ use super::wire::{
 };
 use super::{Action, Autoconf, Parameters, Until, names};
 use crate::counters::count;
-
-/// RFC 8200 section 5: every link carries packets of this many bytes.
-const MIN_MTU: u32 = 1280;
+use crate::link::MIN_IPV6_MTU;
 
 impl Autoconf {
     /// An IPv6 packet came in. True when it is a message of a router or of a DHCPv6 server; it is for nobody else
@@ -149,7 +147,7 @@ impl Autoconf {
     /// RFC 4861 section 6.3.4: an MTU that a link may have, and that the adapter can send.
     fn take_mtu(&mut self, mtu: u32) {
         match u16::try_from(mtu) {
-            Ok(wanted) if mtu >= MIN_MTU && wanted <= self.mtu => {
+            Ok(wanted) if (MIN_IPV6_MTU..=self.mtu).contains(&wanted) => {
                 self.parameters.mtu = Some(wanted)
             }
             _ => count(&mut self.counters.option_unusable),

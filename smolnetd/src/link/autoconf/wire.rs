@@ -3,20 +3,16 @@
 
 use core::net::Ipv6Addr;
 
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscRepr,
-};
+use smoltcp::wire::{EthernetAddress, Icmpv6Packet, IpProtocol, Ipv6Packet};
 
 use super::AutoconfCounters;
+use crate::link::ipv6::packet::{ALL_ROUTERS, Envelope};
+use crate::link::ndp::wire::{HOP_LIMIT, Options, push_option};
 use crate::route::Preference;
 
-/// RFC 4861 section 6.1.2: what comes over a router has less.
-const HOP_LIMIT: u8 = 255;
+const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const REDIRECT: u8 = 137;
-/// All routers on the link (RFC 4291 section 2.7.1).
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Bytes of a Router Advertisement and of a Redirect before their options (RFC 4861 sections 4.2 and 4.5).
 const ADVERTISEMENT_LENGTH: usize = 16;
 const REDIRECT_LENGTH: usize = 40;
@@ -40,25 +36,17 @@ pub(super) type Reason = fn(&mut AutoconfCounters) -> &mut u64;
 /// A Router Solicitation (RFC 4861 section 4.1) from `source`; from the unspecified address, it does not say who we
 /// are.
 pub(super) fn solicitation(source: Ipv6Addr, mac: [u8; 6]) -> Vec<u8> {
-    let lladdr = (!source.is_unspecified()).then(|| EthernetAddress(mac).into());
-    let message = Icmpv6Repr::Ndisc(NdiscRepr::RouterSolicit { lladdr });
-    let ip = Ipv6Repr {
-        src_addr: source,
-        dst_addr: ALL_ROUTERS,
-        next_header: IpProtocol::Icmpv6,
-        payload_len: message.buffer_len(),
+    let mut message = vec![ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    if !source.is_unspecified() {
+        push_option(&mut message, option::SOURCE_LINK_ADDRESS, mac);
+    }
+    let envelope = Envelope {
+        source,
+        destination: ALL_ROUTERS,
         hop_limit: HOP_LIMIT,
+        router_alert: false,
     };
-    let mut packet = vec![0; ip.buffer_len().saturating_add(message.buffer_len())];
-    let mut ip_packet = Ipv6Packet::new_unchecked(packet.as_mut_slice());
-    ip.emit(&mut ip_packet);
-    message.emit(
-        &source,
-        &ALL_ROUTERS,
-        &mut Icmpv6Packet::new_unchecked(ip_packet.payload_mut()),
-        &ChecksumCapabilities::default(),
-    );
-    packet
+    envelope.wrap(&message)
 }
 
 /// What a router says.
@@ -95,6 +83,7 @@ pub(super) fn kind(packet: &[u8]) -> Option<Kind> {
 pub(super) fn parse(kind: Kind, packet: &[u8]) -> Result<Message<'_>, Reason> {
     let ip = Ipv6Packet::new_checked(packet)
         .map_err(|_| -> Reason { |counters| &mut counters.nd_rx_too_short })?;
+    // What comes over a router has less.
     if ip.hop_limit() != HOP_LIMIT {
         return Err(|counters| &mut counters.nd_rx_hop_limit);
     }
@@ -116,10 +105,9 @@ pub(super) fn parse(kind: Kind, packet: &[u8]) -> Result<Message<'_>, Reason> {
     if fixed.get(1) != Some(&0) {
         return Err(|counters| &mut counters.nd_rx_bad_code);
     }
-    let options = Options(options);
-    if !options.are_whole() {
-        return Err(|counters| &mut counters.nd_rx_bad_option);
-    }
+    // RFC 4861 section 6.1.2: none has length 0; and none is cut short.
+    let options =
+        Options::checked(options).ok_or::<Reason>(|counters| &mut counters.nd_rx_bad_option)?;
     match kind {
         Kind::Advertisement => Advertisement::read(source, fixed, options)
             .map(Message::Advertisement)
@@ -208,34 +196,6 @@ impl Redirect {
 /// fe80::/10 (RFC 4291 section 2.5.6).
 pub(super) fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
-}
-
-/// The options of a message (RFC 4861 section 4.6): their kinds and what follows the length.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Options<'p>(&'p [u8]);
-
-impl Options<'_> {
-    /// RFC 4861 section 6.1.2: none has length 0; and none is cut short.
-    fn are_whole(mut self) -> bool {
-        while self.next().is_some() {}
-        self.0.is_empty()
-    }
-}
-
-impl<'p> Iterator for Options<'p> {
-    type Item = (u8, &'p [u8]);
-
-    /// Ends, without moving on, at an option that is broken.
-    fn next(&mut self) -> Option<Self::Item> {
-        let &[kind, length, ..] = self.0 else {
-            return None;
-        };
-        // In units of eight bytes, kind and length included.
-        let (option, rest) = self.0.split_at_checked(usize::from(length) * 8)?;
-        let value = option.get(2..)?;
-        self.0 = rest;
-        Some((kind, value))
-    }
 }
 
 /// A Prefix Information option (RFC 4861 section 4.6.2).

@@ -202,7 +202,7 @@ pub(in crate::link) fn advertisement(target: Ipv6Addr, mac: [u8; 6], solicited: 
     message
 }
 
-fn push_option(message: &mut Vec<u8>, kind: u8, body: [u8; 6]) {
+pub(in crate::link) fn push_option(message: &mut Vec<u8>, kind: u8, body: [u8; 6]) {
     message.extend([kind, 1]);
     message.extend(body);
 }

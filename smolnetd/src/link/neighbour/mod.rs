@@ -59,6 +59,9 @@ struct Neighbour {
     pending: VecDeque<Box<[u8]>>,
 }
 
+/// On one link, a neighbour is asked for an upper layer's doubts no more often.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The neighbours on one link.
 #[derive(Debug)]
 pub(super) struct Neighbours {
@@ -73,6 +76,8 @@ pub(super) struct Neighbours {
     reachable_time: (Duration, Duration),
     /// RetransTimer of IPv6's neighbours.
     retrans_timer: Duration,
+    /// When somebody may be doubted again.
+    may_doubt: Instant,
     random: Random,
 }
 
@@ -85,6 +90,7 @@ impl Neighbours {
             pending: 0,
             reachable_time: REACHABLE_TIME,
             retrans_timer: RETRANS_TIMER,
+            may_doubt: Instant::ZERO,
             random,
         }
     }
@@ -263,6 +269,21 @@ impl Neighbours {
                 true
             }
         }
+    }
+
+    /// An upper layer has cause to think that `address` is gone: it is asked at once. Not often, whoever calls: a peer
+    /// that never answers must not have us ask our neighbours all the time.
+    pub(super) fn doubt(&mut self, now: Instant, address: IpAddr) {
+        let known = self.entries.get(&address).map(|known| known.state.at(now));
+        let (
+            Some(State::Reachable { mac, .. } | State::Stale { mac } | State::Delay { mac, .. }),
+            true,
+        ) = (known, self.may_doubt <= now)
+        else {
+            return;
+        };
+        self.may_doubt = now + DOUBT_INTERVAL;
+        self.set_state(address, State::Delay { mac, deadline: now });
     }
 
     /// One thing that is due at `now`, with the state already moved on; to be called until there is none.

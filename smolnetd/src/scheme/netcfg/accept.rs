@@ -11,7 +11,7 @@ use crate::link::{Link, LinkKind};
 use crate::ports::LinkId;
 use crate::route::RouteSpec;
 use crate::scheme::path;
-use crate::stack::is_domain;
+use crate::stack::{IdentifierKind, is_domain};
 
 fn link_id(place: &Place<'_>) -> Result<LinkId, SocketError> {
     place.link.map(Link::id).ok_or(SocketError::NotFound)
@@ -54,6 +54,24 @@ pub(super) fn set_resolver(line: &str, place: &Place<'_>) -> Result<Edit, Socket
         true => Err(SocketError::Invalid),
         false => Ok(Edit::Resolvers(vec![server])),
     }
+}
+
+pub(super) fn set_identifier(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
+    let kind = match line {
+        "stable" => IdentifierKind::Stable,
+        "eui64" => IdentifierKind::Eui64,
+        _ => return Err(SocketError::Invalid),
+    };
+    Ok(Edit::Identifier(link_id(place)?, kind))
+}
+
+pub(super) fn set_temporary(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
+    let on = match line {
+        "on" => true,
+        "off" => false,
+        _ => return Err(SocketError::Invalid),
+    };
+    Ok(Edit::Temporary(link_id(place)?, on))
 }
 
 /// One domain of the search list.

@@ -8,7 +8,7 @@ use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec, Selector};
-use crate::stack::Stack;
+use crate::stack::{IdentifierKind, Stack};
 
 /// One accepted line.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub(super) enum Edit {
     SetAddress(LinkId, IpCidr),
     AddAddress(LinkId, IpCidr),
     RemoveAddress(LinkId, IpCidr),
+    /// How the adapter makes its own addresses.
+    Identifier(LinkId, IdentifierKind),
+    /// Whether it makes temporary ones.
+    Temporary(LinkId, bool),
     AddRoute(RouteSpec, Option<LinkId>),
     RemoveRoute(Selector),
     /// These name servers instead of all others.
@@ -42,6 +46,8 @@ impl Edit {
                 stack.add_address(now, link, cidr, AddressOrigin::Static)
             }
             Edit::RemoveAddress(link, cidr) => stack.remove_address(now, link, cidr),
+            Edit::Identifier(link, kind) => stack.set_identifier_kind(now, link, kind),
+            Edit::Temporary(link, on) => stack.use_temporary_addresses(now, link, on),
             Edit::AddRoute(spec, link) => {
                 let link = match (link, spec.gateway) {
                     (Some(link), _) => link,

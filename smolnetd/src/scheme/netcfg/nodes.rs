@@ -90,6 +90,8 @@ static NODES: &[Node] = &[
     node("ifaces/*/addr/set", Topic::Addresses, None, Some(accept::set_address)),
     node("ifaces/*/addr/add", Topic::Addresses, None, Some(accept::add_address)),
     node("ifaces/*/addr/rm", Topic::Addresses, None, Some(accept::remove_address)),
+    node("ifaces/*/ipv6/identifier", Topic::Addresses, Some(show::identifier), Some(accept::set_identifier)),
+    node("ifaces/*/ipv6/temporary", Topic::Addresses, Some(show::temporary), Some(accept::set_temporary)),
     node("ifaces/*/stats", Topic::Counters, Some(show::link_stats), None),
     node("neigh/list", Topic::Neighbours, Some(show::neighbours), None),
     node("resolv/nameserver", Topic::Resolvers, Some(show::resolvers), Some(accept::set_resolver)),
@@ -200,6 +202,7 @@ mod tests {
             ("mtu", false),
             ("link", false),
             ("addr", true),
+            ("ipv6", true),
             ("stats", false),
         ];
         assert_eq!(names("ifaces/eth0"), eth0);
@@ -223,7 +226,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(files, 2 * 8 + 8);
+        assert_eq!(files, 2 * 10 + 8);
     }
 
     #[test]

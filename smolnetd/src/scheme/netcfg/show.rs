@@ -11,7 +11,7 @@ use crate::ip::ZonedAddr;
 use crate::link::{AddressOrigin, AddressState, Link, LinkAddress};
 use crate::scheme::path;
 use crate::socket::SocketKind;
-use crate::stack::SocketInfo;
+use crate::stack::{IdentifierKind, SocketInfo};
 
 /// One line per item.
 fn lines<T: core::fmt::Display>(items: impl Iterator<Item = T>) -> String {
@@ -86,6 +86,30 @@ fn address_line(own: &LinkAddress, now: Instant) -> String {
         Some(until) => (*until - now).secs().to_string(),
     });
     format!("{cidr} {state} valid {valid} preferred {preferred} {origin}")
+}
+
+/// `stable` or `eui64`; nothing for an adapter that gives itself no addresses.
+pub(super) fn identifier(place: &Place<'_>) -> String {
+    let kind = place
+        .link
+        .and_then(|link| place.stack.identifier_kind(link.id()));
+    match kind {
+        None => String::new(),
+        Some(IdentifierKind::Stable) => "stable\n".into(),
+        Some(IdentifierKind::Eui64) => "eui64\n".into(),
+    }
+}
+
+/// `on` or `off`; nothing for an adapter that gives itself no addresses.
+pub(super) fn temporary(place: &Place<'_>) -> String {
+    let used = place
+        .link
+        .and_then(|link| place.stack.uses_temporary_addresses(link.id()));
+    match used {
+        None => String::new(),
+        Some(true) => "on\n".into(),
+        Some(false) => "off\n".into(),
+    }
 }
 
 pub(super) fn link_stats(place: &Place<'_>) -> String {

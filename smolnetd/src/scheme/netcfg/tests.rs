@@ -6,7 +6,7 @@ use smoltcp::time::Instant;
 use super::nodes::{Found, Place, find};
 use crate::adapters::Adapters;
 use crate::error::SocketError;
-use crate::link::{LinkConfig, LinkKind};
+use crate::link::{Ipv6Config, LinkConfig, LinkKind};
 use crate::stack::{Change, Limits, Stack};
 
 /// A machine with one adapter, `eth0`.
@@ -254,7 +254,39 @@ fn each_kind_of_file_is_told_of_its_own_changes() {
     assert!(shows("ifaces/eth0/link", Change::Link(link)));
 }
 
-const WRITABLE: [&str; 7] = [
+/// RFC 7217 6, RFC 4291 appendix A, RFC 8981
+#[test]
+fn how_an_adapter_makes_its_addresses_is_chosen_and_the_old_choice_brings_the_old_address_back() {
+    let mut machine = Machine::new();
+    let [identifier, temporary, list] = ["ipv6/identifier", "ipv6/temporary", "addr/list"]
+        .map(|file| format!("ifaces/eth0/{file}"));
+    assert_eq!(machine.read(&identifier), "", "before it has any");
+    let refused = Err(SocketError::NotSupported);
+    assert_eq!(machine.write(&identifier, "eui64"), refused);
+    assert_eq!(machine.write(&temporary, "on"), refused);
+    let link = machine.stack.link_by_name("eth0").unwrap().id();
+    let config = Ipv6Config::opaque([9; 16]);
+    machine
+        .stack
+        .enable_ipv6(machine.now, link, config)
+        .unwrap();
+    let stable = machine.read(&list);
+    assert_eq!(machine.read(&identifier), "stable\n");
+    machine.write(&identifier, "eui64").unwrap();
+    assert_eq!(machine.read(&identifier), "eui64\n");
+    let text = machine.read(&list);
+    assert!(text.contains("fe80::ff:fe00:1/64 tentative "), "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    machine.write(&identifier, "stable").unwrap();
+    assert_eq!(machine.read(&list), stable);
+    assert_eq!(machine.read(&temporary), "off\n");
+    machine.write(&temporary, "on").unwrap();
+    assert_eq!(machine.read(&temporary), "on\n");
+}
+
+const WRITABLE: [&str; 9] = [
+    "ifaces/eth0/ipv6/identifier",
+    "ifaces/eth0/ipv6/temporary",
     "ifaces/eth0/addr/set",
     "ifaces/eth0/addr/add",
     "ifaces/eth0/addr/rm",

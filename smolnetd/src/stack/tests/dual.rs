@@ -238,7 +238,7 @@ fn rfc8201_a_stream_over_a_path_that_narrows() {
 }
 
 /// What a router says about a packet that its next link does not carry (RFC 4443 3.2, RFC 1191 4).
-fn too_big(packet: &[u8], mtu: usize) -> Vec<u8> {
+pub(super) fn too_big(packet: &[u8], mtu: usize) -> Vec<u8> {
     use crate::ip::{Outgoing, v4, v6};
     use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpProtocol};
     let v6 = packet[0] >> 4 == 6;

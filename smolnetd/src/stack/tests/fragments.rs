@@ -8,44 +8,22 @@ use smoltcp::wire::{Icmpv6Packet, IpProtocol};
 use super::wire::{A, A6, B, B6, End, MAC_A, MAC_B, Wire, at};
 use crate::fragment::{IPV6_TIMEOUT, MAX_BYTES, MAX_DATAGRAMS};
 use crate::ip::{Incoming, Outgoing, v6};
-use crate::path_mtu::PATH_MTU_LIFETIME;
 use crate::socket::{SocketId, SocketKind};
 
 /// Where the IP header begins in a frame.
 const IP: usize = 14;
 
-fn data(length: usize) -> Vec<u8> {
+pub(super) fn data(length: usize) -> Vec<u8> {
     (0..length).map(|place| (place % 251) as u8).collect()
 }
 
 /// A socket of that end, bound to that address and port.
-fn bound(wire: &mut Wire, end: End, address: IpAddr, port: u16) -> SocketId {
+pub(super) fn bound(wire: &mut Wire, end: End, address: IpAddr, port: u16) -> SocketId {
     let now = wire.now;
     let host = wire.host(end);
     let id = host.open(SocketKind::Udp);
     host.stack.bind(now, id, at(address, port)).unwrap();
     id
-}
-
-/// The IP packets with UDP in them that A has sent, as fragments or whole: (length, offset, more).
-fn sent(wire: &mut Wire) -> Vec<(usize, usize, bool)> {
-    let mut sent = Vec::new();
-    for (end, frame) in wire.taken() {
-        let Some(packet) = frame
-            .get(IP..)
-            .and_then(|packet| Incoming::parse(packet).ok())
-        else {
-            continue;
-        };
-        if end == End::A && IpProtocol::from(packet.protocol) == IpProtocol::Udp {
-            let fragment = packet
-                .fragment
-                .map(|fragment| (fragment.offset, fragment.more));
-            let (offset, more) = fragment.unwrap_or((0, false));
-            sent.push((packet.packet.len(), offset, more));
-        }
-    }
-    sent
 }
 
 /// An IPv6 packet from B to A, in a frame.
@@ -154,61 +132,6 @@ fn rfc8200_4_5_who_sent_what_never_became_whole_is_told_after_a_minute() {
         wire.a.heard_of(client),
         "the socket that sent it hears of it"
     );
-}
-
-#[test]
-fn rfc8201_4_datagrams_follow_the_path_mtu_and_try_again_later() {
-    let mut wire = Wire::dual();
-    let client = bound(&mut wire, End::A, A6, 5000);
-    let server = bound(&mut wire, End::B, B6, 7);
-    wire.a.stack.connect(wire.now, client, at(B6, 7)).unwrap();
-    wire.a.send(wire.now, client, b"hello", None).unwrap();
-    wire.run_for(Duration::from_millis(10));
-    wire.listen();
-    wire.a.send(wire.now, client, &data(1400), None).unwrap();
-    wire.run_for(Duration::from_millis(10));
-    let taken = wire.taken();
-    let (_, large) = taken
-        .iter()
-        .find(|(_, frame)| frame.len() > 1400)
-        .expect("it");
-    let quote = large[IP..IP + 1200].to_vec();
-    let report = |mtu: u32, quote: &[u8]| {
-        let mut message = [&[2, 0, 0, 0][..], &mtu.to_be_bytes(), quote].concat();
-        if let (IpAddr::V6(source), IpAddr::V6(destination)) = (B6, A6) {
-            Icmpv6Packet::new_unchecked(&mut message).fill_checksum(&source, &destination);
-        }
-        frame(58, &message)
-    };
-    // Who quotes a packet of a port that nobody has, knows nothing.
-    let mut forged = quote.clone();
-    forged[41] ^= 0x55;
-    wire.inject(End::A, report(1280, &forged));
-    wire.inject(End::A, report(1279, &quote));
-    wire.run_for(Duration::from_millis(10));
-    assert_eq!(
-        (
-            wire.a.counter("path_mtu.lowered"),
-            wire.a.counter("path_mtu.below_minimum")
-        ),
-        (0, 1)
-    );
-    wire.inject(End::A, report(1300, &quote));
-    wire.run_for(Duration::from_millis(10));
-    assert_eq!(wire.a.counter("path_mtu.lowered"), 1);
-    wire.listen();
-    wire.a.send(wire.now, client, &data(1400), None).unwrap();
-    wire.run_for(Duration::from_millis(10));
-    assert_eq!(sent(&mut wire), [(1296, 0, true), (208, 1248, false)]);
-    for length in [5, 1400, 1400] {
-        assert_eq!(wire.b.receive(wire.now, server).unwrap().0.len(), length);
-    }
-    // RFC 8201 5.3: ten minutes later the whole path may be there again.
-    wire.run_for(PATH_MTU_LIFETIME);
-    wire.listen();
-    wire.a.send(wire.now, client, &data(1400), None).unwrap();
-    wire.run_for(Duration::from_millis(10));
-    assert_eq!(sent(&mut wire), [(1448, 0, false)]);
 }
 
 #[test]

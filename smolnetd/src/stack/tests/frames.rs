@@ -20,7 +20,7 @@ const IP: usize = 14;
 const HEADERS_END: usize = IP + 40 + 24;
 
 /// The frames that B sends to A in a lively minute: ARP and neighbour discovery; of both families echoes both ways,
-/// datagrams, an ICMP error, TCP.
+/// datagrams whole and in fragments, an ICMP error, TCP.
 pub(super) fn corpus() -> &'static [Vec<u8>] {
     static CORPUS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     CORPUS.get_or_init(|| {
@@ -99,6 +99,12 @@ fn talk(wire: &mut Wire, ours: IpAddr, theirs: IpAddr) -> Vec<SocketId> {
     wire.b
         .send(now, echo_back, b"\0\x01who", Some(on_eth0(ours, 0)))
         .unwrap();
+    // In three fragments.
+    let large = [0x5a; 4000];
+    let sent = wire
+        .b
+        .send(now, datagram, &large, Some(on_eth0(ours, 5000)));
+    assert_eq!(sent, Ok(4000));
     wire.b
         .stack
         .connect(now, caller, on_eth0(ours, 80))

@@ -276,7 +276,7 @@ fn icmp_messages_that_lie_or_concern_nobody_are_dropped() {
     assert_dropped("checksum", bad_checksum, "icmp.bad_checksum");
     assert_dropped("cut short", icmp(8, 0, &[0; 3]), "icmp.bad_length");
     assert_dropped("source quench", icmp(4, 0, &good), "icmp.ignored");
-    assert_dropped("redirect", icmp(5, 1, &good), "icmp.ignored");
+    assert_dropped("redirect", icmp(5, 1, &good), "icmp.redirect_refused");
     assert_dropped("timestamp", icmp(13, 0, &[0; 16]), "icmp.unknown_type");
     assert_dropped("no quote", icmp(3, 3, &[0; 4]), "icmp.error_bad_quote");
     assert_dropped(

@@ -9,6 +9,7 @@ mod hostile;
 mod icmp;
 mod ipv6;
 mod network;
+mod path_mtu;
 mod ports;
 mod raw;
 mod routers;

@@ -270,6 +270,25 @@ fn rfc4861_7_3_3_traffic_moves_from_a_silent_router_to_another_and_back() {
     assert!(went.ends_with(&[mac(2); 5]), "{went:02x?}");
 }
 
+/// RFC 1122 section 3.3.1.4: a connection that sends in vain does not wait until its router counts as stale.
+#[test]
+fn rfc1122_3_3_1_4_a_connection_that_is_stuck_finds_the_other_router_in_seconds() {
+    let mut network = Network::settled();
+    network.announce(Ra::from(2).flags(0x08));
+    network.run(seconds(1));
+    let client = connect(&mut network.wire, FAR, 80);
+    network.run(Duration::from_millis(50));
+    // Router 2 has just proved that it is there, and goes.
+    network.answering = vec![1];
+    network.sent.clear();
+    network.run(seconds(12));
+    let stations: Vec<_> = network.sent.iter().map(|(station, _)| *station).collect();
+    assert_eq!(stations.first(), Some(&mac(2)), "{stations:02x?}");
+    assert_eq!(stations.last(), Some(&mac(1)), "{stations:02x?}");
+    let now = network.wire.now;
+    network.wire.a.stack.close(now, client);
+}
+
 /// RFC 4862 section 5.5.4: what is open goes on from the old address, what is new speaks from the new one, until the
 /// old one dies.
 #[test]

@@ -4,12 +4,14 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use smoltcp::time::Duration;
+use smoltcp::wire::{Icmpv4Packet, IpProtocol};
 
-use super::wire::{A, A6, B6, End, Wire, at, cidr};
+use super::wire::{A, A6, B, B6, End, MAC_A, MAC_B, Wire, at, cidr};
 use crate::error::SocketError;
+use crate::ip::{Outgoing, v4};
 use crate::link::{AddressOrigin, LinkConfig, LinkKind};
 use crate::ports::LinkId;
-use crate::route::{GATEWAY_RETRY, Origin, Route, RouteSpec, Selector};
+use crate::route::{GATEWAY_RETRY, Origin, REDIRECT_LIFETIME, Route, RouteSpec, Selector};
 use crate::socket::SocketKind;
 use crate::stack::Stack;
 
@@ -243,4 +245,53 @@ fn a_connection_follows_the_route_while_it_runs() {
     let asked: u64 = host.wire.a.counter("eth0.arp_tx_requests");
     assert!(asked >= 2, "the new next hop was asked for: {asked}");
     assert_eq!(host.speaks_from(&B6.to_string()), Ok(A6));
+}
+
+/// A redirect of IPv4 from B: packets from `source` to FAR_V4 had better go to `gateway`.
+fn redirect(source: IpAddr, gateway: [u8; 4]) -> Vec<u8> {
+    let (IpAddr::V4(us), IpAddr::V4(router), IpAddr::V4(source)) = (A, B, source) else {
+        panic!("addresses of IPv4")
+    };
+    let write = |source, destination, protocol, payload: &[u8]| {
+        let header = Outgoing::V4(v4::Header {
+            source,
+            destination,
+            protocol,
+            ttl: 64,
+            identification: 1,
+        });
+        let mut packet = vec![0; header.length() + payload.len()];
+        header.write(&mut packet).copy_from_slice(payload);
+        packet
+    };
+    let quote = write(source, FAR_V4.parse().unwrap(), IpProtocol::Udp, &[0; 8]);
+    let mut message = [&[5, 1, 0, 0][..], &gateway, &quote].concat();
+    Icmpv4Packet::new_unchecked(&mut message).fill_checksum();
+    let packet = write(router, us, IpProtocol::Icmp, &message);
+    [&MAC_A[..], &MAC_B, &[8, 0], &packet].concat()
+}
+
+#[test]
+fn rfc1122_3_2_2_2_the_router_in_use_may_name_a_better_one() {
+    let mut host = Host::new();
+    let first_hop = |host: &Host| {
+        let route = host.wire.a.stack.routes().lookup(ip(FAR_V4));
+        route.and_then(|route| route.gateway)
+    };
+    let say = |host: &mut Host, source, gateway| {
+        host.wire.inject(End::A, redirect(source, gateway));
+        host.wire.run_for(Duration::from_millis(1));
+        first_hop(host)
+    };
+    host.add("default via 10.0.0.77 dev eth0", Origin::Static, None);
+    let other = Some(ip("10.0.0.77"));
+    assert_eq!(say(&mut host, A, [10, 0, 0, 9]), other, "B is not asked");
+    host.add("192.0.2.0/24 via 10.0.0.2 dev eth0", Origin::Static, None);
+    assert_eq!(say(&mut host, A, [10, 9, 9, 9]), Some(B), "no neighbour");
+    assert_eq!(say(&mut host, B, [10, 0, 0, 9]), Some(B), "not our packet");
+    assert_eq!(host.wire.a.counter("icmp.redirect_refused"), 3);
+    assert_eq!(say(&mut host, A, [10, 0, 0, 9]), Some(ip("10.0.0.9")));
+    assert_eq!(host.wire.a.counter("icmp.redirect_followed"), 1);
+    host.wire.run_for(REDIRECT_LIFETIME);
+    assert_eq!(first_hop(&host), Some(B));
 }

@@ -89,7 +89,7 @@ impl Host {
     }
 
     /// Polls until nothing is left to do at this moment.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         let mut polls = 0;
         while self.stack.poll(now, &mut self.ring) {
             polls += 1;
@@ -326,7 +326,7 @@ impl Wire {
         }
     }
 
-    fn drain(&mut self, end: End) {
+    pub(super) fn drain(&mut self, end: End) {
         let (way, to) = match end {
             End::A => ("A > B", End::B),
             End::B => ("B > A", End::A),

@@ -60,9 +60,9 @@ impl Tcp {
     }
 
     /// Routes changed: every flow asks for its path again. One that has none now keeps the old one: its packets are
-    /// dropped there until a route comes back or patience ends. One that the former way had brought nothing from for a
-    /// while does not wait for its timer, which has backed off meanwhile: what was on that way is sent again at once.
+    /// dropped there until a route comes back or patience ends.
     pub fn reroute(&mut self, now: Instant, out: &impl Output) {
+        let _ = now;
         let ids: Vec<FlowId> = self.flows.ids().collect();
         for id in ids {
             let Some(flow) = self.flows.get_mut(id) else {
@@ -74,12 +74,13 @@ impl Tcp {
             if path == flow.path {
                 continue;
             }
+            let elsewhere = (path.link, path.next_hop) != (flow.path.link, flow.path.next_hop);
             flow.path = path;
             self.flows.release(id);
             if let Some((_, _, connection)) = self.flows.connection_mut(id) {
                 connection.limit_mtu(path.mtu);
-                if connection.is_stalled(now) {
-                    connection.send_again_elsewhere();
+                if elsewhere {
+                    connection.path_changed();
                     self.flows.mark_dirty(id);
                 }
             }
