@@ -185,6 +185,8 @@ impl Link {
         if let IpAddr::V6(router) = address {
             self.autoconf.router_unreachable(now, router);
         }
+        // One that never told where it is, is a router by its advertisements.
+        let router = router || self.is_silent_router(address);
         // First, so that who waits for it can go by another.
         if router {
             self.push_event(now, LinkEvent::RouterLost(address));

@@ -47,12 +47,20 @@ impl Stack {
         u128::from(half(0)) << 64 | u128::from(half(1))
     }
 
-    /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows.
+    /// RFC 4861 6.3.4, RFC 4191 3: the routes over `id` that routers answer for are those that its link knows, and so is
+    /// which of these do not answer: one that is new, or was met again, may have been given up before.
     pub(super) fn routes_learned(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.network.links.get(&id) else {
             return;
         };
         let metric = self.network.routes.link_metric(id);
+        let routers = link.learned_routes().filter_map(|learned| learned.gateway);
+        for router in routers.map(IpAddr::V6) {
+            let answers = !link.is_silent_router(router);
+            self.network
+                .routes
+                .set_gateway_reachable(id, router, answers);
+        }
         let routes: Vec<Route> = link
             .learned_routes()
             .map(|learned| route(id, metric, &learned))

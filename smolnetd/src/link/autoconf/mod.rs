@@ -35,7 +35,7 @@ mod wire;
 use core::net::Ipv6Addr;
 use std::collections::VecDeque;
 
-use smoltcp::time::Instant;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Cidr;
 
 use self::attachment::Attachment;
@@ -122,7 +122,7 @@ impl Autoconf {
             return;
         }
         if !on {
-            self.forget_before(None);
+            self.forget_before(now + Duration::from_micros(1));
         }
         self.restart(now);
     }
@@ -283,7 +283,7 @@ impl Autoconf {
     /// The carrier or the user has come or gone.
     fn restart(&mut self, now: Instant) {
         let running = self.enabled && self.carrier;
-        self.routers.doubt_all();
+        self.news.routes |= self.routers.doubt_all();
         // They are said anew with the first advertisement.
         self.news.parameters |= core::mem::take(&mut self.parameters) != Parameters::default();
         self.attachment = Attachment::default();
@@ -302,7 +302,7 @@ impl Autoconf {
     fn expire(&mut self, now: Instant) {
         if let Some(since) = self.attachment.is_elsewhere(now) {
             count(&mut self.counters.network_changed);
-            self.forget_before(Some(since));
+            self.forget_before(since);
         }
         let had_router = self.routers.has_default();
         let Changed { routes, addresses } = self.prefixes.expire(now, &mut self.counters);
@@ -331,31 +331,19 @@ impl Autoconf {
         }
     }
 
-    /// Forgets what was not said since then, or everything.
-    fn forget_before(&mut self, since: Option<Instant>) {
-        let everything = News {
+    /// Forgets what was not said since then.
+    fn forget_before(&mut self, since: Instant) {
+        self.news = News {
             addresses: true,
             routes: true,
             resolvers: true,
             parameters: true,
         };
-        self.news = everything;
-        match since {
-            Some(since) => {
-                self.routers.forget_before(since);
-                self.prefixes.forget_before(since);
-                self.servers.forget_before(since);
-                self.domains.forget_before(since);
-            }
-            None => {
-                self.routers = Routers::default();
-                self.prefixes = Prefixes::default();
-                self.servers = Learned::new();
-                self.domains = Learned::new();
-                self.parameters = Parameters::default();
-            }
-        }
-        self.dhcpv6.forget();
+        self.routers.forget_before(since);
+        self.prefixes.forget_before(since);
+        self.servers.forget_before(since);
+        self.domains.forget_before(since);
+        self.dhcpv6.forget_before(since);
     }
 
     fn push(&mut self, action: Action) {

@@ -167,11 +167,13 @@ impl Routers {
             })
     }
 
-    /// What was known of who answers holds no more: the carrier was away.
-    pub(super) fn doubt_all(&mut self) {
+    /// What was known of who answers holds no more: the carrier was away. True when somebody counted as gone.
+    pub(super) fn doubt_all(&mut self) -> bool {
+        let gone = self.list.iter().any(Router::is_unreachable);
         self.list
             .iter_mut()
             .for_each(|router| router.proof = Proof::None);
+        gone
     }
 
     /// Takes away what is over, and who has nothing left. True when something was.

@@ -68,6 +68,8 @@ pub(super) struct Client {
     backoff: Backoff,
     servers: Vec<Ipv6Addr>,
     domains: Vec<String>,
+    /// When a server said so.
+    heard: Instant,
 }
 
 impl Client {
@@ -82,6 +84,7 @@ impl Client {
             backoff: Backoff::new(INF_TIMEOUT, INF_MAX_RT),
             servers: Vec::new(),
             domains: Vec::new(),
+            heard: Instant::ZERO,
         }
     }
 
@@ -114,10 +117,12 @@ impl Client {
         self.state = State::Idle;
     }
 
-    /// Forgets what it was told.
-    pub(super) fn forget(&mut self) {
-        self.servers.clear();
-        self.domains.clear();
+    /// Forgets what it was told before then.
+    pub(super) fn forget_before(&mut self, since: Instant) {
+        if self.heard < since {
+            self.servers.clear();
+            self.domains.clear();
+        }
     }
 
     pub(super) fn servers(&self) -> impl Iterator<Item = Ipv6Addr> {
@@ -217,6 +222,7 @@ impl Client {
         let changed = servers != self.servers || domains != self.domains;
         self.servers = servers;
         self.domains = domains;
+        self.heard = now;
         changed
     }
 

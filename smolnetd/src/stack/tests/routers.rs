@@ -424,6 +424,28 @@ fn a_carrier_that_comes_back_on_the_same_network_ends_nothing() {
     assert_eq!(network.traffic(udp, 1), [mac(1)]);
 }
 
+/// A router that did not answer before the carrier went is given another chance when it comes back.
+#[test]
+fn a_router_that_was_silent_before_is_used_again_after_the_carrier_was_away() {
+    let mut network = Network::settled();
+    network.announce(Ra::from(2).flags(0x08));
+    network.run(seconds(1));
+    let udp = network.udp();
+    network.answering = vec![1];
+    let went = network.traffic(udp, 60);
+    assert_eq!(went.last(), Some(&mac(1)), "{went:02x?}");
+    network.answering = vec![1, 2];
+    for up in [false, true] {
+        let (now, link) = (network.wire.now, network.wire.a.link);
+        network.wire.a.stack.set_link_up(now, link, up);
+        network.run(seconds(5));
+    }
+    network.announce(Ra::from(2).flags(0x08));
+    network.announce(Ra::from(1).usual(1, 86_400, 14_400));
+    network.run(seconds(5));
+    assert_eq!(network.traffic(udp, 2), [mac(2), mac(2)]);
+}
+
 /// What a link was told goes with it.
 #[test]
 fn an_adapter_that_is_unplugged_takes_its_routes_and_name_servers_along() {

@@ -328,6 +328,35 @@ fn rfc8415_18_2_12_when_the_carrier_returns_it_is_asked_again() {
     assert_eq!(requests(&done).len(), 1);
 }
 
+/// On another network: what its server says stays, what the former one's said goes.
+#[test]
+fn on_another_network_only_what_was_said_there_is_kept() {
+    let home = || told(O).usual(1, 86_400, 14_400);
+    let elsewhere = || Ra::from(2).flags(O).usual(7, 86_400, 14_400);
+    for answers in [false, true] {
+        let (mut bench, request) = asking();
+        bench.hear(&home());
+        bench.host.receive(bench.now, &Reply::to(&request).packet());
+        for carrier in [false, true] {
+            bench.host.set_carrier(bench.now, carrier);
+            bench.run(seconds(1));
+        }
+        bench.hear(&elsewhere());
+        let done = bench.run(Duration::from_millis(100));
+        let [(_, again)] = &requests(&done)[..] else {
+            panic!("{done:?}");
+        };
+        let other = Reply::to(again).with(23, &router(9).octets());
+        if answers {
+            bench.host.receive(bench.now, &other.packet());
+        }
+        bench.run(seconds(5));
+        let expected = if answers { vec![router(9)] } else { vec![] };
+        assert_eq!(bench.host.resolvers(), expected);
+        assert_eq!(bench.counter("network_changed"), 1);
+    }
+}
+
 #[test]
 fn the_clients_identifier_is_made_of_its_ethernet_address() {
     assert_eq!(super::wire::duid(MAC), DUID);
