@@ -2,7 +2,7 @@
 //! and with Linux.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Namespace, Netdev, Peers, Tap, TapSpec};
@@ -10,7 +10,8 @@ use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, StaticAddress, requires_tap};
 use libredox::Fd;
 use syscall::error::{
-    EADDRINUSE, EAFNOSUPPORT, ECONNREFUSED, EINVAL, EISCONN, ENETUNREACH, ENODEV, ENOPROTOOPT,
+    EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EINVAL, EISCONN, ENETUNREACH, ENODEV,
+    ENOPROTOOPT,
 };
 use syscall::flag::{CallFlags, O_RDWR};
 
@@ -24,6 +25,9 @@ const SOL_SOCKET: u64 = 1;
 const REUSEADDR: u64 = 2;
 const IPPROTO_IPV6: u64 = 41;
 const V6ONLY: u64 = 26;
+/// Joining, leaving, hops and loop of multicast: level and name of each, for either family.
+const IPV4_GROUPS: [(u64, u64); 4] = [(0, 35), (0, 36), (0, 33), (0, 34)];
+const IPV6_GROUPS: [(u64, u64); 4] = [(41, 20), (41, 21), (41, 18), (41, 19)];
 
 fn open(path: &str) -> libredox::error::Result<Fd> {
     Fd::open(&format!("/scheme/{path}"), O_RDWR as i32, 0)
@@ -159,6 +163,46 @@ fn options_that_are_set_first_hold_when_the_socket_is_bound() {
     assert_eq!(get(&client.0, (SOL_SOCKET, REUSEADDR)), 1);
     let unknown = set(&socket.0, (IPPROTO_IPV6, REUSEADDR), 1).unwrap_err();
     assert_eq!(unknown.errno(), ENOPROTOOPT);
+    drop(here);
+}
+
+/// `ip_mreq` and `ipv6_mreq`, and the group that they name; a datagram of the host's own comes back to its members.
+#[test]
+fn a_socket_joins_and_leaves_groups_as_the_c_library_asks() {
+    let stack = configured(machine());
+    stack.wait_for_ipv6("eth0", SOON).unwrap();
+    let here = stack.enter("client");
+    let set = |fd: &Fd, (level, name): (u64, u64), value: &[u8]| {
+        let metadata = [SET_OPTION, name, level];
+        fd.call_wo(value, CallFlags::empty(), &metadata)
+            .map_err(|error| error.errno())
+    };
+    let any = [0; 4];
+    let v4 = [&[239, 1, 2, 3][..], &any].concat();
+    let v6 = [
+        &Ipv6Addr::new(0xff05, 0, 0, 0, 0, 1, 2, 3).octets()[..],
+        &any,
+    ]
+    .concat();
+    for (local, group, [join, leave, hops, loops], request) in [
+        ("0.0.0.0:4001", "239.1.2.3:4001", IPV4_GROUPS, &v4),
+        ("[::]:4002", "[ff05::1:2:3]:4002", IPV6_GROUPS, &v6),
+    ] {
+        let member = open(&format!("udp//{local}")).unwrap();
+        let speaker = open(&format!("udp/{group}")).unwrap();
+        assert_eq!(get(&speaker, hops), 1, "{group}");
+        assert_eq!(set(&member, join, &request[..3]), Err(EINVAL));
+        assert_eq!(set(&member, join, request), Ok(0), "{group}");
+        assert_eq!(set(&member, join, request), Err(EADDRINUSE));
+        speaker.write(b"to all").unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(member.read(&mut buffer).unwrap(), 6, "{group}");
+        assert_eq!(set(&speaker, loops, &0_i32.to_ne_bytes()), Ok(0));
+        assert_eq!(set(&speaker, hops, &7_i32.to_ne_bytes()), Ok(0));
+        assert_eq!((get(&speaker, loops), get(&speaker, hops)), (0, 7));
+        assert_eq!(set(&member, leave, request), Ok(0), "{group}");
+        assert_eq!(set(&member, leave, request), Err(EADDRNOTAVAIL));
+    }
     drop(here);
 }
 
