@@ -37,7 +37,7 @@ fn on_tap() -> Option<(Namespace, Stack)> {
     Some((namespace, stack))
 }
 
-fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
+pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
     let text = stack.read(path).unwrap();
     let line = text
         .lines()
@@ -47,7 +47,7 @@ fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
+pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
 const ALL: &str = "/scheme/netcfg/stats";
 
 #[test]

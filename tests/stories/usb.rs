@@ -4,5 +4,6 @@ mod bench;
 mod channel;
 mod idle;
 mod plugging;
+mod qemu;
 mod receive;
 mod transmit;

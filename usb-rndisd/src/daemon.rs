@@ -1,6 +1,7 @@
 //! The driver's life: from the port to the unplugging, asleep unless there is something to do.
 
 use core::convert::Infallible;
+use core::time::Duration;
 
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
@@ -23,6 +24,9 @@ use crate::session::{self, Event, Session};
 use crate::sleep::{Sleep, Token, Wake};
 use crate::transmit::Transmit;
 use crate::xhci::Port;
+
+/// How long clients have to close the files of an adapter that is gone.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// Drives the adapter that `options` name and serves it as `/scheme/network.usb-<scheme>+<port>`.
 ///
@@ -120,7 +124,7 @@ fn bring_up(
         }
         if let Some(facts) = channel.session().adapter().cloned() {
             let receive = Receive::new(bulk_in, facts.receive, sleep.is_told());
-            let transmit = Transmit::new(bulk_out, facts.transmit);
+            let transmit = Transmit::new(bulk_out, facts.transmit, sleep.is_told());
             return Ok(Adapter::new(channel, control, &facts, receive, transmit));
         }
         let deadline = more.then_some(Instant::ZERO).or(channel.deadline());
@@ -149,6 +153,29 @@ impl Driver {
     }
 
     fn serve(mut self) -> Result<Infallible, Error> {
+        let Err(error) = self.work();
+        // What went wrong is in `error`, whatever else does now.
+        let _ = self.take_leave();
+        Err(error)
+    }
+
+    /// Lets everybody who has the adapter open find out that it is gone, and waits a little until they have.
+    fn take_leave(&mut self) -> Result<(), Error> {
+        let deadline = clock::now().saturating_add(LEAVE);
+        self.unfinished = self.server.end()?;
+        while self.server.is_used() && clock::now() < deadline {
+            let until = if self.unfinished {
+                Instant::ZERO
+            } else {
+                deadline
+            };
+            let wake = self.sleep.until(Some(until), false)?;
+            self.unfinished = self.server.on_requests(wake.now)?;
+        }
+        Ok(())
+    }
+
+    fn work(&mut self) -> Result<Infallible, Error> {
         loop {
             let nic = self.server.nic_mut();
             let deadline = if self.unfinished {

@@ -5,7 +5,8 @@ use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOTDIR, EWOULDBLOCK, Error, Result,
+    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENODEV, ENOTDIR, EWOULDBLOCK, Error,
+    Result,
 };
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
 use syscall::schemev2::NewFdFlags;
@@ -64,6 +65,8 @@ pub(super) struct NetworkScheme<N> {
     counters: Counters,
     /// Frames were queued since the last doorbell.
     doorbell: bool,
+    /// The card is gone: every file says so, until it is closed.
+    ended: bool,
 }
 
 impl<N: Nic> NetworkScheme<N> {
@@ -84,6 +87,7 @@ impl<N: Nic> NetworkScheme<N> {
             reader: None,
             counters: Counters::default(),
             doorbell: false,
+            ended: false,
         }
     }
 
@@ -95,13 +99,33 @@ impl<N: Nic> NetworkScheme<N> {
         data.map(|(id, _)| id)
     }
 
+    /// The card is gone.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.doorbell = false;
+    }
+
+    /// Whether a file is open, beside the tree's root that the namespace holds.
+    pub(super) fn is_used(&self) -> bool {
+        let mut handles = self.handles.iter();
+        handles.any(|(_, handle)| !matches!(handle.node, Node::Root))
+    }
+
+    /// ENODEV once the card is gone.
+    fn alive(&self) -> Result<()> {
+        match self.ended {
+            true => Err(Error::new(ENODEV)),
+            false => Ok(()),
+        }
+    }
+
     /// Ends a turn: frames that nobody will read go back to the device, frames queued go out. Returns
     /// whether there may be more of the former: the device can be faster than this.
     pub(super) fn settle(&mut self) -> bool {
         if core::mem::take(&mut self.doorbell) {
             self.nic.flush();
         }
-        if self.reader.is_some() {
+        if self.reader.is_some() || self.ended {
             return false;
         }
         for _ in 0..DROPS_PER_TURN {
@@ -119,10 +143,14 @@ impl<N: Nic> NetworkScheme<N> {
             nic,
             handles,
             reader,
+            ended,
             ..
         } = self;
         let edges = handles.iter_mut().map(|(id, handle)| {
-            let ready = ready(nic, *reader == Some(id), handle);
+            let ready = match ended {
+                true => EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+                false => ready(nic, *reader == Some(id), handle),
+            };
             let edge = match &handle.node {
                 Node::Data => handle.readiness.arrived(ready, arrived),
                 // The card's state may change at any moment, so every look may be news.
@@ -143,6 +171,7 @@ impl<N: Nic> NetworkScheme<N> {
 
     /// One frame into `buffer`; a frame that is longer is cut, as by any datagram socket.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.alive()?;
         let Some(frame) = self.nic.receive() else {
             return Err(Error::new(EWOULDBLOCK));
         };
@@ -157,6 +186,7 @@ impl<N: Nic> NetworkScheme<N> {
     }
 
     fn transmit(&mut self, frame: &[u8]) -> Result<usize> {
+        self.alive()?;
         if frame.len() < ETHERNET_HEADER {
             self.counters.tx_too_short += 1;
             return Err(Error::new(EINVAL));
@@ -257,6 +287,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
         if caller.uid != 0 {
             return Err(Error::new(EACCES));
         }
+        self.alive()?;
         let node = Node::at(path, flags)?;
         let reads = matches!(node, Node::Data) && flags & O_RDONLY != 0;
         if reads && self.reader.is_some() {
@@ -329,7 +360,10 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     fn fevent(&mut self, id: usize, flags: EventFlags, _caller: &CallerCtx) -> Result<EventFlags> {
         let reader = self.reader == Some(id);
         let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
-        let ready = ready(&mut self.nic, reader, handle);
+        let ready = match self.ended {
+            true => EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+            false => ready(&mut self.nic, reader, handle),
+        };
         Ok(handle.readiness.watch(flags, ready))
     }
 

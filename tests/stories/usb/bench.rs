@@ -188,7 +188,7 @@ impl Client {
     }
 
     /// Waits for events; false when none came.
-    fn wait(&mut self, time: Duration) -> bool {
+    pub(crate) fn wait(&mut self, time: Duration) -> bool {
         let mut events = Vec::new();
         let deadline = clock::now().saturating_add(time);
         self.reactor.wait(Some(deadline), &mut events).unwrap();
@@ -244,6 +244,13 @@ impl Client {
     /// Frames that wait in the client because the driver has no room.
     pub(crate) fn queued(&self) -> usize {
         self.transmitter.queued()
+    }
+
+    /// Waits until the driver has taken everything.
+    pub(crate) fn drain(&mut self) {
+        while self.queued() > 0 {
+            self.drain_some();
+        }
     }
 
     /// Sends something of what waits, if anything does.

@@ -13,6 +13,7 @@ fn one_byte_of_padding_takes_the_place_of_a_packet_without_bytes() {
     let (_bench, adapter, mut client) = Bench::running(Manner::default(), RndisSpec::new());
     let frames: Vec<_> = (60..60 + 2 * PACKET).map(frame).collect();
     frames.iter().for_each(|frame| client.send(frame));
+    client.drain();
     assert!(adapter.wait_until(SOON, |adapter| adapter.transfers().len() == frames.len()));
     assert_eq!(adapter.frames(), frames);
     for transfer in adapter.transfers() {
@@ -109,6 +110,7 @@ fn frames_pass_both_ways_at_once() {
             client.send(there);
             assert_eq!(&client.frame(), back);
         }
+        client.drain();
         assert!(adapter.wait_until(SOON, |adapter| adapter.frames().len() == FRAMES));
         assert_eq!(adapter.frames(), there);
     }

@@ -275,30 +275,19 @@ impl OutPipe {
         self.state != OutState::Idle
     }
 
-    /// Sends `bytes` as one transfer, or goes on with it: to be called with the same bytes until it is over.
+    /// Sends `bytes` as one transfer, step by step: to be called with the same bytes until it is over. The first step hands
+    /// them over, the next asks how it went.
     ///
-    /// xhcid takes the bytes and returns at once, or when the device has them; where only the latter is known, this
-    /// call takes as long as the device does.
+    /// xhcid takes the bytes and returns at once, or when the device has them: then the first step takes as long as the
+    /// device does.
     ///
     /// # Errors
     /// xhcid's; the endpoint is of no more use then.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Progress, Error> {
-        if self.state == OutState::Idle {
-            self.files.announce(TransferDirection::Out, bytes.len())?;
-            self.state = OutState::Announced;
-        }
-        if self.state == OutState::Announced {
-            match call("write an endpoint", || self.files.data.write(bytes)) {
-                Err(error) if error.is_not_yet() => return Ok(Progress::NotYet),
-                Err(error) => {
-                    self.files.is_halted(error)?;
-                    self.state = OutState::Idle;
-                    return Ok(Progress::Stalled);
-                }
-                Ok(_) => self.state = OutState::Taken,
-            }
-        }
-        let outcome = self.files.outcome(bytes.len())?;
+        let outcome = match self.state {
+            OutState::Taken => self.files.outcome(bytes.len())?,
+            OutState::Idle | OutState::Announced => self.hand_over(bytes)?,
+        };
         if !matches!(outcome, Outcome::NotYet) {
             self.state = OutState::Idle;
         }
@@ -308,6 +297,22 @@ impl OutPipe {
             Outcome::Moved(moved) if moved < bytes.len() => Progress::Cut(moved),
             Outcome::Moved(_) => Progress::Done,
         })
+    }
+
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<Outcome, Error> {
+        if self.state == OutState::Idle {
+            self.files.announce(TransferDirection::Out, bytes.len())?;
+            self.state = OutState::Announced;
+        }
+        match call("write an endpoint", || self.files.data.write(bytes)) {
+            Ok(_) => self.state = OutState::Taken,
+            Err(error) if error.is_not_yet() => {}
+            Err(error) => {
+                self.files.is_halted(error)?;
+                return Ok(Outcome::Stalled);
+            }
+        }
+        Ok(Outcome::NotYet)
     }
 
     /// Gets the endpoint to work again after [`Progress::Stalled`].
