@@ -1,5 +1,6 @@
 //! `/scheme/netcfg` as a user sees it.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 
 use commands::OpenedFile;
@@ -201,7 +202,8 @@ fn whoever_watches_a_file_hears_of_its_change() {
         let echo = OpenedFile::open("/scheme/icmp/echo/10.0.2.99", O_RDWR).unwrap();
         echo.write(b"\0\x01anybody?").unwrap();
     };
-    let listen = || drop(OpenedFile::listen(4000).unwrap());
+    let held = RefCell::new(Vec::new());
+    let listen = || held.borrow_mut().push(OpenedFile::listen(4000).unwrap());
     let unplug = || stack.machine().qmp().set_link("net0", false).unwrap();
     let changes: [(&str, &str, Box<dyn Fn()>); 8] = [
         (
@@ -241,8 +243,9 @@ fn whoever_watches_a_file_hears_of_its_change() {
             });
             let here = stack.enter("admin");
             change();
-            drop(here);
             watcher.join().unwrap().unwrap();
+            held.borrow_mut().clear();
+            drop(here);
         });
     }
 }
