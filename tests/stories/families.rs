@@ -2,7 +2,7 @@
 //! and with Linux.
 
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Namespace, Netdev, Peers, Tap, TapSpec};
@@ -322,6 +322,78 @@ fn linux_and_we_connect_to_each_other_over_both_families() {
         accepted.write(&data).unwrap();
         client.read_exact(&mut data).unwrap();
         assert_eq!(&data, b"hello");
+    }
+    drop(here);
+}
+
+/// Multicast with Linux, and the reports that tell routers of it.
+#[test]
+fn linux_and_we_hear_each_other_in_groups_of_both_families() {
+    let Some((namespace, stack)) = with_linux() else {
+        return;
+    };
+    namespace.ip("route add 224.0.0.0/4 dev tap0").unwrap();
+    let here = stack.enter("groups");
+    let none = [0; 4];
+    let (v4, v6) = (
+        Ipv4Addr::new(239, 1, 2, 3),
+        Ipv6Addr::new(0xff05, 0, 0, 0, 0, 1, 2, 3),
+    );
+    for (group, ours, linux, join, request) in [
+        (
+            "239.1.2.3:4001",
+            "0.0.0.0:4001",
+            "10.9.0.1:0",
+            IPV4_GROUPS[0],
+            [&v4.octets()[..], &none].concat(),
+        ),
+        (
+            "[ff05::1:2:3]:4001",
+            "[::]:4001",
+            "[fd42::1]:0",
+            IPV6_GROUPS[0],
+            [&v6.octets()[..], &none].concat(),
+        ),
+    ] {
+        let member = open(&format!("udp//{ours}")).unwrap();
+        let metadata = [SET_OPTION, join.1, join.0];
+        member
+            .call_wo(&request, CallFlags::empty(), &metadata)
+            .unwrap();
+        let peer = namespace
+            .enter(|| {
+                let peer = UdpSocket::bind(ours).unwrap();
+                match group.starts_with('[') {
+                    true => peer.join_multicast_v6(&v6, 0).unwrap(),
+                    false => peer
+                        .join_multicast_v4(&v4, &Ipv4Addr::new(10, 9, 0, 1))
+                        .unwrap(),
+                }
+                peer.set_read_timeout(Some(SOON)).unwrap();
+                UdpSocket::bind(linux)
+                    .unwrap()
+                    .send_to(b"from linux", group)
+                    .unwrap();
+                peer
+            })
+            .unwrap();
+        let mut data = [0; 100];
+        let length = member.read(&mut data).unwrap();
+        assert_eq!(&data[..length], b"from linux", "{group}");
+        let speaker = open(&format!("udp/{group}")).unwrap();
+        speaker.write(b"from us").unwrap();
+        // Linux hears its own word first.
+        loop {
+            let length = peer.recv(&mut data).unwrap();
+            if &data[..length] == b"from us" {
+                break;
+            }
+        }
+    }
+    let stats = stack.read("/scheme/netcfg/ifaces/eth0/stats").unwrap();
+    for counter in ["igmp_tx", "mld_tx"] {
+        let line = stats.lines().find(|line| line.starts_with(counter));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{stats}");
     }
     drop(here);
 }
