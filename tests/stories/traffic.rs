@@ -49,7 +49,6 @@ pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
 
 pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
 const ALL: &str = "/scheme/netcfg/stats";
-const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {
@@ -161,6 +160,8 @@ fn drain(socket: &OpenedFile) -> u64 {
     }
     count
 }
+
+const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 /// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {

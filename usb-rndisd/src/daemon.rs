@@ -87,10 +87,10 @@ fn refuse_second(adapter: &str) -> Result<(), Error> {
     }
 }
 
-/// An address of our own making, for a device that has none (IEEE 802, 8.4: local, not a group's).
+/// An address of our own making, for a device that has none.
 fn local_address() -> Result<Mac, Error> {
     let [a, b, c, d, e, f, ..] = random::seed().map_err(Error::system("read random bytes"))?;
-    Ok(Mac([a & !1 | 2, b, c, d, e, f]))
+    Ok(Mac::local([a, b, c, d, e, f]))
 }
 
 /// Opens the endpoints and lets the session bring the adapter up, which it does, or gives up, in a bounded time.

@@ -420,3 +420,28 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
         (3, 0)
     );
 }
+
+#[test]
+fn a_driver_whose_card_is_gone_says_so_until_its_files_are_closed() {
+    let host = host();
+    let entered = host.enter(ProcessSpec::new("smolnetd"));
+    let (driver, card, _window) = driver(&host, &entered, "eth", 8);
+    let (control, mut receiver, mut transmitter, mut reactor) = adapter("eth");
+    assert_eq!(events(&mut reactor), [(DATA, WRITE)]);
+    card.interrupt(|card| card.gone = true);
+    let told = events(&mut reactor);
+    assert!(
+        told.iter()
+            .any(|&(token, flags)| token == DATA && flags.contains(READ)),
+        "{told:?}"
+    );
+    assert!(receiver.next_frame().is_none());
+    assert_eq!(receiver.failure(), Some(Error::new(ENODEV)));
+    assert!(send(&mut transmitter, &[1; 60]));
+    transmitter.flush();
+    assert_eq!(transmitter.failure(), Some(Error::new(ENODEV)));
+    assert_eq!(Adapter::open("eth").err(), Some(Error::new(ENODEV)));
+    assert!(driver.is_running(), "as long as somebody has it open");
+    drop((control, receiver, transmitter));
+    assert!(driver.wait(PATIENCE).is_some(), "and no longer");
+}

@@ -29,6 +29,13 @@ fn id(message: &[u8]) -> u32 {
     word(message, 8)
 }
 
+/// An answer to INITIALIZE that is no good.
+pub(super) fn initialize_refused(request: &[u8]) -> Vec<u8> {
+    let mut answer = initialize_complete(id(request), 1, 1580, 0);
+    answer[12..16].copy_from_slice(&FAILURE.to_le_bytes());
+    answer
+}
+
 fn works(adapter: &Rndis, client: &mut Client) {
     let there = frame(60);
     client.send(&there);
@@ -230,10 +237,9 @@ fn answers_of_the_wrong_kind_id_or_length_are_passed_over() {
 #[test]
 fn a_refused_initialize_says_the_status() {
     let bench = Bench::new(Manner::default());
-    bench.plug(RndisSpec::new().script(|request| {
-        let mut answer = initialize_complete(id(request), 1, 1580, 0);
-        answer[12..16].copy_from_slice(&FAILURE.to_le_bytes());
-        Answer::Messages(vec![answer])
+    bench.plug(RndisSpec::new().script(|request| match kind(request) {
+        INITIALIZE => Answer::Messages(vec![initialize_refused(request)]),
+        _ => Answer::Usual,
     }));
     let driver = bench.driver();
     bench.assert_ends(

@@ -17,6 +17,8 @@ const MEDIUM_802_3: u32 = 0;
 const MAX_ALIGNMENT_FACTOR: u32 = 7;
 /// The least MTU with which IPv4 works (RFC 791, 3.2).
 const MIN_MTU: u16 = 68;
+/// The longest frame of Ethernet with a VLAN tag, in bytes (IEEE 802.3, 3.2.7).
+const ETHERNET_FRAME: u16 = 1518;
 /// GEN_LINK_SPEED counts in units of 100 bit/s.
 const SPEED_UNITS_PER_MBPS: u32 = 10_000;
 
@@ -137,6 +139,10 @@ impl Adapter {
             counters.count(Counter::ControlBadMtu);
             return;
         }
+        // GEN_MAXIMUM_FRAME_SIZE does not count the header by its definition, but does with some devices, QEMU's
+        // among them; with an MTU just above Ethernet's, the network would drop what fills it.
+        let counts_header = (DEFAULT_MTU.saturating_add(1)..=ETHERNET_FRAME).contains(&mtu);
+        let mtu = if counts_header { DEFAULT_MTU } else { mtu };
         self.mtu = mtu.min(self.largest_mtu());
         // Others on the network may know nothing of a smaller one.
         self.receive.max_frame = longest_frame(self.mtu.max(DEFAULT_MTU));
