@@ -213,7 +213,12 @@ fn a_thousand_times_pulled_out_under_traffic_and_plugged_in_again() {
             "{} pages, at first {pages}",
             after[0]
         );
-        assert_eq!(after[1..], [program_files, threads], "files and threads");
+        assert_eq!(after[1], program_files, "files");
+        assert!(
+            after[2] <= threads,
+            "{} threads, at first {threads}",
+            after[2]
+        );
     }
 }
 
