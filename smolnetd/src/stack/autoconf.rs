@@ -107,17 +107,38 @@ impl Stack {
             .links
             .get(&id)
             .is_some_and(|link| link.is_silent_router(router));
-        let redirects = Selector {
-            gateway: Some(router),
-            link: Some(id),
-            origin: Some(Origin::Redirect),
-            ..Selector::default()
-        };
-        let removed = self.network.routes.remove(&redirects) > 0;
+        let removed = self.remove_redirects(id, router);
         let lost = silent && self.network.routes.set_gateway_reachable(id, router, false);
         if removed || lost {
             self.routes_changed(now);
         }
+    }
+
+    /// RFC 4861 7.3.3: a neighbour does not answer. Where a redirect leads to it, the way is again as before that.
+    pub(super) fn hop_lost(&mut self, now: Instant, id: LinkId, hop: IpAddr) {
+        if self.remove_redirects(id, hop) {
+            self.routes_changed(now);
+        }
+    }
+
+    /// Takes away the redirects by way of `hop`, and to it as a neighbour. True when there were some.
+    fn remove_redirects(&mut self, id: LinkId, hop: IpAddr) -> bool {
+        let by_way = Selector {
+            gateway: Some(hop),
+            link: Some(id),
+            origin: Some(Origin::Redirect),
+            ..Selector::default()
+        };
+        let to_it = Selector {
+            destination: Some(IpCidr::new(
+                hop.into(),
+                if hop.is_ipv4() { 32 } else { 128 },
+            )),
+            gateway: None,
+            ..by_way
+        };
+        let routes = &mut self.network.routes;
+        routes.remove(&by_way).saturating_add(routes.remove(&to_it)) > 0
     }
 
     /// A program took or gave back a UDP port: if it is that of a DHCP client, the program is the client meanwhile.

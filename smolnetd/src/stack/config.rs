@@ -285,6 +285,7 @@ impl Stack {
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
                     self.changes.insert(Change::Neighbours(id));
+                    self.hop_lost(now, id, address);
                     self.avoid_gateway(now, id, address);
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
