@@ -154,6 +154,13 @@ impl Driver {
 
     fn serve(mut self) -> Result<Infallible, Error> {
         let Err(error) = self.work();
+        // Where it is the device or xhcid that does not answer, one call more may never end.
+        if matches!(
+            error,
+            Error::KeepsStalling { .. } | Error::Server(_) | Error::System { .. }
+        ) {
+            self.server.nic_mut().halt();
+        }
         // What went wrong is in `error`, whatever else does now.
         let _ = self.take_leave();
         Err(error)
