@@ -102,17 +102,20 @@ fn boot_and_look(
     run: &Arc<RunDirectory>,
     table: &mut Table,
 ) -> Result<()> {
-    let stage = packages::repository().join("target/redox/stage");
-    table.stage("packages made", || {
-        cook(options, &stage)?;
-        Ok(format!("for {}", options.machine.target()))
-    })?;
+    let made = packages::repository().join("target/redox/stage");
+    let stage = options.packages.as_deref().unwrap_or(&made);
+    if options.packages.is_none() {
+        table.stage("packages made", || {
+            cook(options, stage)?;
+            Ok(format!("for {}", options.machine.target()))
+        })?;
+    }
     // The copy is gone with the harness, however it ends.
     let copies = packages::repository().join("target/redox");
     let disk = tempfile::NamedTempFile::new_in(&copies).context(copies.display())?;
     table.stage("laid over the image", || {
         std::fs::copy(image, disk.path()).context(image.display())?;
-        let files = Image::open(disk.path())?.lay_over(&stage)?;
+        let files = Image::open(disk.path())?.lay_over(stage)?;
         Ok(format!("{files} files"))
     })?;
     let surroundings = Surroundings::new()?;

@@ -11,6 +11,7 @@ usage: tests/redox/run --image FILE [OPTIONS]
   --image FILE              a disk with Redox on it, unencrypted; a copy of it is booted
   --toolchain DIR           what programs of Redox are linked with: a folder with bin/<target>-gcc, or one with
                             relibc's crt0.o, crti.o, crtn.o and libc.a. Without it, redoxer's, if that is installed
+  --packages DIR            files laid over the image instead of the packages that are made here
   --nic virtio|rndis        the network card: on PCI (the default), or an adapter on USB
   --endpoints blocking|nonblocking
                             what the image's xhcid can do (nonblocking)
@@ -29,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) help: bool,
     pub(crate) image: Option<PathBuf>,
     pub(crate) toolchain: Option<PathBuf>,
+    /// A tree that is made already.
+    pub(crate) packages: Option<PathBuf>,
     pub(crate) nic: Nic,
     /// The word after usb-rndisd's `--endpoints`.
     pub(crate) endpoints: &'static str,
@@ -45,6 +48,7 @@ impl Default for Options {
             help: false,
             image: None,
             toolchain: None,
+            packages: None,
             nic: Nic::Virtio,
             endpoints: "nonblocking",
             machine: Machine::Q35,
@@ -82,6 +86,7 @@ impl Options {
         match (name, value) {
             ("--image", file) => self.image = Some(file.into()),
             ("--toolchain", folder) => self.toolchain = Some(folder.into()),
+            ("--packages", folder) => self.packages = Some(folder.into()),
             ("--nic", "virtio") => self.nic = Nic::Virtio,
             ("--nic", "rndis") => self.nic = Nic::Rndis,
             ("--endpoints", "blocking") => self.endpoints = "blocking",
@@ -110,13 +115,14 @@ mod tests {
 
     #[test]
     fn every_option_of_the_usage_is_understood() {
-        let line = "--image a.img --toolchain t --nic rndis --endpoints blocking --machine virt --accel tcg \
+        let line = "--image a.img --toolchain t --packages p --nic rndis --endpoints blocking --machine virt --accel tcg \
                     --login user:secret:word --print-redoxer";
         let options = parse(line).unwrap();
         let expected = Options {
             help: false,
             image: Some("a.img".into()),
             toolchain: Some("t".into()),
+            packages: Some("p".into()),
             nic: Nic::Rndis,
             endpoints: "blocking",
             machine: Machine::Virt,

@@ -60,8 +60,12 @@ pub(crate) fn recipes() -> Result<BTreeMap<String, Recipe>> {
             let file = path.join("recipe.toml");
             let text = std::fs::read_to_string(&file).context(file.display())?;
             let recipe: Recipe = toml::from_str(&text).context(file.display())?;
-            if recipe.build.template != "custom" {
-                return Err(Error::new(format!("{}: not a script", file.display())));
+            let sources = [&recipe.source.path, &recipe.source.same_as];
+            if recipe.build.template != "custom" || sources.iter().all(|source| source.is_none()) {
+                return Err(Error::new(format!(
+                    "{}: no script, or no source",
+                    file.display()
+                )));
             }
             let name = path.file_name().unwrap_or_default();
             recipes.insert(name.to_string_lossy().into_owned(), recipe);

@@ -122,7 +122,7 @@ fn support(target: &str, work: &Path) -> Result<Vec<PathBuf>> {
 /// rustc's flags: a static program at a fixed place, with relibc's files round it and every archive beside them in it.
 fn flags(folder: &Path, support: &[PathBuf]) -> String {
     let mut flags = String::from(
-        "-C linker-flavor=ld -C link-self-contained=no -C relocation-model=static -C target-feature=+crt-static",
+        "-C linker-flavor=ld -C relocation-model=static -C target-feature=+crt-static",
     );
     let mut argument = |text: String| {
         flags.push_str(" -C link-arg=");
