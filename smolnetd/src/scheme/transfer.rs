@@ -182,7 +182,9 @@ impl View<'_> {
     ) -> Result<usize> {
         let verb = *metadata.first().ok_or(Error::new(EINVAL))?;
         let argument = metadata.get(1).copied().unwrap_or(0);
-        let option = (metadata.get(2).copied().unwrap_or(SOL_SOCKET), argument);
+        // The kernel hands over three words, of which those that the caller left out are zero.
+        let level = metadata.get(2).copied().filter(|&level| level != 0);
+        let option = (level.unwrap_or(SOL_SOCKET), argument);
         match usize::try_from(verb)
             .ok()
             .and_then(SocketCall::try_from_raw)
