@@ -1,6 +1,6 @@
 //! `/scheme/netcfg` as a user sees it.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 
 use commands::OpenedFile;
@@ -191,63 +191,80 @@ fn only_root_writes() {
     );
 }
 
-/// Whoever waits reads again only when the file says that it changed.
+/// Has `change` happen when somebody has read the file to its end, and waits until it says `news`: who waits reads again
+/// only when the file says that it changed.
+fn hears(stack: &Stack, path: &str, news: &str, change: impl FnOnce()) {
+    let change = Cell::new(Some(change));
+    let wanted = |text: &str| match change.take() {
+        Some(change) => {
+            assert!(!text.contains(news), "{path}: {text}");
+            change();
+            false
+        }
+        None => text.contains(news),
+    };
+    let path = format!("/scheme/netcfg/{path}");
+    stack.wait_for(&path, SOON, wanted).unwrap();
+}
+
 #[test]
 fn whoever_watches_a_file_hears_of_its_change() {
     let stack = started();
-    let write = |path: &'static str, line: &'static str| {
-        move || commands::write_text(&format!("/scheme/netcfg/{path}"), line).unwrap()
-    };
-    let ping = || {
-        let echo = OpenedFile::open("/scheme/icmp/echo/10.0.2.99", O_RDWR).unwrap();
-        echo.write(b"\0\x01anybody?").unwrap();
-    };
-    let held = RefCell::new(Vec::new());
-    let listen = || held.borrow_mut().push(OpenedFile::listen(4000).unwrap());
-    let unplug = || stack.machine().qmp().set_link("net0", false).unwrap();
-    let changes: [(&str, &str, Box<dyn Fn()>); 8] = [
+    for (path, news, written, line) in [
         (
             "ifaces/eth0/addr/list",
             "10.0.2.77/24",
-            Box::new(write("ifaces/eth0/addr/add", "10.0.2.77/24\n")),
+            "ifaces/eth0/addr/add",
+            "10.0.2.77/24",
+        ),
+        (
+            "ifaces/eth0/addr/list",
+            "10.0.2.78/24",
+            "ifaces/eth0/addr/set",
+            "10.0.2.78/24",
         ),
         (
             "ifaces/eth0/ipv6/identifier",
             "eui64",
-            Box::new(write("ifaces/eth0/ipv6/identifier", "eui64\n")),
+            "ifaces/eth0/ipv6/identifier",
+            "eui64",
+        ),
+        (
+            "ifaces/eth0/ipv6/temporary",
+            "on",
+            "ifaces/eth0/ipv6/temporary",
+            "on",
         ),
         (
             "route/list",
             "10.44.0.0/16",
-            Box::new(write("route/add", "10.44.0.0/16 via 10.0.2.2\n")),
+            "route/add",
+            "10.44.0.0/16 via 10.0.2.2",
         ),
+        ("route/list", "fd44::/64", "route/add", "fd44::/64 dev eth0"),
         (
             "resolv/nameserver",
             "9.9.9.9",
-            Box::new(write("resolv/nameserver", "9.9.9.9\n")),
+            "resolv/nameserver",
+            "9.9.9.9",
         ),
-        (
-            "resolv/search",
-            "lab.test",
-            Box::new(write("resolv/search", "lab.test\n")),
-        ),
-        ("sockets", "tcp listen 0.0.0.0:4000", Box::new(listen)),
-        ("neigh/list", "10.0.2.99 dev eth0", Box::new(ping)),
-        ("ifaces/eth0/link", "down", Box::new(unplug)),
-    ];
-    for (path, wanted, change) in changes {
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                let path = format!("/scheme/netcfg/{path}");
-                stack.wait_for(&path, SOON, |text| text.contains(wanted))
-            });
-            let here = stack.enter("admin");
-            change();
-            watcher.join().unwrap().unwrap();
-            held.borrow_mut().clear();
-            drop(here);
+        ("resolv/search", "lab.test", "resolv/search", "lab.test"),
+    ] {
+        hears(&stack, path, news, || {
+            commands::write_text(&format!("/scheme/netcfg/{written}"), line).unwrap();
         });
     }
+    hears(&stack, "neigh/list", "10.0.2.99 dev eth0", || {
+        let echo = OpenedFile::open("/scheme/icmp/echo/10.0.2.99", O_RDWR).unwrap();
+        echo.write(b"\0\x01anybody?").unwrap();
+    });
+    let mut listener = None;
+    hears(&stack, "sockets", "tcp listen 0.0.0.0:4000", || {
+        listener = Some(OpenedFile::listen(4000).unwrap());
+    });
+    hears(&stack, "ifaces/eth0/link", "down", || {
+        stack.machine().qmp().set_link("net0", false).unwrap();
+    });
 }
 
 #[test]

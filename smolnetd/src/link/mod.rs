@@ -190,6 +190,11 @@ impl Link {
         self.neighbours.iter(now)
     }
 
+    /// Does [`Link::neighbours`] say something new since the last question?
+    pub fn take_neighbours_changed(&mut self) -> bool {
+        self.neighbours.take_changed()
+    }
+
     /// The lease that is in force.
     pub fn lease(&self) -> Option<&Lease> {
         self.dhcp.lease()

@@ -257,3 +257,80 @@ fn written(option: SocketOption) -> Vec<u8> {
         SocketOption::MulticastLink(link) => link.map_or(0, |link| link.0).to_ne_bytes().to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smoltcp::time::Instant;
+
+    use super::*;
+    use crate::socket::{Owner, SocketKind};
+    use crate::stack::Limits;
+
+    /// Every option that can be set, with a value.
+    const SETTABLE: [((u64, u64), &[u8]); 11] = [
+        ((SOL_SOCKET, so::REUSEADDR), &[1, 0, 0, 0]),
+        ((SOL_SOCKET, so::BROADCAST), &[1, 0, 0, 0]),
+        ((SOL_SOCKET, so::RCVBUF), &[0, 0, 2, 0]),
+        ((IPPROTO_IP, ip::TTL), &[9, 0, 0, 0]),
+        ((IPPROTO_IPV6, ipv6::UNICAST_HOPS), &[9, 0, 0, 0]),
+        ((IPPROTO_IPV6, ipv6::V6ONLY), &[1, 0, 0, 0]),
+        ((IPPROTO_IP, ip::MULTICAST_TTL), &[9, 0, 0, 0]),
+        ((IPPROTO_IPV6, ipv6::MULTICAST_HOPS), &[9, 0, 0, 0]),
+        ((IPPROTO_IP, ip::MULTICAST_LOOP), &[0, 0, 0, 0]),
+        ((IPPROTO_IPV6, ipv6::MULTICAST_LOOP), &[0, 0, 0, 0]),
+        ((IPPROTO_IPV6, ipv6::MULTICAST_IF), &[3, 0, 0, 0]),
+    ];
+
+    fn stack() -> Stack {
+        Stack::new([7; 32], Limits::default(), Instant::ZERO)
+    }
+
+    #[test]
+    fn what_is_set_is_what_is_got() {
+        let mut stack = stack();
+        let id = stack.socket(SocketKind::Udp, Owner::ROOT).unwrap();
+        for (name, value) in SETTABLE {
+            let Ok(Wish::Set(option)) = read(&stack, name, &Value(value)) else {
+                panic!("{name:?}")
+            };
+            stack.set_option(id, option).unwrap();
+            let got = stack.option(id, named(name).unwrap()).unwrap();
+            assert_eq!(written(got), value, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_comes_with_an_address_a_number_or_neither() {
+        let stack = stack();
+        let wish = |name, value: &[u8]| match read(&stack, name, &Value(value)) {
+            Ok(Wish::Join(group, link)) => Ok((group, link.map(|link| link.0))),
+            Ok(_) => panic!("{name:?}"),
+            Err(error) => Err(error.errno),
+        };
+        let join = (IPPROTO_IP, ip::ADD_MEMBERSHIP);
+        let group: IpAddr = [239, 1, 2, 3].into();
+        let request = |rest: &[u8]| [&[239, 1, 2, 3], rest].concat();
+        assert_eq!(wish(join, &request(&[0; 4])), Ok((group, None)));
+        assert_eq!(wish(join, &request(&[127, 0, 0, 1])), Ok((group, Some(0))));
+        assert_eq!(wish(join, &request(&[10, 9, 9, 9])), Err(ENODEV));
+        let numbered = [&request(&[0; 4])[..], &7_u32.to_ne_bytes()].concat();
+        assert_eq!(wish(join, &numbered), Ok((group, Some(7))));
+        assert_eq!(wish(join, &request(&[0; 3])), Err(EINVAL));
+        let join = (IPPROTO_IPV6, ipv6::JOIN_GROUP);
+        assert_eq!(wish(join, &[0; 19]), Err(EINVAL));
+    }
+
+    proptest! {
+        #[test]
+        fn any_option_with_any_bytes_has_an_answer(
+            level in prop_oneof![Just(0), Just(1), Just(6), Just(41), any::<u64>()],
+            name in prop_oneof![0_u64..50, any::<u64>()],
+            value in proptest::collection::vec(any::<u8>(), 0..24),
+        ) {
+            let stack = stack();
+            let _ = read(&stack, (level, name), &Value(&value));
+            let _ = named((level, name));
+        }
+    }
+}

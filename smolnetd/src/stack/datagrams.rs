@@ -248,22 +248,22 @@ impl Stack {
         let socket = self.sockets.datagram(id)?;
         let from = SocketAddr::new(path.source, socket.port);
         let ends = (from, to);
-        let hops = socket.hops_to(to.ip());
-        if to.ip().is_multicast() && socket.multicast.loops {
-            self.loop_to_group(&path, from, to, data);
-        }
-        if hops == Some(0) {
-            return Ok(());
-        }
+        let (hops, loops) = (socket.hops_to(to.ip()), socket.multicast.loops);
         let header = self
             .network
             .header(&path, to.ip(), IpProtocol::Udp, hops, ends)?;
         let length = data.len().saturating_add(UDP_HEADER_LENGTH);
         let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
-        self.network
-            .send(now, &path, header, length, fill, ports)
-            .map_err(|error| (error, Some(path)))?;
+        if hops != Some(0) {
+            self.network
+                .send(now, &path, header, length, fill, ports)
+                .map_err(|error| (error, Some(path)))?;
+        }
         count(&mut self.udp.counters.sent);
+        // Not before it has left: who is told to wait sends it again.
+        if to.ip().is_multicast() && loops {
+            self.loop_to_group(&path, from, to, data);
+        }
         Ok(())
     }
 

@@ -245,6 +245,11 @@ impl Stack {
                 self.changes.insert(Change::Socket(*id));
             }
         }
+        for (id, link) in &mut self.network.links {
+            if link.take_neighbours_changed() {
+                self.changes.insert(Change::Neighbours(*id));
+            }
+        }
         changes.extend(core::mem::take(&mut self.changes));
     }
 

@@ -240,3 +240,21 @@ fn the_link_for_groups_can_be_chosen_and_a_zone_must_agree() {
     let gone = wire.a.send(now, client, b"gone", Some(at(DNS_V6, PORT)));
     assert_eq!(gone, Err(SocketError::NetworkDown));
 }
+
+#[test]
+fn a_word_that_has_to_wait_for_room_is_heard_once() {
+    let mut wire = Wire::dual();
+    let member = listener(&mut wire, ANY);
+    let (now, to) = (wire.now, Some(on_eth0(DNS_V6, PORT)));
+    wire.b.stack.join_group(now, member, DNS_V6, None).unwrap();
+    wire.run_for(Duration::from_secs(5));
+    wire.b.set_ring_capacity(0);
+    let now = wire.now;
+    let full = wire.b.send(now, member, b"all", to);
+    assert_eq!(full, Err(SocketError::WouldBlock));
+    assert_eq!(heard(&mut wire, member), Vec::<Vec<u8>>::new());
+    wire.b.set_ring_capacity(256);
+    let now = wire.now;
+    assert_eq!(wire.b.send(now, member, b"all", to), Ok(3));
+    assert_eq!(heard(&mut wire, member), [b"all"]);
+}
