@@ -1,5 +1,6 @@
 //! `/scheme/netcfg` as a user sees it.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 
 use commands::OpenedFile;
@@ -190,19 +191,63 @@ fn only_root_writes() {
     );
 }
 
+/// Whoever waits reads again only when the file says that it changed.
 #[test]
-fn whoever_watches_a_file_hears_of_a_change() {
+fn whoever_watches_a_file_hears_of_its_change() {
     let stack = started();
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            stack.wait_for("/scheme/netcfg/route/list", SOON, |text| {
-                text.contains("10.44.0.0/16")
-            })
+    let write = |path: &'static str, line: &'static str| {
+        move || commands::write_text(&format!("/scheme/netcfg/{path}"), line).unwrap()
+    };
+    let ping = || {
+        let echo = OpenedFile::open("/scheme/icmp/echo/10.0.2.99", O_RDWR).unwrap();
+        echo.write(b"\0\x01anybody?").unwrap();
+    };
+    let held = RefCell::new(Vec::new());
+    let listen = || held.borrow_mut().push(OpenedFile::listen(4000).unwrap());
+    let unplug = || stack.machine().qmp().set_link("net0", false).unwrap();
+    let changes: [(&str, &str, Box<dyn Fn()>); 8] = [
+        (
+            "ifaces/eth0/addr/list",
+            "10.0.2.77/24",
+            Box::new(write("ifaces/eth0/addr/add", "10.0.2.77/24\n")),
+        ),
+        (
+            "ifaces/eth0/ipv6/identifier",
+            "eui64",
+            Box::new(write("ifaces/eth0/ipv6/identifier", "eui64\n")),
+        ),
+        (
+            "route/list",
+            "10.44.0.0/16",
+            Box::new(write("route/add", "10.44.0.0/16 via 10.0.2.2\n")),
+        ),
+        (
+            "resolv/nameserver",
+            "9.9.9.9",
+            Box::new(write("resolv/nameserver", "9.9.9.9\n")),
+        ),
+        (
+            "resolv/search",
+            "lab.test",
+            Box::new(write("resolv/search", "lab.test\n")),
+        ),
+        ("sockets", "tcp listen 0.0.0.0:4000", Box::new(listen)),
+        ("neigh/list", "10.0.2.99 dev eth0", Box::new(ping)),
+        ("ifaces/eth0/link", "down", Box::new(unplug)),
+    ];
+    for (path, wanted, change) in changes {
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let path = format!("/scheme/netcfg/{path}");
+                stack.wait_for(&path, SOON, |text| text.contains(wanted))
+            });
+            let here = stack.enter("admin");
+            change();
+            watcher.join().unwrap().unwrap();
+            held.borrow_mut().clear();
+            drop(here);
         });
-        let _here = stack.enter("admin");
-        commands::write_text("/scheme/netcfg/route/add", "10.44.0.0/16 via 10.0.2.2\n").unwrap();
-        watcher.join().unwrap().unwrap();
-    });
+    }
 }
 
 #[test]

@@ -13,8 +13,11 @@ use syscall::flag::{CallFlags, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDW
 
 use crate::common::{SOON, configured, machine, ping};
 
+const SET_OPTION: u64 = 2;
+const GET_OPTION: u64 = 3;
 const GET_PEER_NAME: u64 = 8;
 const RECEIVE_MESSAGE: u64 = 5;
+const REUSEADDR: u64 = 2;
 
 /// A socket as the C library holds one: a number that stays the same.
 pub(crate) struct Socket(pub(crate) Fd);
@@ -116,6 +119,24 @@ fn a_datagram_without_bind_gets_its_answer_and_the_senders_name() {
     let (payload, name) = socket.receive_from(100);
     assert_eq!(payload, b"who are you?");
     assert_eq!(name, format!("/scheme/udp/{peer}"));
+    drop(here);
+}
+
+/// Two words of metadata, without a level: what comes to the scheme has three, and the last of them is zero. The standard
+/// library sets SO_REUSEADDR so on every listener that it binds.
+#[test]
+fn setsockopt_names_an_option_of_sol_socket_and_no_level() {
+    let stack = configured(machine());
+    let here = stack.enter("server");
+    let socket = Socket::new("tcp");
+    let flags = CallFlags::empty();
+    let mut on = 1_i32.to_ne_bytes();
+    libredox::call::call_rw(socket.0.raw(), &mut on, flags, &[SET_OPTION, REUSEADDR]).unwrap();
+    socket.replace("/0.0.0.0:7070").unwrap();
+    let mut value = [0; 4];
+    let words = [GET_OPTION, REUSEADDR];
+    let length = libredox::call::call_ro(socket.0.raw(), &mut value, flags, &words).unwrap();
+    assert_eq!((length, i32::from_ne_bytes(value)), (4, 1));
     drop(here);
 }
 

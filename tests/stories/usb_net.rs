@@ -47,7 +47,7 @@ fn an_adapter_on_usb_is_as_good_as_a_card() {
         ping(&stack, GATEWAY);
         run(&stack, "ping -c 2 -i 0.01 -s 1472 10.0.2.2");
         let names = run(&stack, "ls /scheme");
-        let name = "network.usb-usb.pci-00-00-03.0_xhci+5";
+        let name = "network.usb-usb.pci-0000-00-03.0_xhci+5";
         assert!(names.contains(name), "{names}");
     }
 }

@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_line_of_xhcids_configuration_is_read() {
-        let options = parse("usb.pci-00-00-06.0_xhci 5.2.1 0 --endpoints events").unwrap();
-        assert_eq!(options.scheme, "usb.pci-00-00-06.0_xhci");
+        let options = parse("usb.pci-0000-00-06.0_xhci 5.2.1 0 --endpoints events").unwrap();
+        assert_eq!(options.scheme, "usb.pci-0000-00-06.0_xhci");
         assert_eq!((options.port.as_str(), options.interface), ("5.2.1", 0));
         assert_eq!(
             (options.endpoints, options.notify),

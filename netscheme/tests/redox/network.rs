@@ -242,13 +242,16 @@ fn adapters_that_come_later_are_found_from_the_null_namespace() {
 
     let starter = host.enter(ProcessSpec::new("init"));
     let namespace = Namespace::current().unwrap();
-    let (_first, _card, _window) = driver(&host, &starter, "pci-00-03.0_virtio_net", 8);
-    let (_second, _card2, _window2) = driver(&host, &starter, "usb-usb.pci-00-04.0_xhci+1", 8);
+    let (_first, _card, _window) = driver(&host, &starter, "pci-0000-00-03.0_virtio_net", 8);
+    let (_second, _card2, _window2) = driver(&host, &starter, "usb-usb.pci-0000-00-04.0_xhci+1", 8);
     let (_other, _seen) = provider(&host, "networking", Options::default());
     let found: Vec<String> = namespace.adapters().unwrap().into_iter().collect();
     assert_eq!(
         found,
-        ["pci-00-03.0_virtio_net", "usb-usb.pci-00-04.0_xhci+1"]
+        [
+            "pci-0000-00-03.0_virtio_net",
+            "usb-usb.pci-0000-00-04.0_xhci+1"
+        ]
     );
     for name in found {
         Adapter::open_in(&namespace, &name).unwrap();
@@ -382,7 +385,7 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
             sent,
             busy: false,
         };
-        let mut server = netscheme::Server::create("network.pci-00-03.0_e1000", 0).unwrap();
+        let mut server = netscheme::Server::create("network.pci-0000-00-03.0_e1000", 0).unwrap();
         let mut reactor = Reactor::new().unwrap();
         reactor.watch(server.fd(), 0, READ).unwrap();
         ready.send(()).unwrap();
@@ -398,7 +401,7 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
     started.recv().unwrap();
     let _entered = host.enter(ProcessSpec::new("smolnetd"));
     let (control, mut receiver, mut transmitter) =
-        Adapter::open("pci-00-03.0_e1000").unwrap().split();
+        Adapter::open("pci-0000-00-03.0_e1000").unwrap().split();
     assert_eq!(
         (control.mac(), control.mtu(), control.link()),
         (MAC, 1500, LinkState::UP)

@@ -59,6 +59,8 @@ pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
 pub use self::group::{GroupError, MAX_GROUPS};
 pub use self::ipv6::{InterfaceIdentifiers, Ipv6Config, MIN_IPV6_MTU};
+#[cfg(test)]
+pub(crate) use self::neighbour::MAX_NEIGHBOURS;
 pub use self::neighbour::NeighbourState;
 pub use self::types::{LinkConfig, LinkEvent, LinkKind, NeighbourInfo, TransmitError};
 

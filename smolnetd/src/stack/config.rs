@@ -301,6 +301,7 @@ impl Stack {
                 }
                 LinkEvent::AddressesLearned => self.addresses_changed(now, id),
                 LinkEvent::RoutesLearned => self.routes_learned(now, id),
+                LinkEvent::ParametersLearned => self.paths_changed(now),
                 LinkEvent::ResolversLearned => self.names_learned(id),
                 LinkEvent::Redirected(redirect) => self.redirected(now, id, &redirect),
                 LinkEvent::NeighbourResolved(address) => {

@@ -9,6 +9,7 @@ mod calls;
 mod config;
 mod datagrams;
 mod fragments;
+mod groups;
 mod icmp;
 mod identifiers;
 mod input;

@@ -90,7 +90,7 @@ pub struct XhcidSpec {
 }
 
 impl XhcidSpec {
-    /// An xhcid that serves `/scheme/usb.<pci name>_xhci`, like "pci-00-00-03.0", without drivers.
+    /// An xhcid that serves `/scheme/usb.<pci name>_xhci`, like "pci-0000-00-03.0", without drivers.
     pub fn new(pci_name: &str) -> Self {
         Self {
             scheme: format!("usb.{pci_name}_xhci"),

@@ -35,7 +35,7 @@ fn host() -> Arc<Host> {
 }
 
 fn spec(endpoints: Endpoints) -> XhcidSpec {
-    XhcidSpec::new("pci-00-00-06.0").endpoints(endpoints)
+    XhcidSpec::new("pci-0000-00-06.0").endpoints(endpoints)
 }
 
 fn bench_with(spec: XhcidSpec, adapter: RndisSpec) -> Bench {

@@ -19,7 +19,7 @@ pub(crate) use crate::common::SOON;
 /// The port that adapters are plugged into here.
 pub(crate) const PORT: Port = Port(5);
 /// How the driver's scheme is called, without `network.`.
-pub(crate) const NAME: &str = "usb-usb.pci-00-00-06.0_xhci+5";
+pub(crate) const NAME: &str = "usb-usb.pci-0000-00-06.0_xhci+5";
 
 /// What a story changes of the usual.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Bench {
         });
         let bus = ScriptedBus::new().unwrap();
         let inside = Arc::default();
-        let spec = XhcidSpec::new("pci-00-00-06.0")
+        let spec = XhcidSpec::new("pci-0000-00-06.0")
             .endpoints(manner.endpoints)
             .detach(manner.detach)
             .stale_notify()

@@ -39,7 +39,7 @@ const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
 
 /// Neighbours that are remembered, of both families together. With [`MAX_PENDING`] packets of 1500 bytes they take less
 /// than half a megabyte, whatever others send.
-pub(super) const MAX_NEIGHBOURS: usize = 512;
+pub(crate) const MAX_NEIGHBOURS: usize = 512;
 /// Of these, such as only made themselves known and were never sent anything.
 pub(super) const MAX_STRANGERS: usize = 128;
 /// Packets that may wait for one neighbour.

@@ -53,7 +53,7 @@ fn host(machine: &Machine) -> Arc<Host> {
 fn start(machine: MachineSpec, endpoints: Endpoints) -> (Machine, Arc<Host>, Xhcid) {
     let machine = Machine::start(&machine).unwrap();
     let host = host(&machine);
-    let spec = XhcidSpec::new("pci-00-00-03.0")
+    let spec = XhcidSpec::new("pci-0000-00-03.0")
         .endpoints(endpoints)
         .detach(Detach::Fails);
     let bus = controller::of(&machine, &host).unwrap();

@@ -170,7 +170,7 @@ fn a_driver_is_started_for_the_interface_that_it_is_for() {
         let bench = bench_with(spec, RndisSpec::new().class(class));
         let (arguments, notify) = told.recv_timeout(SOON).unwrap();
         let wanted = DriverArguments {
-            scheme: "usb.pci-00-00-06.0_xhci".into(),
+            scheme: "usb.pci-0000-00-06.0_xhci".into(),
             port: PORT,
             interface: 0,
             protocol: class[2],

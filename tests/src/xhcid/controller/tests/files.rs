@@ -149,7 +149,7 @@ fn a_device_that_is_replaced_before_anybody_looked_is_another_one() {
     let spec = MachineSpec::new().nic(nic());
     let machine = Machine::start(&spec).unwrap();
     let host = host(&machine);
-    let spec = XhcidSpec::new("pci-00-00-03.0").driver(driver);
+    let spec = XhcidSpec::new("pci-0000-00-03.0").driver(driver);
     let bus = controller::of(&machine, &host).unwrap();
     let _xhcid = Xhcid::spawn(&host, spec, bus).unwrap();
     for round in 0..10 {
