@@ -151,16 +151,6 @@ impl Stream {
         }
     }
 
-    /// Goes on with other limits, and what was received under the old ones forgotten.
-    pub fn set_limits(&mut self, limits: ReceiveLimits) {
-        self.restart();
-        let counters = core::mem::take(&mut self.counters);
-        *self = Self {
-            counters,
-            ..Self::new(limits)
-        };
-    }
-
     /// The adapter was reset, or is another one: what was not handed up never will be.
     pub fn restart(&mut self) {
         let mut lost = 0;
