@@ -11,7 +11,7 @@ use crate::error::{Context, Result};
 /// The certificate of the authority that a client is to know, as PEM.
 pub const AUTHORITY: &str = include_str!("certificates/known.pem");
 
-/// What a server shows. All but one are for `host.lab`, 10.0.2.2, fd12::2 and 127.0.0.1.
+/// What a server shows. All but one are for `host.lab`, `www.lab.test`, 10.0.2.2, fd12::2 and 127.0.0.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// Nothing is wrong with it.
