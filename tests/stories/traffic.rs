@@ -165,8 +165,13 @@ const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 /// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
+    both_ways_by("http", stack, server, length);
+}
+
+/// The same by `http` or `https`.
+pub(crate) fn both_ways_by(scheme: &str, stack: &Stack, server: SocketAddr, length: u64) {
     let wanted = sha256_of_pattern(length);
-    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{length}"));
+    let page = stack.command(&format!("curl -s -f {scheme}://{server}/bytes/{length}"));
     page.result.unwrap();
     assert_eq!(page.out.len() as u64, length);
     assert_eq!(
@@ -176,7 +181,7 @@ pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
     );
     let file = stack.machine().run().file("root/upload");
     std::fs::write(&file, &page.out).unwrap();
-    let answer = stack.command(&format!("curl -s -f -T /upload http://{server}/upload"));
+    let answer = stack.command(&format!("curl -s -f -T /upload {scheme}://{server}/upload"));
     std::fs::remove_file(&file).unwrap();
     answer.result.unwrap();
     let answer = String::from_utf8(answer.out).unwrap();

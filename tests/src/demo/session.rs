@@ -18,6 +18,9 @@ const ADDRESS: Duration = Duration::from_secs(10);
 /// How long the others let it, so that they show what is there when it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The certificates that this machine trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The daemons on a machine, with the network that the options name.
 pub(crate) struct Session {
     pub(crate) stack: Stack,
@@ -39,6 +42,10 @@ impl Session {
         let nic = options.nic.unwrap_or_default().on(netdev);
         let machine = MachineSpec::new().named(name).nic(nic);
         let stack = Stack::start(with_address(StackSpec::new(machine), options))?;
+        // The machine trusts whom this one trusts; where nobody is known here, nobody is there.
+        if let Ok(authorities) = std::fs::read(AUTHORITIES) {
+            stack.trust(&authorities)?;
+        }
         Ok(Session { stack })
     }
 
