@@ -32,6 +32,7 @@ use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen,
     shutdown, socket_with,
 };
+use tempfile::TempDir;
 
 use crate::error::{Context, Result};
 use crate::stack::Stack;
@@ -50,6 +51,7 @@ const GOING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Door {
     path: PathBuf,
+    _folder: TempDir,
     room: Arc<Room>,
     process: Process,
 }
@@ -73,9 +75,10 @@ impl std::fmt::Debug for Room {
 }
 
 impl Door {
-    /// Opens the door of a stack, below the folder of its run.
+    /// Opens the door of a stack, in a folder of its own: names of Unix sockets must be short.
     pub fn open(stack: &Stack) -> Result<Door> {
-        let path = stack.machine().run().file("door");
+        let folder = crate::scratch::folder()?;
+        let path = folder.path().join("door");
         let kind = SocketType::SEQPACKET;
         let listener = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
             .context("a socket")?;
@@ -97,6 +100,7 @@ impl Door {
             .spawn(ProcessSpec::new("programs"), move || serve(&served));
         Ok(Door {
             path,
+            _folder: folder,
             room,
             process,
         })
@@ -130,7 +134,6 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         let _ = shutdown(&self.room.listener, Shutdown::Both);
-        let _ = std::fs::remove_file(&self.path);
         for socket in self.room.lock().values() {
             socket.hang_up();
         }

@@ -196,7 +196,7 @@ unsafe fn receive_message(
     // SAFETY: the caller's message and what it points to.
     unsafe {
         let message = message.as_mut().ok_or(libc::EFAULT)?;
-        let all = vectors(message.msg_iov, message.msg_iovlen as usize)?;
+        let all = vectors(message.msg_iov, message.msg_iovlen)?;
         let received = receive(fd, name, all, flags)?;
         match received.from {
             Some(from) => {
@@ -384,7 +384,7 @@ unsafe fn send_message(
     // SAFETY: the caller's message and what it points to.
     unsafe {
         let message = message.as_ref().ok_or(libc::EFAULT)?;
-        let all = vectors(message.msg_iov, message.msg_iovlen as usize)?;
+        let all = vectors(message.msg_iov, message.msg_iovlen)?;
         let to = destination(message.msg_name.cast(), message.msg_namelen)?;
         send(fd, name, all, to, flags)
     }

@@ -38,9 +38,10 @@ pub(crate) unsafe fn receive(
     if flags & libc::MSG_OOB != 0 {
         return Err(libc::EINVAL);
     }
-    // SAFETY: as the caller says.
     match name.stream {
+        // SAFETY: as the caller says.
         true => unsafe { receive_bytes(fd, name, vectors, flags) },
+        // SAFETY: as the caller says.
         false => unsafe { receive_datagram(fd, name, vectors, flags) },
     }
 }

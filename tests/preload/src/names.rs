@@ -102,12 +102,12 @@ unsafe extern "C" fn getaddrinfo(
 /// # Safety
 /// A C string or null.
 unsafe fn text(string: *const c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
     // SAFETY: as the caller says.
-    (!string.is_null()).then(|| {
-        unsafe { CStr::from_ptr(string) }
-            .to_string_lossy()
-            .into_owned()
-    })
+    let string = unsafe { CStr::from_ptr(string) };
+    Some(string.to_string_lossy().into_owned())
 }
 
 fn port(service: &str, hints: &Hints) -> Option<u16> {

@@ -15,14 +15,14 @@ const LIBRARY: &str = "libredox_sockets.so";
 /// What the machine that is up says when it is.
 const UP: &str = "up ";
 
-/// The link to the folder of the machine that is up.
+/// The link to the door of the machine that is up.
 fn link() -> PathBuf {
     runs_folder().join("up")
 }
 
 /// The door of the machine that is up, and what it says of itself.
 fn machine_that_is_up() -> Option<(PathBuf, String)> {
-    let door = std::fs::canonicalize(link()).ok()?.join("door");
+    let door = std::fs::read_link(link()).ok()?;
     let status = ask(&door, "status").ok()?;
     Some((door, status))
 }
@@ -100,7 +100,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let folder = session.stack.machine().run().path().to_owned();
     // What stands there is left of one that was killed.
     let _ = std::fs::remove_file(link());
-    std::os::unix::fs::symlink(&folder, link()).context(link().display())?;
+    std::os::unix::fs::symlink(door.path(), link()).context(link().display())?;
     let address = session
         .stack
         .wait_for_ipv4("eth0", std::time::Duration::ZERO);
