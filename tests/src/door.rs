@@ -42,6 +42,8 @@ pub use questions::ask;
 
 /// Sockets of all programs together.
 const MOST_SOCKETS: usize = 2048;
+/// Errors kept of sockets that are gone; the oldest are forgotten.
+const MOST_ERRORS: usize = 1024;
 /// Questions that may wait for a thread.
 const BACKLOG: i32 = 1024;
 /// How long what has ended may take to be gone.
@@ -60,6 +62,8 @@ pub struct Door {
 pub(crate) struct Room {
     listener: OwnedFd,
     sockets: Mutex<BTreeMap<u64, Arc<Socket>>>,
+    /// Why connections have ended that are gone already, and nobody has asked.
+    errors: Mutex<BTreeMap<u64, i32>>,
     gone: Condvar,
     next: AtomicU64,
     /// Makes the names of sockets the machine's own.
@@ -88,6 +92,7 @@ impl Door {
         let room = Arc::new(Room {
             listener,
             sockets: Mutex::default(),
+            errors: Mutex::default(),
             gone: Condvar::new(),
             next: AtomicU64::new(1),
             owner: crate::seed(),
@@ -211,9 +216,30 @@ impl Room {
         let last = self.find(id);
         if let Some(last) = last {
             last.close();
+            self.keep_error(id, last.take_error());
         }
         self.lock().remove(&id);
         self.gone.notify_all();
+    }
+
+    fn keep_error(&self, id: u64, errno: i32) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if errno != 0 {
+            errors.insert(id, errno);
+        }
+        if errors.len() > MOST_ERRORS {
+            errors.pop_first();
+        }
+    }
+
+    /// SO_ERROR, once, even of a connection that is gone; 0 for none.
+    fn take_error(&self, id: u64) -> i32 {
+        let living = self.find(id).map_or(0, |socket| socket.take_error());
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        match living {
+            0 => errors.remove(&id).unwrap_or(0),
+            errno => errno,
+        }
     }
 
     fn next_id(&self) -> u64 {

@@ -65,6 +65,7 @@ unsafe fn receive_bytes(
             Some(errno) => Err(errno),
             None => Ok(0),
         },
+        Err(libc::ECONNRESET) => Err(take_error(name).unwrap_or(libc::ECONNRESET)),
         result => result,
     }
     .map(|length| Received {

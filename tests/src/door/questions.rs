@@ -104,7 +104,7 @@ fn plain(room: &Arc<Room>, words: &[&str]) -> Result<String> {
         ["disconnect", id] => find(room, id)?.replace("disconnect").map(nothing),
         ["name", id] => own_name(&*find(room, id)?),
         ["peer", id] => peer_name(&*find(room, id)?),
-        ["error", id] => Ok(find(room, id).map_or(0, |s| s.take_error()).to_string()),
+        ["error", id] => Ok(room.take_error(id.parse().map_err(|_| EBADF)?).to_string()),
         ["set", id, level, option, value] => {
             set_option(&*find(room, id)?, [level, option], value).map(nothing)
         }
