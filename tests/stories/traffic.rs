@@ -14,11 +14,11 @@ use syscall::flag::O_RDWR;
 
 use crate::common::{SOON, configured, nic, ping, run};
 
-const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
-const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+pub(crate) const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+pub(crate) const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
 /// The stack at 10.9.0.2 and Linux at 10.9.0.1 on a TAP; `None` where there can be no TAP.
-fn on_tap() -> Option<(Namespace, Stack)> {
+pub(crate) fn on_tap() -> Option<(Namespace, Stack)> {
     if !requires_tap() {
         return None;
     }
@@ -188,7 +188,7 @@ pub(crate) fn both_ways_by(scheme: &str, stack: &Stack, server: SocketAddr, leng
     assert!(answer.contains(&wanted), "the upload: {answer}");
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

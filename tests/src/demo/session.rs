@@ -36,7 +36,10 @@ impl Session {
             }
         };
         let name = match &options.action {
-            Action::Command(words) => words.first().map_or("command", String::as_str),
+            Action::Command(words) | Action::Run(words) => {
+                words.first().map_or("command", String::as_str)
+            }
+            Action::Serve => "up",
             _ => "shell",
         };
         let nic = options.nic.unwrap_or_default().on(netdev);
@@ -90,6 +93,14 @@ impl Session {
                     "the network gives no address by DHCP ({error}); --ip and --gw set one"
                 ))
             })
+    }
+
+    /// Waits until programs can be run: for an address, and for IPv6's where it is asked for.
+    pub(crate) fn wait_for_network(&self, options: &Options) -> Result<()> {
+        match options.ipv6 {
+            Some(true) => self.wait_for_ipv6(),
+            _ => self.wait_for_address(),
+        }
     }
 
     /// Waits until the first adapter has an IPv6 address.
