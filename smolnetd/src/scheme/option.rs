@@ -13,8 +13,7 @@ use crate::ports::LinkId;
 use crate::socket::{OptionName, SocketOption};
 use crate::stack::Stack;
 
-/// The level of an option of which none is said: the C library sends those of `SOL_SOCKET` only, without it.
-pub(super) const SOL_SOCKET: u64 = 1;
+const SOL_SOCKET: u64 = 1;
 const IPPROTO_IP: u64 = 0;
 const IPPROTO_TCP: u64 = 6;
 const IPPROTO_IPV6: u64 = 41;
@@ -32,7 +31,6 @@ mod so {
 
 /// `IP_*`
 mod ip {
-    pub(super) const TTL: u64 = 2;
     pub(super) const MULTICAST_IF: u64 = 32;
     pub(super) const MULTICAST_TTL: u64 = 33;
     pub(super) const MULTICAST_LOOP: u64 = 34;
@@ -62,6 +60,19 @@ enum Wish {
     Set(SocketOption),
     Join(IpAddr, Option<LinkId>),
     Leave(IpAddr, Option<LinkId>),
+}
+
+/// Level and name of an option, of the second and third word of a call. The kernel hands over three words, of which those
+/// that the caller left out are zero: the C library names options of `SOL_SOCKET` only, and says no level. Zero is
+/// IPv4's level too: it is that for the names that `SOL_SOCKET` does not have here, which leaves out `IP_TTL` (the
+/// setting `hop_limit`, or `IPV6_UNICAST_HOPS`).
+pub(super) fn named_by(level: Option<u64>, name: u64) -> (u64, u64) {
+    let level = match (level, name) {
+        (None | Some(0), ip::MULTICAST_IF..=ip::DROP_MEMBERSHIP) => IPPROTO_IP,
+        (None | Some(0), _) => SOL_SOCKET,
+        (Some(level), _) => level,
+    };
+    (level, name)
 }
 
 impl View<'_> {
@@ -174,9 +185,7 @@ fn read(stack: &Stack, name: (u64, u64), value: &Value<'_>) -> Result<Wish> {
             SocketOption::Linger(value.flag()?.then(|| seconds(time)))
         }
         (IPPROTO_TCP, TCP_NODELAY) => SocketOption::NoDelay(value.flag()?),
-        (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => {
-            SocketOption::TimeToLive(value.hops(64)?)
-        }
+        (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => SocketOption::TimeToLive(value.hops(64)?),
         (IPPROTO_IPV6, ipv6::V6ONLY) => SocketOption::V6Only(value.flag()?),
         (IPPROTO_IP, ip::MULTICAST_TTL) | (IPPROTO_IPV6, ipv6::MULTICAST_HOPS) => {
             SocketOption::MulticastHops(value.hops(1)?)
@@ -222,7 +231,7 @@ fn named(name: (u64, u64)) -> Result<OptionName> {
         (SOL_SOCKET, so::KEEPALIVE) => OptionName::KeepAlive,
         (SOL_SOCKET, so::LINGER) => OptionName::Linger,
         (IPPROTO_TCP, TCP_NODELAY) => OptionName::NoDelay,
-        (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => OptionName::TimeToLive,
+        (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => OptionName::TimeToLive,
         (IPPROTO_IPV6, ipv6::V6ONLY) => OptionName::V6Only,
         (IPPROTO_IP, ip::MULTICAST_TTL) | (IPPROTO_IPV6, ipv6::MULTICAST_HOPS) => {
             OptionName::MulticastHops
@@ -268,11 +277,10 @@ mod tests {
     use crate::stack::Limits;
 
     /// Every option that can be set, with a value.
-    const SETTABLE: [((u64, u64), &[u8]); 11] = [
+    const SETTABLE: [((u64, u64), &[u8]); 10] = [
         ((SOL_SOCKET, so::REUSEADDR), &[1, 0, 0, 0]),
         ((SOL_SOCKET, so::BROADCAST), &[1, 0, 0, 0]),
         ((SOL_SOCKET, so::RCVBUF), &[0, 0, 2, 0]),
-        ((IPPROTO_IP, ip::TTL), &[9, 0, 0, 0]),
         ((IPPROTO_IPV6, ipv6::UNICAST_HOPS), &[9, 0, 0, 0]),
         ((IPPROTO_IPV6, ipv6::V6ONLY), &[1, 0, 0, 0]),
         ((IPPROTO_IP, ip::MULTICAST_TTL), &[9, 0, 0, 0]),

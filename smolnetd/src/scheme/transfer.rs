@@ -12,7 +12,7 @@ use syscall::flag::EventFlags;
 use super::errno::errno;
 use super::handle::{Handle, Setting, SocketHandle, parse_timespec, write_timespec};
 use super::message;
-use super::option::SOL_SOCKET;
+use super::option;
 use super::path;
 use super::sockets::{Kind, View};
 use crate::ip::ZonedAddr;
@@ -182,9 +182,7 @@ impl View<'_> {
     ) -> Result<usize> {
         let verb = *metadata.first().ok_or(Error::new(EINVAL))?;
         let argument = metadata.get(1).copied().unwrap_or(0);
-        // The kernel hands over three words, of which those that the caller left out are zero.
-        let level = metadata.get(2).copied().filter(|&level| level != 0);
-        let option = (level.unwrap_or(SOL_SOCKET), argument);
+        let option = option::named_by(metadata.get(2).copied(), argument);
         match usize::try_from(verb)
             .ok()
             .and_then(SocketCall::try_from_raw)
