@@ -137,7 +137,19 @@ fn boot_and_look(
     })?;
     let transcript = packages::repository().join("redox-host/transcript/transcript.txt");
     let kept = run.file("transcript.txt");
-    let failed = stages::all(table, &mut redox, &surroundings, &transcript, &kept);
+    // xhcid looks at its transfers 500 times a second, a frame each.
+    let megabytes = match options.nic {
+        Nic::Virtio => 20,
+        Nic::Rndis => 2,
+    };
+    let failed = stages::all(
+        table,
+        &mut redox,
+        &surroundings,
+        &transcript,
+        &kept,
+        megabytes,
+    );
     let words: Vec<String> = failed.iter().map(Error::to_string).collect();
     match words.is_empty() {
         true => Ok(()),

@@ -20,8 +20,6 @@ const TRANSFER: Duration = Duration::from_secs(120);
 /// How long the network may take to be there.
 const NETWORK: Duration = Duration::from_secs(20);
 const NAME: &str = "www.lab.test";
-/// Bytes of the large download.
-const LARGE: u64 = 20_000_000;
 /// What shells say of a command that is not there.
 const NO_COMMAND: i32 = 127;
 /// A port of the host's loopback that leads to one of Redox.
@@ -58,7 +56,9 @@ pub(crate) fn all<L: FnMut(&str)>(
     surroundings: &Surroundings,
     transcript: &Path,
     kept: &Path,
+    megabytes: u64,
 ) -> Vec<Error> {
+    let bytes = megabytes * 1_000_000;
     let mut failed = Vec::new();
     let mut stage = |name: &str, run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>| {
         failed.extend(table.stage(name, || run(redox)).err());
@@ -101,15 +101,15 @@ pub(crate) fn all<L: FnMut(&str)>(
         let done = successful(r, &format!("net curl -s -f http://{NAME}/"), COMMAND)?;
         same(&done.output, PAGE)
     });
-    stage("20 MB down", &mut |r| {
-        let command = format!("net curl -s -f -o /tmp/large http://{NAME}/bytes/{LARGE}");
-        Ok(rate(&successful(r, &command, TRANSFER)?))
+    stage(&format!("{megabytes} MB down"), &mut |r| {
+        let command = format!("net curl -s -f -o /tmp/large http://{NAME}/bytes/{bytes}");
+        Ok(rate(bytes, &successful(r, &command, TRANSFER)?))
     });
-    stage("20 MB up, SHA-256", &mut |r| {
+    stage(&format!("{megabytes} MB up, SHA-256"), &mut |r| {
         let command = format!("net curl -s -f -T /tmp/large http://{NAME}/upload");
         let done = successful(r, &command, TRANSFER)?;
-        contains(&done, &sha256_of_pattern(LARGE))?;
-        Ok(rate(&done))
+        contains(&done, &sha256_of_pattern(bytes))?;
+        Ok(rate(bytes, &done))
     });
     stage("connection accepted", &mut |r| {
         accept(r, &surroundings.namespace)
@@ -223,9 +223,9 @@ fn same(got: &str, wanted: &str) -> Result<String> {
     }
 }
 
-fn rate(done: &Done) -> String {
+fn rate(bytes: u64, done: &Done) -> String {
     let seconds = done.time.as_secs_f64().max(f64::EPSILON);
-    format!("{:.1} MB/s", LARGE as f64 / 1e6 / seconds)
+    format!("{:.1} MB/s", bytes as f64 / 1e6 / seconds)
 }
 
 /// `nc -l` in Redox, and a connection from the host: what the host says arrives.
