@@ -164,6 +164,19 @@ fn curl_fetches_a_page_by_its_name_and_says_why_when_it_cannot() {
 }
 
 #[test]
+fn a_connection_that_nobody_waits_for_any_more_is_given_up() {
+    let Some(lab) = Lab::start() else { return };
+    // Nobody is there: the connection would be tried for a minute and more.
+    let line = "curl -sS --connect-timeout 1 http://10.9.0.77/";
+    let mut curl = lab.program(line, "curl").start().unwrap();
+    let code = curl.wait(PATIENCE).unwrap().code();
+    assert_eq!(code, Some(28), "{}", text(&curl.errors()));
+    lab.all_is_given_back();
+    let sockets = lab.stack.read("/scheme/netcfg/sockets").unwrap();
+    assert!(!sockets.contains("10.9.0.77"), "{sockets}");
+}
+
+#[test]
 fn curl_fetches_twenty_pages_at_once() {
     let Some(lab) = Lab::start() else { return };
     let server = HttpServer::start(lab.listener(80)).unwrap();
@@ -248,6 +261,12 @@ fn iperf3_measures_both_ways_and_by_datagrams() {
         assert!(report.contains("iperf Done."), "{how}: {report}");
         assert!(server.wait(PATIENCE).unwrap().success());
     }
+    let mut server = lab.program("iperf3 -s -1", "iperf3").start().unwrap();
+    wait_for_listener(&lab, 5201);
+    let client = format!("iperf3 -c {OURS} -n 5M -P 4");
+    let report = text(&lab.run_on_linux(&client, "iperf3"));
+    assert!(report.contains("iperf Done."), "{report}");
+    assert!(server.wait(PATIENCE).unwrap().success());
     lab.all_is_given_back();
 }
 
