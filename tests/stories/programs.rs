@@ -164,6 +164,19 @@ fn curl_fetches_a_page_by_its_name_and_says_why_when_it_cannot() {
 }
 
 #[test]
+fn a_connection_that_nobody_waits_for_any_more_is_given_up() {
+    let Some(lab) = Lab::start() else { return };
+    // Nobody is there: the connection would be tried for a minute and more.
+    let line = "curl -sS --connect-timeout 1 http://10.9.0.77/";
+    let mut curl = lab.program(line, "curl").start().unwrap();
+    let code = curl.wait(PATIENCE).unwrap().code();
+    assert_eq!(code, Some(28), "{}", text(&curl.errors()));
+    lab.all_is_given_back();
+    let sockets = lab.stack.read("/scheme/netcfg/sockets").unwrap();
+    assert!(!sockets.contains("10.9.0.77"), "{sockets}");
+}
+
+#[test]
 fn curl_fetches_twenty_pages_at_once() {
     let Some(lab) = Lab::start() else { return };
     let server = HttpServer::start(lab.listener(80)).unwrap();
@@ -248,6 +261,12 @@ fn iperf3_measures_both_ways_and_by_datagrams() {
         assert!(report.contains("iperf Done."), "{how}: {report}");
         assert!(server.wait(PATIENCE).unwrap().success());
     }
+    let mut server = lab.program("iperf3 -s -1", "iperf3").start().unwrap();
+    wait_for_listener(&lab, 5201);
+    let client = format!("iperf3 -c {OURS} -n 5M -P 4");
+    let report = text(&lab.run_on_linux(&client, "iperf3"));
+    assert!(report.contains("iperf Done."), "{report}");
+    assert!(server.wait(PATIENCE).unwrap().success());
     lab.all_is_given_back();
 }
 
@@ -300,4 +319,44 @@ fn sockets_of_linux_behave_as_those_of_linux() {
     let Some(lab) = Lab::start() else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/sockets.py");
     lab.run_on_linux(&format!("/usr/bin/python3 {script} {LINUX}"), "python3");
+}
+
+#[test]
+fn ssh_logs_in_and_scp_copies_a_file() {
+    let Some(lab) = Lab::start() else { return };
+    let folder = lab.stack.machine().run().file("root");
+    let at = folder.display();
+    let keygen = format!("ssh-keygen -q -t ed25519 -f {at}/key -C lab -N");
+    Program::new("ssh-keygen", "openssh-client").unwrap();
+    lab.peers()
+        .program(&keygen, "openssh-client")
+        .unwrap()
+        .arg("")
+        .run(PATIENCE)
+        .unwrap();
+    let options = format!(
+        "-p 2222 -h {at}/key -f /dev/null -o ListenAddress={LINUX} -o AuthorizedKeysFile={at}/key.pub -o UsePAM=no \
+         -o StrictModes=no -o PermitRootLogin=yes -o PidFile=none -o Subsystem=sftp\u{a0}internal-sftp"
+    );
+    // The program separates with its privileges in a folder that a service would have made.
+    std::fs::create_dir_all("/run/sshd").unwrap();
+    let options = options.split(' ').map(|word| word.replace('\u{a0}', " "));
+    let server = lab.peers();
+    let server = server
+        .program("/usr/sbin/sshd -D -e", "openssh-server")
+        .unwrap();
+    let server = server.args(options).start().unwrap();
+    server.wait_for_errors("listening on", PATIENCE).unwrap();
+    let common = format!(
+        "-F /dev/null -i {at}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes"
+    );
+    let ssh = format!("ssh {common} -p 2222 root@{LINUX} echo good morning");
+    assert_eq!(text(&lab.run(&ssh, "openssh-client")), "good morning\n");
+    let bytes = vec![0x5a; 10 << 20];
+    std::fs::write(folder.join("sent"), &bytes).unwrap();
+    let scp = format!("scp {common} -P 2222 {at}/sent root@{LINUX}:{at}/received");
+    lab.run(&scp, "openssh-client");
+    assert_eq!(std::fs::read(folder.join("received")).unwrap(), bytes);
+    drop(server);
+    lab.all_is_given_back();
 }

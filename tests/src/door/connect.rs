@@ -3,13 +3,12 @@
 
 use std::os::fd::OwnedFd;
 
-use netscheme::reactor::Reactor;
-use syscall::error::{EAGAIN, EALREADY, EINPROGRESS, EISCONN};
+use syscall::error::{EAGAIN, EALREADY, ECONNABORTED, EINPROGRESS, EISCONN};
 use syscall::flag::EventFlags;
 
 use super::pair;
 use super::questions::{error, ok, say};
-use super::socket::{Errno, Result, Socket, Stage, errno};
+use super::socket::{Result, Socket, Stage, Watch, Woken, errno};
 
 /// Connects and answers; in between, for a program that does not wait, EINPROGRESS.
 pub(super) fn connect(socket: &Socket, address: &str, waits: bool, question: &OwnedFd) {
@@ -59,21 +58,19 @@ fn attempt(socket: &Socket, address: &str) -> Result<()> {
     }
 }
 
-/// Waits for the decision.
+/// Waits for the decision, as long as the program does.
 fn wait(socket: &Socket, address: &str) -> Result<()> {
-    let mut reactor = Reactor::new().map_err(|e| e.errno)?;
     let both = EventFlags::EVENT_READ | EventFlags::EVENT_WRITE;
-    let file = socket.file()?;
-    reactor.watch(file.raw(), 0, both).map_err(|e| e.errno)?;
+    let mut watch = Watch::new(socket, both)?;
     loop {
         match attempt(socket, address) {
             Ok(()) | Err(EISCONN) => return Ok(()),
             Err(EINPROGRESS | EALREADY | EAGAIN) => {}
             Err(errno) => return Err(errno),
         }
-        reactor
-            .wait(None, &mut Vec::new())
-            .map_err(|e: syscall::Error| -> Errno { e.errno })?;
+        if watch.wait() == Woken::End {
+            return Err(ECONNABORTED);
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn tell(socket: &Socket, errno: Errno) {
 
 /// What comes for the program.
 fn receive(socket: &Socket) -> Result<()> {
-    let mut watch = Watch::new(socket)?;
+    let mut watch = Watch::for_reading(socket)?;
     let mut buffer = vec![0; 3 * WORD + NAME + LARGEST];
     loop {
         match receive_one(socket, &mut buffer) {

@@ -204,9 +204,10 @@ pub(super) fn beside(
     thread.spawn(body).ok()
 }
 
-/// Where a thread sleeps that receives: until the file is ready, or there are orders.
+/// Where a thread sleeps that receives, accepts or connects: until the file is ready, or there are orders.
 pub(super) struct Watch<'s> {
     socket: &'s Socket,
+    flags: EventFlags,
     reactor: Reactor,
     events: Vec<netscheme::reactor::Event>,
 }
@@ -224,7 +225,12 @@ pub(super) enum Woken {
 
 impl<'s> Watch<'s> {
     /// Watches the socket's file for data or connections.
-    pub(super) fn new(socket: &'s Socket) -> Result<Watch<'s>> {
+    pub(super) fn for_reading(socket: &'s Socket) -> Result<Watch<'s>> {
+        Watch::new(socket, EventFlags::EVENT_READ)
+    }
+
+    /// Watches the socket's file.
+    pub(super) fn new(socket: &'s Socket, flags: EventFlags) -> Result<Watch<'s>> {
         let reactor = Reactor::new().map_err(|e| e.errno)?;
         let orders = socket.receiver.raw();
         reactor
@@ -232,6 +238,7 @@ impl<'s> Watch<'s> {
             .map_err(|e| e.errno)?;
         let watch = Watch {
             socket,
+            flags,
             reactor,
             events: Vec::new(),
         };
@@ -241,7 +248,7 @@ impl<'s> Watch<'s> {
 
     fn look_anew(&self) -> Result<()> {
         let file = self.socket.file()?;
-        let watched = self.reactor.watch(file.raw(), FILE, EventFlags::EVENT_READ);
+        let watched = self.reactor.watch(file.raw(), FILE, self.flags);
         watched.map_err(|e| e.errno)
     }
 

@@ -51,7 +51,7 @@ fn upload(socket: &Socket) -> Result<()> {
 /// What the peer sends, to its FIN.
 fn download(socket: &Socket) -> Result<()> {
     let file = socket.file()?;
-    let mut watch = Watch::new(socket)?;
+    let mut watch = Watch::for_reading(socket)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer).map_err(errno) {
@@ -71,7 +71,7 @@ fn download(socket: &Socket) -> Result<()> {
 
 /// Takes the connections of a listener and hands them to the program, until it has none any more.
 pub(super) fn accept(room: &Arc<Room>, listener: &Socket) {
-    let Ok(mut watch) = Watch::new(listener) else {
+    let Ok(mut watch) = Watch::for_reading(listener) else {
         return;
     };
     loop {
