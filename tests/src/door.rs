@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redox_host::{ContextHandle, Process, ProcessSpec};
 use rustix::net::{
@@ -253,23 +253,17 @@ impl Room {
         waited.is_ok_and(|(sockets, _)| wanted(&sockets))
     }
 
-    /// Waits until the sockets are gone whose programs have closed them already; whether there were any. On Linux, `close` has
-    /// given the port back when it returns.
-    fn finish_closed(&self) -> bool {
-        let mut closed: Vec<u64> = Vec::new();
-        for (id, socket) in self.lock().iter() {
-            if pair::is_hung_up(socket.end.as_fd()) {
-                closed.push(*id);
-            }
-        }
-        let started = Instant::now();
-        let gone = self.wait_until(|sockets| !closed.iter().any(|id| sockets.contains_key(id)));
-        log::debug!(
-            "{} closed sockets gone: {gone}, {:?}",
-            closed.len(),
-            started.elapsed()
-        );
-        !closed.is_empty()
+    /// Waits until the sockets are gone whose programs have closed them already: on Linux, `close` has given the port back
+    /// when it returns.
+    fn finish_closed(&self) {
+        let closed: Vec<u64> = {
+            let sockets = self.lock();
+            let closed = sockets
+                .iter()
+                .filter(|(_, socket)| pair::is_hung_up(socket.end.as_fd()));
+            closed.map(|(id, _)| *id).collect()
+        };
+        self.wait_until(|sockets| !closed.iter().any(|id| sockets.contains_key(id)));
     }
 
     /// Ends what [`Door::wait_for_down`] waits for.

@@ -87,6 +87,19 @@ unsafe extern "C" fn getsockopt(
     if value.is_null() || length.is_null() {
         return status(Err(libc::EFAULT));
     }
+    if (level, option) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+        // The pair has one of its own after a failed connect, which is taken too.
+        let arguments = [
+            fd as usize,
+            level as usize,
+            option as usize,
+            value.addr(),
+            length.addr(),
+            0,
+        ];
+        // SAFETY: the caller's arguments, as they are; the value is written again below.
+        let _ = unsafe { call(libc::SYS_getsockopt, arguments) };
+    }
     status(option_of(name, level, option).map(|bytes| {
         // SAFETY: the caller's room has that length.
         unsafe {

@@ -31,11 +31,16 @@ pub(super) fn connect(socket: &Socket, address: &str, waits: bool, question: &Ow
             say(question, &error(EINPROGRESS), None);
             let filled = filled(question);
             let done = wait(socket, address);
-            // The edge that the program waits for.
-            let _ = drain(socket, filled);
             match done {
-                Ok(()) => socket.enter(Stage::Connected),
-                Err(errno) => socket.fail(errno),
+                Ok(()) => {
+                    // The edge that the program waits for.
+                    let _ = drain(socket, filled);
+                    socket.enter(Stage::Connected);
+                }
+                Err(errno) => {
+                    socket.remember(errno);
+                    socket.enter(Stage::Failed);
+                }
             }
         }
         Err(errno) => say(question, &error(errno), None),

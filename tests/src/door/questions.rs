@@ -118,7 +118,10 @@ fn plain(room: &Arc<Room>, words: &[&str]) -> Result<String> {
 fn bind(room: &Room, socket: &Socket, address: &str) -> Result<()> {
     let path = format!("/{address}");
     match socket.replace(&path) {
-        Err(EADDRINUSE) if room.finish_closed() => socket.replace(&path),
+        Err(EADDRINUSE) => {
+            room.finish_closed();
+            socket.replace(&path)
+        }
         result => result,
     }
 }
@@ -129,7 +132,7 @@ fn listen(socket: &Socket) -> Result<()> {
         return Err(EOPNOTSUPP);
     }
     match socket.stage() {
-        Stage::Connected => return Err(EINVAL),
+        Stage::Connected | Stage::Failed => return Err(EINVAL),
         Stage::Listening => return Ok(()),
         Stage::Idle => {}
     }

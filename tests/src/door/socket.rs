@@ -33,6 +33,8 @@ pub(super) enum Stage {
     Idle,
     Connected,
     Listening,
+    /// A connect that did not wait has failed.
+    Failed,
 }
 
 /// A socket.
@@ -161,7 +163,11 @@ impl Socket {
             true => self.live_as_stream(room),
             false => datagram::run(self),
         }
-        self.hang_up();
+        // A pair that is closed with bytes unread, as a failed connect leaves it, has an error for its other end:
+        // that is readiness for reading and for writing at once.
+        if self.stage() != Stage::Failed {
+            self.hang_up();
+        }
     }
 
     fn live_as_stream(self: &Arc<Self>, room: &Arc<Room>) {
@@ -170,6 +176,7 @@ impl Socket {
             let _ = rustix::io::read(&self.moved, &mut [0u8; 8]);
             match self.stage() {
                 Stage::Idle => {}
+                Stage::Failed => break,
                 Stage::Connected => {
                     stream::run(self);
                     break;
