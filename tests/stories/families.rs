@@ -247,13 +247,11 @@ fn with_linux() -> Option<(Namespace, Stack)> {
         "write /scheme/netcfg/ifaces/eth0/addr/add fd42::2/64",
     );
     // Until it is known that nobody else has it (RFC 4862 5.4).
-    let here = stack.enter("address");
-    let started = std::time::Instant::now();
-    while Socket::new("udp").replace("/[fd42::2]:0").is_err() {
-        assert!(started.elapsed() < SOON, "fd42::2 cannot be used");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    drop(here);
+    stack
+        .wait_for("/scheme/netcfg/ifaces/eth0/addr/list", SOON, |text| {
+            text.contains("fd42::2/64 preferred")
+        })
+        .unwrap();
     Some((namespace, stack))
 }
 

@@ -123,14 +123,9 @@ fn wait_for_listener(lab: &Lab, port: u16) {
         text.lines()
             .any(|line| line.contains(" listen") && line.contains(&end))
     };
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !listens(&lab.stack.read("/scheme/netcfg/sockets").unwrap()) {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "nobody listens at {port}"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    lab.stack
+        .wait_for("/scheme/netcfg/sockets", PATIENCE, listens)
+        .unwrap();
 }
 
 #[test]
