@@ -13,6 +13,7 @@ use syscall::flag::{EventFlags, O_NONBLOCK, O_RDWR};
 use crate::Error;
 use crate::address::Address;
 use crate::fd::OpenedFile;
+use crate::stream::Deadline;
 use crate::wait::after;
 
 /// RFC 8305 section 5: Connection Attempt Delay.
@@ -28,26 +29,38 @@ enum Attempt {
 /// Connects to `port` of the first of `addresses` that answers.
 ///
 /// # Errors
-/// What the last attempt failed with.
-pub(crate) fn connect(addresses: &[Address], port: u16) -> Result<OpenedFile, Error> {
-    if let [only] = addresses {
+/// What the last attempt failed with, or that the deadline came first.
+pub(crate) fn connect(
+    addresses: &[Address],
+    port: u16,
+    deadline: Deadline,
+) -> Result<OpenedFile, Error> {
+    if let ([only], None) = (addresses, deadline.until()) {
         return OpenedFile::connect_to(&only.with_port(port));
     }
     let mut race = Race::new()?;
     for address in addresses {
+        let late = || format!("connecting to {}", address.with_port(port));
+        deadline.check(&late())?;
         match start(&address.with_port(port)) {
             Attempt::Connected(socket) => return blocking(socket),
             Attempt::Failed(error) => race.failure = Some(error),
             Attempt::Pending(socket) => {
                 race.join(socket)?;
-                if let Some(socket) = race.run(Some(after(HEAD_START)))? {
+                let head_start = after(HEAD_START);
+                let until = deadline.until().map_or(head_start, |d| d.min(head_start));
+                if let Some(socket) = race.run(Some(until))? {
                     return blocking(socket);
                 }
             }
         }
     }
-    match race.run(None)? {
+    match race.run(deadline.until())? {
         Some(socket) => blocking(socket),
+        None if !race.sockets.is_empty() => {
+            let named: Vec<String> = addresses.iter().map(|a| a.with_port(port)).collect();
+            Err(deadline.error(&format!("connecting to {}", named.join(" and "))))
+        }
         None => Err(race
             .failure
             .unwrap_or_else(|| Error::Answer("there is no address to connect to".into()))),

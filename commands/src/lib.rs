@@ -14,6 +14,8 @@ mod http;
 mod nc;
 mod order;
 mod ping;
+mod stream;
+mod tls;
 mod url;
 mod wait;
 

@@ -8,6 +8,7 @@ use syscall::flag::EventFlags;
 use crate::address::Family;
 use crate::connect::connect;
 use crate::fd::{OpenedFile, set_nonblocking};
+use crate::stream::Deadline;
 use crate::{Error, Terminal, dns};
 
 const USAGE: &str = "nc [-4 | -6] HOST PORT, or nc [-4 | -6] -l PORT";
@@ -44,7 +45,11 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
         }
         [host, number] => {
             let port = port(number)?;
-            connect(&dns::lookup(host, family, terminal.seed)?, port)?
+            connect(
+                &dns::lookup(host, family, terminal.seed)?,
+                port,
+                Deadline::NEVER,
+            )?
         }
         _ => return Err(usage()),
     };

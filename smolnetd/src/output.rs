@@ -20,6 +20,8 @@ pub struct Path {
     pub next_hop: IpAddr,
     /// Largest IP packet in bytes, IP header included.
     pub mtu: u16,
+    /// What packets start with unless a socket says otherwise: IPv4's TTL, or the link's hop limit (RFC 4861 6.3.4).
+    pub hop_limit: u8,
 }
 
 /// How a packet came in.
@@ -38,7 +40,8 @@ pub trait Output {
     /// for [`crate::socket::tcp::Tcp::room_again`]. A link that is down or gone says true and drops.
     fn has_room(&self, link: LinkId) -> bool;
 
-    /// Has `fill` write an IP packet of exactly `length` bytes where it will be sent from. What cannot be sent after
+    /// Has `fill` write an IP packet of exactly `length` bytes where it will be sent from; an IPv6 one gets the path's
+    /// hop limit and the flow's label. What cannot be sent after
     /// all (the next hop does not answer, the link is down) is dropped and counted there: TCP sends it again.
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8]));
 

@@ -320,6 +320,16 @@ impl Stack {
         CommandOutput { result, out, err }
     }
 
+    /// Puts the certificates of authorities, as PEM, where the machine's programs look for them.
+    pub fn trust(&self, authorities: &[u8]) -> Result<()> {
+        let folder = self.machine.run().file("root/etc/ssl/certs");
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(
+            folder.join("ca-certificates.crt"),
+            authorities,
+        )?)
+    }
+
     /// What a file of a scheme contains.
     pub fn read(&self, path: &str) -> Result<String> {
         let _process = self.enter("reader");

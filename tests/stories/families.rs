@@ -2,7 +2,7 @@
 //! and with Linux.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
 use lab::machine::{MachineSpec, NicSpec};
 use lab::network::{Namespace, Netdev, Peers, Tap, TapSpec};
@@ -10,7 +10,8 @@ use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, StaticAddress, requires_tap};
 use libredox::Fd;
 use syscall::error::{
-    EADDRINUSE, EAFNOSUPPORT, ECONNREFUSED, EINVAL, EISCONN, ENETUNREACH, ENODEV, ENOPROTOOPT,
+    EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EINVAL, EISCONN, ENETUNREACH, ENODEV,
+    ENOPROTOOPT,
 };
 use syscall::flag::{CallFlags, O_RDWR};
 
@@ -24,6 +25,9 @@ const SOL_SOCKET: u64 = 1;
 const REUSEADDR: u64 = 2;
 const IPPROTO_IPV6: u64 = 41;
 const V6ONLY: u64 = 26;
+/// Joining, leaving, hops and loop of multicast: level and name of each, for either family.
+const IPV4_GROUPS: [(u64, u64); 4] = [(0, 35), (0, 36), (0, 33), (0, 34)];
+const IPV6_GROUPS: [(u64, u64); 4] = [(41, 20), (41, 21), (41, 18), (41, 19)];
 
 fn open(path: &str) -> libredox::error::Result<Fd> {
     Fd::open(&format!("/scheme/{path}"), O_RDWR as i32, 0)
@@ -162,6 +166,46 @@ fn options_that_are_set_first_hold_when_the_socket_is_bound() {
     drop(here);
 }
 
+/// `ip_mreq` and `ipv6_mreq`, and the group that they name; a datagram of the host's own comes back to its members.
+#[test]
+fn a_socket_joins_and_leaves_groups_as_the_c_library_asks() {
+    let stack = configured(machine());
+    stack.wait_for_ipv6("eth0", SOON).unwrap();
+    let here = stack.enter("client");
+    let set = |fd: &Fd, (level, name): (u64, u64), value: &[u8]| {
+        let metadata = [SET_OPTION, name, level];
+        fd.call_wo(value, CallFlags::empty(), &metadata)
+            .map_err(|error| error.errno())
+    };
+    let any = [0; 4];
+    let v4 = [&[239, 1, 2, 3][..], &any].concat();
+    let v6 = [
+        &Ipv6Addr::new(0xff05, 0, 0, 0, 0, 1, 2, 3).octets()[..],
+        &any,
+    ]
+    .concat();
+    for (local, group, [join, leave, hops, loops], request) in [
+        ("0.0.0.0:4001", "239.1.2.3:4001", IPV4_GROUPS, &v4),
+        ("[::]:4002", "[ff05::1:2:3]:4002", IPV6_GROUPS, &v6),
+    ] {
+        let member = open(&format!("udp//{local}")).unwrap();
+        let speaker = open(&format!("udp/{group}")).unwrap();
+        assert_eq!(get(&speaker, hops), 1, "{group}");
+        assert_eq!(set(&member, join, &request[..3]), Err(EINVAL));
+        assert_eq!(set(&member, join, request), Ok(0), "{group}");
+        assert_eq!(set(&member, join, request), Err(EADDRINUSE));
+        speaker.write(b"to all").unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(member.read(&mut buffer).unwrap(), 6, "{group}");
+        assert_eq!(set(&speaker, loops, &0_i32.to_ne_bytes()), Ok(0));
+        assert_eq!(set(&speaker, hops, &7_i32.to_ne_bytes()), Ok(0));
+        assert_eq!((get(&speaker, loops), get(&speaker, hops)), (0, 7));
+        assert_eq!(set(&member, leave, request), Ok(0), "{group}");
+        assert_eq!(set(&member, leave, request), Err(EADDRNOTAVAIL));
+    }
+    drop(here);
+}
+
 #[test]
 fn paths_that_lead_nowhere_say_why() {
     let stack = configured(machine());
@@ -278,6 +322,78 @@ fn linux_and_we_connect_to_each_other_over_both_families() {
         accepted.write(&data).unwrap();
         client.read_exact(&mut data).unwrap();
         assert_eq!(&data, b"hello");
+    }
+    drop(here);
+}
+
+/// Multicast with Linux, and the reports that tell routers of it.
+#[test]
+fn linux_and_we_hear_each_other_in_groups_of_both_families() {
+    let Some((namespace, stack)) = with_linux() else {
+        return;
+    };
+    namespace.ip("route add 224.0.0.0/4 dev tap0").unwrap();
+    let here = stack.enter("groups");
+    let none = [0; 4];
+    let (v4, v6) = (
+        Ipv4Addr::new(239, 1, 2, 3),
+        Ipv6Addr::new(0xff05, 0, 0, 0, 0, 1, 2, 3),
+    );
+    for (group, ours, linux, join, request) in [
+        (
+            "239.1.2.3:4001",
+            "0.0.0.0:4001",
+            "10.9.0.1:0",
+            IPV4_GROUPS[0],
+            [&v4.octets()[..], &none].concat(),
+        ),
+        (
+            "[ff05::1:2:3]:4001",
+            "[::]:4001",
+            "[fd42::1]:0",
+            IPV6_GROUPS[0],
+            [&v6.octets()[..], &none].concat(),
+        ),
+    ] {
+        let member = open(&format!("udp//{ours}")).unwrap();
+        let metadata = [SET_OPTION, join.1, join.0];
+        member
+            .call_wo(&request, CallFlags::empty(), &metadata)
+            .unwrap();
+        let peer = namespace
+            .enter(|| {
+                let peer = UdpSocket::bind(ours).unwrap();
+                match group.starts_with('[') {
+                    true => peer.join_multicast_v6(&v6, 0).unwrap(),
+                    false => peer
+                        .join_multicast_v4(&v4, &Ipv4Addr::new(10, 9, 0, 1))
+                        .unwrap(),
+                }
+                peer.set_read_timeout(Some(SOON)).unwrap();
+                UdpSocket::bind(linux)
+                    .unwrap()
+                    .send_to(b"from linux", group)
+                    .unwrap();
+                peer
+            })
+            .unwrap();
+        let mut data = [0; 100];
+        let length = member.read(&mut data).unwrap();
+        assert_eq!(&data[..length], b"from linux", "{group}");
+        let speaker = open(&format!("udp/{group}")).unwrap();
+        speaker.write(b"from us").unwrap();
+        // Linux hears its own word first.
+        loop {
+            let length = peer.recv(&mut data).unwrap();
+            if &data[..length] == b"from us" {
+                break;
+            }
+        }
+    }
+    let stats = stack.read("/scheme/netcfg/ifaces/eth0/stats").unwrap();
+    for counter in ["igmp_tx", "mld_tx"] {
+        let line = stats.lines().find(|line| line.starts_with(counter));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{stats}");
     }
     drop(here);
 }

@@ -179,6 +179,36 @@ fn where_nobody_speaks_ipv6_nothing_waits_for_it() {
     assert!(refused.contains("unreachable"), "{refused}");
     let routes = stack.read("/scheme/netcfg/route/list").unwrap();
     assert!(!routes.contains(" ra"), "{routes}");
+    // Nobody is kept awake either: routers are solicited ever more seldom (RFC 7559), and neighbours grow stale.
+    let smolnetd = stack.smolnetd().unwrap();
+    let before = smolnetd.wakeups();
+    std::thread::sleep(Duration::from_secs(2));
+    let woke = smolnetd.wakeups() - before;
+    assert!(woke <= 8, "{woke} times");
+}
+
+/// From the start of a machine to a page over IPv4: whether there is IPv6 makes no difference.
+#[test]
+fn without_ipv6_the_first_page_comes_as_soon_as_with_it() {
+    if !requires_namespace() {
+        return;
+    }
+    let host = Host::new();
+    let first_page = |slirp: Slirp| {
+        let started = Instant::now();
+        let stack = host.stack(slirp);
+        assert_eq!(run(&stack, "curl -s -4 http://host.lab/"), PAGE);
+        started.elapsed()
+    };
+    // The better of two, for others use this machine too.
+    let best = |slirp: fn() -> Slirp| first_page(slirp()).min(first_page(slirp()));
+    let with = best(Slirp::new);
+    let without = best(|| Slirp::new().without_ipv6());
+    // A second is what duplicate address detection, or one solicitation in vain, would cost.
+    assert!(
+        without < with + Duration::from_millis(700),
+        "{without:?}, {with:?}"
+    );
 }
 
 /// Linux as a host on a TAP, at fd10::1 and fe80::1; our stack has only what it gives itself.

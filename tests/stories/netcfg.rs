@@ -1,5 +1,6 @@
 //! `/scheme/netcfg` as a user sees it.
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 
 use commands::OpenedFile;
@@ -190,18 +191,79 @@ fn only_root_writes() {
     );
 }
 
+/// Has `change` happen when somebody has read the file to its end, and waits until it says `news`: who waits reads again
+/// only when the file says that it changed.
+fn hears(stack: &Stack, path: &str, news: &str, change: impl FnOnce()) {
+    let change = Cell::new(Some(change));
+    let wanted = |text: &str| match change.take() {
+        Some(change) => {
+            assert!(!text.contains(news), "{path}: {text}");
+            change();
+            false
+        }
+        None => text.contains(news),
+    };
+    let path = format!("/scheme/netcfg/{path}");
+    stack.wait_for(&path, SOON, wanted).unwrap();
+}
+
 #[test]
-fn whoever_watches_a_file_hears_of_a_change() {
+fn whoever_watches_a_file_hears_of_its_change() {
     let stack = started();
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            stack.wait_for("/scheme/netcfg/route/list", SOON, |text| {
-                text.contains("10.44.0.0/16")
-            })
+    for (path, news, written, line) in [
+        (
+            "ifaces/eth0/addr/list",
+            "10.0.2.77/24",
+            "ifaces/eth0/addr/add",
+            "10.0.2.77/24",
+        ),
+        (
+            "ifaces/eth0/addr/list",
+            "10.0.2.78/24",
+            "ifaces/eth0/addr/set",
+            "10.0.2.78/24",
+        ),
+        (
+            "ifaces/eth0/ipv6/identifier",
+            "eui64",
+            "ifaces/eth0/ipv6/identifier",
+            "eui64",
+        ),
+        (
+            "ifaces/eth0/ipv6/temporary",
+            "on",
+            "ifaces/eth0/ipv6/temporary",
+            "on",
+        ),
+        (
+            "route/list",
+            "10.44.0.0/16",
+            "route/add",
+            "10.44.0.0/16 via 10.0.2.2",
+        ),
+        ("route/list", "fd44::/64", "route/add", "fd44::/64 dev eth0"),
+        (
+            "resolv/nameserver",
+            "9.9.9.9",
+            "resolv/nameserver",
+            "9.9.9.9",
+        ),
+        ("resolv/search", "lab.test", "resolv/search", "lab.test"),
+    ] {
+        hears(&stack, path, news, || {
+            commands::write_text(&format!("/scheme/netcfg/{written}"), line).unwrap();
         });
-        let _here = stack.enter("admin");
-        commands::write_text("/scheme/netcfg/route/add", "10.44.0.0/16 via 10.0.2.2\n").unwrap();
-        watcher.join().unwrap().unwrap();
+    }
+    hears(&stack, "neigh/list", "10.0.2.99 dev eth0", || {
+        let echo = OpenedFile::open("/scheme/icmp/echo/10.0.2.99", O_RDWR).unwrap();
+        echo.write(b"\0\x01anybody?").unwrap();
+    });
+    let mut listener = None;
+    hears(&stack, "sockets", "tcp listen 0.0.0.0:4000", || {
+        listener = Some(OpenedFile::listen(4000).unwrap());
+    });
+    hears(&stack, "ifaces/eth0/link", "down", || {
+        stack.machine().qmp().set_link("net0", false).unwrap();
     });
 }
 

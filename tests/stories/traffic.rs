@@ -14,11 +14,11 @@ use syscall::flag::O_RDWR;
 
 use crate::common::{SOON, configured, nic, ping, run};
 
-const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
-const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+pub(crate) const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+pub(crate) const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
 /// The stack at 10.9.0.2 and Linux at 10.9.0.1 on a TAP; `None` where there can be no TAP.
-fn on_tap() -> Option<(Namespace, Stack)> {
+pub(crate) fn on_tap() -> Option<(Namespace, Stack)> {
     if !requires_tap() {
         return None;
     }
@@ -165,8 +165,13 @@ const HUNDRED_MEGABYTES: u64 = 100 << 20;
 
 /// Downloads so many bytes and checks them, then uploads them and has them checked.
 pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
+    both_ways_by("http", stack, server, length);
+}
+
+/// The same by `http` or `https`.
+pub(crate) fn both_ways_by(scheme: &str, stack: &Stack, server: SocketAddr, length: u64) {
     let wanted = sha256_of_pattern(length);
-    let page = stack.command(&format!("curl -s -f http://{server}/bytes/{length}"));
+    let page = stack.command(&format!("curl -s -f {scheme}://{server}/bytes/{length}"));
     page.result.unwrap();
     assert_eq!(page.out.len() as u64, length);
     assert_eq!(
@@ -176,14 +181,14 @@ pub(crate) fn both_ways(stack: &Stack, server: SocketAddr, length: u64) {
     );
     let file = stack.machine().run().file("root/upload");
     std::fs::write(&file, &page.out).unwrap();
-    let answer = stack.command(&format!("curl -s -f -T /upload http://{server}/upload"));
+    let answer = stack.command(&format!("curl -s -f -T /upload {scheme}://{server}/upload"));
     std::fs::remove_file(&file).unwrap();
     answer.result.unwrap();
     let answer = String::from_utf8(answer.out).unwrap();
     assert!(answer.contains(&wanted), "the upload: {answer}");
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -105,6 +105,13 @@ impl Channel {
         Ok(true)
     }
 
+    /// Tells the device that the driver ends, if it still listens.
+    pub(crate) fn halt(&mut self, control: &mut Control) {
+        self.session.halt(control.now);
+        // It is the end, whatever the device says to it.
+        let _ = self.turn(control);
+    }
+
     fn act(&mut self, action: Action, control: &mut Control) -> Result<(), Error> {
         let now = control.now;
         match action {

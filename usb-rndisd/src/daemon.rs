@@ -87,10 +87,10 @@ fn refuse_second(adapter: &str) -> Result<(), Error> {
     }
 }
 
-/// An address of our own making, for a device that has none (IEEE 802, 8.4: local, not a group's).
+/// An address of our own making, for a device that has none.
 fn local_address() -> Result<Mac, Error> {
     let [a, b, c, d, e, f, ..] = random::seed().map_err(Error::system("read random bytes"))?;
-    Ok(Mac([a & !1 | 2, b, c, d, e, f]))
+    Ok(Mac::local([a, b, c, d, e, f]))
 }
 
 /// Opens the endpoints and lets the session bring the adapter up, which it does, or gives up, in a bounded time.
@@ -154,6 +154,13 @@ impl Driver {
 
     fn serve(mut self) -> Result<Infallible, Error> {
         let Err(error) = self.work();
+        // Where it is the device or xhcid that does not answer, one call more may never end.
+        if matches!(
+            error,
+            Error::KeepsStalling { .. } | Error::Server(_) | Error::System { .. }
+        ) {
+            self.server.nic_mut().halt();
+        }
         // What went wrong is in `error`, whatever else does now.
         let _ = self.take_leave();
         Err(error)

@@ -143,6 +143,11 @@ impl Adapter {
         }
     }
 
+    /// The driver ends: the device is to be quiet.
+    pub(crate) fn halt(&mut self) {
+        self.channel.halt(&mut self.control);
+    }
+
     fn on_event(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Link(link) => {

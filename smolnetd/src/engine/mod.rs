@@ -225,6 +225,7 @@ mod tests {
             source: local.ip(),
             next_hop: remote.ip(),
             mtu: 1500,
+            hop_limit: 64,
         };
         let now = Instant::from_secs(1);
         let scattered = (0..1000_u32).map(|n| n.wrapping_mul(0x9e37_79b9));

@@ -390,6 +390,7 @@ mod tests {
             source: local.ip(),
             next_hop: remote.ip(),
             mtu: 1500,
+            hop_limit: 64,
         };
         let (number, until) = (Seq(0), Instant::ZERO);
         let time_wait = TimeWait {

@@ -32,6 +32,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Incoming<'_>, Reason> {
     })
 }
 
+/// Gives a packet of the TCP engine's what the engine does not know: no checksum covers either.
+pub(crate) fn complete(packet: &mut [u8], hop_limit: u8, label: impl FnOnce(&[u8]) -> u32) {
+    // The addresses and, behind them, the ports: extension headers are none of TCP's.
+    let Some(label) = packet.get(8..HEADER_LENGTH.saturating_add(4)).map(label) else {
+        return;
+    };
+    let mut header = Ipv6Packet::new_unchecked(packet);
+    header.set_flow_label(label & 0xf_ffff);
+    header.set_hop_limit(hop_limit);
+}
+
 /// What an error quotes of a packet: its addresses, its protocol and what it carried, as far as they are there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quote<'p> {

@@ -59,6 +59,8 @@ pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
 pub use self::group::{GroupError, MAX_GROUPS};
 pub use self::ipv6::{InterfaceIdentifiers, Ipv6Config, MIN_IPV6_MTU};
+#[cfg(test)]
+pub(crate) use self::neighbour::MAX_NEIGHBOURS;
 pub use self::neighbour::NeighbourState;
 pub use self::types::{LinkConfig, LinkEvent, LinkKind, NeighbourInfo, TransmitError};
 
@@ -186,6 +188,11 @@ impl Link {
     /// The neighbours, by address.
     pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
         self.neighbours.iter(now)
+    }
+
+    /// Does [`Link::neighbours`] say something new since the last question?
+    pub fn take_neighbours_changed(&mut self) -> bool {
+        self.neighbours.take_changed()
     }
 
     /// The lease that is in force.

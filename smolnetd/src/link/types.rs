@@ -101,8 +101,10 @@ pub enum LinkEvent {
     RouterLost(IpAddr),
     /// The addresses that routers give were made others: what hangs on them is to follow.
     AddressesLearned,
-    /// [`super::Link::learned_routes`] says something new, or the MTU is another.
+    /// [`super::Link::learned_routes`] says something new.
     RoutesLearned,
+    /// Routers say another MTU or hop limit for the link.
+    ParametersLearned,
     /// [`super::Link::learned_resolvers`] or [`super::Link::learned_search`] says something new.
     ResolversLearned,
     /// A router says that another next hop is better for one destination (RFC 4861 section 8): to be followed if it is
@@ -122,6 +124,7 @@ impl LinkEvent {
             | LinkEvent::AddressDuplicate { .. }
             | LinkEvent::AddressesLearned
             | LinkEvent::RoutesLearned
+            | LinkEvent::ParametersLearned
             | LinkEvent::ResolversLearned => true,
             LinkEvent::NeighbourResolved(_)
             | LinkEvent::NeighbourUnreachable { .. }

@@ -12,6 +12,7 @@ use syscall::flag::EventFlags;
 use super::errno::errno;
 use super::handle::{Handle, Setting, SocketHandle, parse_timespec, write_timespec};
 use super::message;
+use super::option;
 use super::path;
 use super::sockets::{Kind, View};
 use crate::ip::ZonedAddr;
@@ -20,26 +21,6 @@ use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketOption};
 /// `MSG_*` flags of `recvmsg` and `sendmsg`.
 const MSG_PEEK: u64 = 2;
 const MSG_DONTWAIT: u64 = 64;
-
-/// The level of an option of which none is said: the C library sends those of `SOL_SOCKET` only, without it.
-const SOL_SOCKET: u64 = 1;
-/// The level of IPv6's options, and what it knows.
-const IPPROTO_IPV6: u64 = 41;
-const IPV6_V6ONLY: u64 = 26;
-
-/// `SO_*` names at `SOL_SOCKET`.
-mod option {
-    pub(super) const REUSEADDR: u64 = 2;
-    pub(super) const ERROR: u64 = 4;
-    pub(super) const BROADCAST: u64 = 6;
-    pub(super) const SNDBUF: u64 = 7;
-    pub(super) const RCVBUF: u64 = 8;
-    pub(super) const KEEPALIVE: u64 = 9;
-    pub(super) const LINGER: u64 = 13;
-}
-
-/// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
-const KEEPALIVE_SECONDS: u64 = 7200;
 
 impl View<'_> {
     pub(super) fn read_socket(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
@@ -201,9 +182,7 @@ impl View<'_> {
     ) -> Result<usize> {
         let verb = *metadata.first().ok_or(Error::new(EINVAL))?;
         let argument = metadata.get(1).copied().unwrap_or(0);
-        // The kernel hands over three words, of which those that the caller left out are zero.
-        let level = metadata.get(2).copied().filter(|&level| level != 0);
-        let option = (level.unwrap_or(SOL_SOCKET), argument);
+        let option = option::named_by(metadata.get(2).copied(), argument);
         match usize::try_from(verb)
             .ok()
             .and_then(SocketCall::try_from_raw)
@@ -272,74 +251,6 @@ impl View<'_> {
             self.scheme.socket_mut(number)?.read_ended = true;
         }
         Ok(0)
-    }
-
-    fn set_option(&mut self, number: usize, name: (u64, u64), value: &[u8]) -> Result<usize> {
-        let word = |at: usize| {
-            value
-                .get(at..at + 4)
-                .and_then(|b| Some(i32::from_ne_bytes(b.try_into().ok()?)))
-        };
-        let first = word(0).ok_or(Error::new(EINVAL))?;
-        let size = || usize::try_from(first).map_err(|_| Error::new(EINVAL));
-        let seconds = smoltcp::time::Duration::from_secs;
-        let option = match name {
-            (SOL_SOCKET, option::REUSEADDR) => SocketOption::ReuseAddress(first != 0),
-            (SOL_SOCKET, option::BROADCAST) => SocketOption::Broadcast(first != 0),
-            (SOL_SOCKET, option::SNDBUF) => SocketOption::SendBuffer(size()?),
-            (SOL_SOCKET, option::RCVBUF) => SocketOption::ReceiveBuffer(size()?),
-            (SOL_SOCKET, option::KEEPALIVE) => {
-                SocketOption::KeepAlive((first != 0).then(|| seconds(KEEPALIVE_SECONDS)))
-            }
-            (SOL_SOCKET, option::LINGER) => {
-                let time = u64::try_from(word(4).ok_or(Error::new(EINVAL))?)
-                    .map_err(|_| Error::new(EINVAL))?;
-                SocketOption::Linger((first != 0).then(|| seconds(time)))
-            }
-            (IPPROTO_IPV6, IPV6_V6ONLY) => SocketOption::V6Only(first != 0),
-            _ => return Err(Error::new(ENOPROTOOPT)),
-        };
-        let socket = self.ensure_socket(number)?;
-        self.stack.set_option(socket, option).map_err(errno)?;
-        Ok(0)
-    }
-
-    fn get_option(&mut self, number: usize, name: (u64, u64), value: &mut [u8]) -> Result<usize> {
-        let socket = self.ensure_socket(number)?;
-        if name == (SOL_SOCKET, option::ERROR) {
-            let error = self.stack.take_error(socket).map_or(0, |e| errno(e).errno);
-            return fill(value, &error.to_ne_bytes());
-        }
-        let name = match name {
-            (SOL_SOCKET, option::REUSEADDR) => OptionName::ReuseAddress,
-            (SOL_SOCKET, option::BROADCAST) => OptionName::Broadcast,
-            (SOL_SOCKET, option::SNDBUF) => OptionName::SendBuffer,
-            (SOL_SOCKET, option::RCVBUF) => OptionName::ReceiveBuffer,
-            (SOL_SOCKET, option::KEEPALIVE) => OptionName::KeepAlive,
-            (SOL_SOCKET, option::LINGER) => OptionName::Linger,
-            (IPPROTO_IPV6, IPV6_V6ONLY) => OptionName::V6Only,
-            _ => return Err(Error::new(ENOPROTOOPT)),
-        };
-        let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes();
-        match self.stack.option(socket, name).map_err(errno)? {
-            SocketOption::ReuseAddress(on)
-            | SocketOption::Broadcast(on)
-            | SocketOption::NoDelay(on)
-            | SocketOption::V6Only(on) => fill(value, &i32::from(on).to_ne_bytes()),
-            SocketOption::SendBuffer(n) | SocketOption::ReceiveBuffer(n) => fill(value, &int(n)),
-            SocketOption::KeepAlive(interval) => {
-                fill(value, &i32::from(interval.is_some()).to_ne_bytes())
-            }
-            SocketOption::Linger(time) => {
-                let on = i32::from(time.is_some()).to_ne_bytes();
-                let secs = time.map_or(0, |t| t.secs());
-                fill(
-                    value,
-                    &[on, int(usize::try_from(secs).unwrap_or(0))].concat(),
-                )
-            }
-            SocketOption::TimeToLive(ttl) => fill(value, &i32::from(ttl).to_ne_bytes()),
-        }
     }
 
     fn peer_name(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
@@ -422,7 +333,7 @@ fn dont_wait(flags: u64, result: Result<usize>) -> Result<usize> {
 }
 
 /// Copies as much as fits and says how much that was.
-fn fill(buffer: &mut [u8], bytes: &[u8]) -> Result<usize> {
+pub(super) fn fill(buffer: &mut [u8], bytes: &[u8]) -> Result<usize> {
     let n = bytes.len().min(buffer.len());
     match (buffer.get_mut(..n), bytes.get(..n)) {
         (Some(to), Some(from)) => {

@@ -61,6 +61,11 @@ impl Bound {
         }
     }
 
+    /// Is it the address of a group? Such is only heard at, nobody speaks from it.
+    pub fn is_group(self) -> bool {
+        self.one().is_some_and(|one| one.address.is_multicast())
+    }
+
     /// The end that it is with this port.
     pub fn with_port(self, port: u16) -> SocketAddr {
         match self {

@@ -1,12 +1,13 @@
 //! What UDP, ICMP and raw sockets have in common: two ends, a bounded inbox, an error that waits to be told.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::bound::Bound;
+use super::group::Multicast;
 use super::inbox::Inbox;
 use super::{How, OptionName, Readiness, ReceiveFlags, Received, SocketKind, SocketOption};
 use crate::error::SocketError;
-use crate::ip::DEFAULT_TTL;
+use crate::ip::{DEFAULT_TTL, ZonedAddr};
 use crate::ports::LinkId;
 
 /// A socket that speaks in datagrams.
@@ -28,6 +29,7 @@ pub(crate) struct DatagramSocket {
     pub(crate) reuse: bool,
     /// None is what the link says.
     pub(crate) ttl: Option<u8>,
+    pub(crate) multicast: Multicast,
     /// The link whose transmit ring was full at the last send.
     pub(crate) waits_for: Option<LinkId>,
     broadcast: bool,
@@ -48,10 +50,26 @@ impl DatagramSocket {
             error: None,
             reuse: false,
             ttl: None,
+            multicast: Multicast::default(),
             waits_for: None,
             broadcast: false,
             receive_ended: false,
             send_ended: false,
+        }
+    }
+
+    /// The address that it speaks from, if it is bound to one: a group's is only heard at.
+    pub(crate) fn source(&self) -> Option<ZonedAddr> {
+        self.local
+            .filter(|local| !local.is_group())
+            .and_then(Bound::one)
+    }
+
+    /// TTL or hop limit of what it sends to `to`; none is what the link says.
+    pub(crate) fn hops_to(&self, to: IpAddr) -> Option<u8> {
+        match to.is_multicast() {
+            true => Some(self.multicast.hops),
+            false => self.ttl,
         }
     }
 
@@ -118,6 +136,9 @@ impl DatagramSocket {
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
             SocketOption::TimeToLive(ttl) => self.ttl = Some(ttl),
             SocketOption::KeepAlive(_) | SocketOption::Linger(_) => (),
+            SocketOption::MulticastHops(hops) => self.multicast.hops = hops,
+            SocketOption::MulticastLoop(on) => self.multicast.loops = on,
+            SocketOption::MulticastLink(link) => self.multicast.link = link,
             // How a socket names addresses is not kept here.
             SocketOption::NoDelay(_) | SocketOption::V6Only(_) => {
                 return Err(SocketError::NoSuchOption);
@@ -135,6 +156,9 @@ impl DatagramSocket {
             OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
             OptionName::KeepAlive => SocketOption::KeepAlive(None),
             OptionName::Linger => SocketOption::Linger(None),
+            OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast.hops),
+            OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast.loops),
+            OptionName::MulticastLink => SocketOption::MulticastLink(self.multicast.link),
             OptionName::NoDelay | OptionName::V6Only => return Err(SocketError::NoSuchOption),
         })
     }

@@ -3,6 +3,7 @@
 
 pub mod bound;
 pub(crate) mod datagram;
+pub(crate) mod group;
 pub(crate) mod icmp;
 pub(crate) mod inbox;
 pub(crate) mod raw;
@@ -12,6 +13,8 @@ pub mod udp;
 use core::net::SocketAddr;
 
 use smoltcp::time::Duration;
+
+use crate::ports::LinkId;
 
 /// A socket of the [`crate::stack::Stack`], of any kind. Never used again after close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +136,12 @@ pub enum SocketOption {
     TimeToLive(u8),
     /// IPV6_V6ONLY: a socket of IPv6 does not hear IPv4. Before it is bound or connected.
     V6Only(bool),
+    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: TTL or hop limit of what is sent to groups; 0 stays in the host.
+    MulticastHops(u8),
+    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what is sent to a group reaches this host's members too.
+    MulticastLoop(bool),
+    /// IP_MULTICAST_IF, IPV6_MULTICAST_IF: over which link groups are spoken to; none leaves it to the routes.
+    MulticastLink(Option<LinkId>),
 }
 
 /// An option's name.
@@ -156,4 +165,10 @@ pub enum OptionName {
     TimeToLive,
     /// [`SocketOption::V6Only`]
     V6Only,
+    /// [`SocketOption::MulticastHops`]
+    MulticastHops,
+    /// [`SocketOption::MulticastLoop`]
+    MulticastLoop,
+    /// [`SocketOption::MulticastLink`]
+    MulticastLink,
 }

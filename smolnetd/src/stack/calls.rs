@@ -68,8 +68,15 @@ impl Stack {
             error => error,
         })?;
         let (address, port) = (Bound::of(local, naming.v6_only), local.port());
-        if let Some(one) = address.one() {
-            self.network.check_own(one)?;
+        match (address.one(), self.sockets.get(id)?) {
+            // Who is bound to a group's address hears what is sent to that group and nothing else.
+            (Some(group), Socket::Datagram(_)) if address.is_group() => {
+                if group.is_ambiguous() {
+                    return Err(SocketError::Invalid);
+                }
+            }
+            (Some(one), _) => self.network.check_own(one)?,
+            (None, _) => (),
         }
         if port != 0 && port < FIRST_UNPRIVILEGED_PORT && !privileged {
             return Err(SocketError::AccessDenied);

@@ -284,7 +284,6 @@ impl Stack {
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
-                    self.changes.insert(Change::Neighbours(id));
                     self.hop_lost(now, id, address);
                     self.avoid_gateway(now, id, address);
                     self.tcp.next_hop_unreachable(now, id, address);
@@ -301,16 +300,11 @@ impl Stack {
                 }
                 LinkEvent::AddressesLearned => self.addresses_changed(now, id),
                 LinkEvent::RoutesLearned => self.routes_learned(now, id),
+                LinkEvent::ParametersLearned => self.paths_changed(now),
                 LinkEvent::ResolversLearned => self.names_learned(id),
                 LinkEvent::Redirected(redirect) => self.redirected(now, id, &redirect),
-                LinkEvent::NeighbourResolved(address) => {
-                    self.changes.insert(Change::Neighbours(id));
-                    self.router_answers(now, id, address);
-                }
-                LinkEvent::RouterLost(address) => {
-                    self.changes.insert(Change::Neighbours(id));
-                    self.router_lost(now, id, address);
-                }
+                LinkEvent::NeighbourResolved(address) => self.router_answers(now, id, address),
+                LinkEvent::RouterLost(address) => self.router_lost(now, id, address),
             }
         }
     }

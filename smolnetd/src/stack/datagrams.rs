@@ -117,20 +117,20 @@ impl Stack {
         let socket = self.sockets.datagram(id)?;
         let wildcard = self.sockets.naming(id)?.given(peer).wildcard();
         let local = socket.local.filter(|_| !socket.local_from_route);
-        let bound = local.and_then(Bound::one);
+        let bound = socket.source().filter(|_| local.is_some());
         let (kind, port) = (socket.kind, socket.port);
         if kind == SocketKind::Udp && peer.port() == 0 {
             return Err(SocketError::Invalid);
         }
-        let path = self.network.path(ZonedAddr::of(peer), bound)?;
+        let path = self.path_from(socket, ZonedAddr::of(peer), bound)?;
         let peer = ZonedAddr::on(peer.ip(), path.zone).with_port(peer.port());
         // Who speaks to everybody is answered by anybody, and maybe at everybody's address: it hears what it heard
-        // before. DHCP clients connect so.
+        // before. DHCP clients connect so. Who is bound to a group's address goes on hearing that.
         let group = peer.ip().is_multicast() || self.network.is_broadcast(peer.ip());
-        let source = if group {
-            local.unwrap_or(wildcard)
-        } else {
-            Bound::One(ZonedAddr::on(path.source, path.zone))
+        let source = match local {
+            Some(local) if group || local.is_group() => local,
+            None if group => wildcard,
+            _ => Bound::One(ZonedAddr::on(path.source, path.zone)),
         };
         let hears = (!group).then_some(peer);
         let port = match kind {
@@ -143,7 +143,7 @@ impl Stack {
         let connect = |socket: &mut DatagramSocket| {
             (socket.local, socket.port, socket.peer, socket.hears) =
                 (Some(source), port, Some(peer), hears);
-            socket.local_from_route = bound.is_none();
+            socket.local_from_route = local != Some(source);
         };
         match kind {
             SocketKind::Udp => self.rebind(id, connect)?,
@@ -179,7 +179,9 @@ impl Stack {
             return;
         };
         let (kind, binding) = (socket.kind, binding(socket));
-        if let Some(link) = socket.waits_for {
+        let waits_for = socket.waits_for;
+        self.leave_groups(now, id);
+        if let Some(link) = waits_for {
             self.waiting.remove(&(link, id));
         }
         match kind {
@@ -246,15 +248,22 @@ impl Stack {
         let socket = self.sockets.datagram(id)?;
         let from = SocketAddr::new(path.source, socket.port);
         let ends = (from, to);
+        let (hops, loops) = (socket.hops_to(to.ip()), socket.multicast.loops);
         let header = self
             .network
-            .header(&path, to.ip(), IpProtocol::Udp, socket.ttl, ends)?;
+            .header(&path, to.ip(), IpProtocol::Udp, hops, ends)?;
         let length = data.len().saturating_add(UDP_HEADER_LENGTH);
         let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
-        self.network
-            .send(now, &path, header, length, fill, ports)
-            .map_err(|error| (error, Some(path)))?;
+        if hops != Some(0) {
+            self.network
+                .send(now, &path, header, length, fill, ports)
+                .map_err(|error| (error, Some(path)))?;
+        }
         count(&mut self.udp.counters.sent);
+        // Not before it has left: who is told to wait sends it again.
+        if to.ip().is_multicast() && loops {
+            self.loop_to_group(&path, from, to, data);
+        }
         Ok(())
     }
 
@@ -282,10 +291,11 @@ impl Stack {
         let socket = self.sockets.datagram(id)?;
         let rest = [&socket.port.to_be_bytes(), data].concat();
         let ends = (path.source, to.address);
+        let hops = socket.hops_to(to.address);
         let protocol = icmp::protocol_for(to.address);
         let header = self
             .network
-            .header(&path, to.address, protocol, socket.ttl, socket.port)?;
+            .header(&path, to.address, protocol, hops, socket.port)?;
         let length = rest.len().saturating_add(4);
         let fill = |message: &mut [u8]| icmp::write_echo(message, Echo::Request, &rest, ends);
         self.network
@@ -311,11 +321,24 @@ impl Stack {
 
     /// The way for a datagram from where the socket is bound.
     fn path_for(&self, id: SocketId, to: ZonedAddr) -> Result<Path, SocketError> {
-        let bound = self.sockets.datagram(id)?.local.and_then(Bound::one);
+        let socket = self.sockets.datagram(id)?;
+        let bound = socket.source();
         if bound.is_some_and(|local| !self.network.has(local)) {
             return Err(SocketError::AddressNotAvailable);
         }
-        self.network.path(to, bound)
+        self.path_from(socket, to, bound)
+    }
+
+    fn path_from(
+        &self,
+        socket: &DatagramSocket,
+        to: ZonedAddr,
+        bound: Option<ZonedAddr>,
+    ) -> Result<Path, SocketError> {
+        match socket.multicast.link.filter(|_| to.address.is_multicast()) {
+            Some(link) => self.network.path_to_group(link, to, bound),
+            None => self.network.path(to, bound),
+        }
     }
 }
 

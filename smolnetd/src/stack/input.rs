@@ -279,21 +279,17 @@ impl Stack {
             Target::Host => self
                 .udp
                 .find(local, peer)
-                .map(|id| self.deliver_udp(id, peer, datagram.data)),
-            Target::Group => {
-                let ids: Vec<_> = self.udp.find_all(local, peer).collect();
-                ids.into_iter()
-                    .map(|id| self.deliver_udp(id, peer, datagram.data))
-                    .last()
-            }
+                .map(|id| self.deliver_udp(id, peer, datagram.data))
+                .is_some(),
+            Target::Group => self.deliver_to_group(local, peer, datagram.data),
         };
-        if found.is_none() {
+        if !found {
             count(&mut self.udp.counters.no_port);
             self.complain(now, accepted, Complaint::PortUnreachable, ports);
         }
     }
 
-    fn deliver_udp(&mut self, id: SocketId, source: SocketAddr, data: &[u8]) {
+    pub(super) fn deliver_udp(&mut self, id: SocketId, source: SocketAddr, data: &[u8]) {
         match self.deliver(id, source, data) {
             Ok(()) => count(&mut self.udp.counters.delivered),
             Err(Full::Queue) => count(&mut self.udp.counters.queue_full),

@@ -9,6 +9,7 @@ mod calls;
 mod config;
 mod datagrams;
 mod fragments;
+mod groups;
 mod icmp;
 mod identifiers;
 mod input;
@@ -242,6 +243,11 @@ impl Stack {
         for id in self.tcp.take_changed() {
             if let Some(id) = self.tcp_sockets.get(&id) {
                 self.changes.insert(Change::Socket(*id));
+            }
+        }
+        for (id, link) in &mut self.network.links {
+            if link.take_neighbours_changed() {
+                self.changes.insert(Change::Neighbours(*id));
             }
         }
         changes.extend(core::mem::take(&mut self.changes));

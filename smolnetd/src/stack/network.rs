@@ -1,6 +1,6 @@
 //! Where packets leave: the links, the one route table, and the choice between them.
 
-use core::hash::Hash;
+use core::hash::{BuildHasher, Hash};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::table::Keyed;
 use crate::fragment::{Identifications, Reassembly};
-use crate::ip::{DEFAULT_TTL, IpCounters, Outgoing, ZonedAddr, needs_zone, v4, v6};
+use crate::ip::{IpCounters, Outgoing, ZonedAddr, needs_zone, v4, v6};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
 use crate::path_mtu::PathMtus;
@@ -40,6 +40,8 @@ pub(super) struct Network {
     /// Of each link, the packet that has left in part.
     pub(super) remainders: BTreeMap<LinkId, Remainder>,
     identifications: Identifications,
+    /// What flow labels are made with.
+    labels: Keyed,
     pub(super) secret: Secret,
     next_link: u32,
 }
@@ -54,6 +56,7 @@ impl Network {
             reassembly: Reassembly::default(),
             remainders: BTreeMap::new(),
             identifications: Identifications::new(secret),
+            labels: Keyed(secret.hash("flow label", 0), secret.hash("flow label", 1)),
             next_link: LOOPBACK.0,
             secret,
         };
@@ -117,7 +120,7 @@ impl Network {
     /// # Errors
     /// `Invalid` if it does not say on which link, `AddressNotAvailable`.
     pub(super) fn check_own(&self, address: ZonedAddr) -> Result<(), SocketError> {
-        if address.is_ambiguous() && !address.address.is_multicast() {
+        if address.is_ambiguous() {
             return Err(SocketError::Invalid);
         }
         if self.has(address) {
@@ -259,21 +262,18 @@ impl Network {
                 source,
                 destination,
                 protocol,
-                ttl: hop_limit.unwrap_or(DEFAULT_TTL),
+                ttl: hop_limit.unwrap_or(path.hop_limit),
                 // IPv4's has 16 bits.
                 identification: self.next_identification(path, destination.into()) as u16,
             })),
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let ends = (source, destination, u8::from(protocol), flow);
-                // RFC 4861 6.3.4: what routers advertise is the default.
-                let advertised = self.links.get(&path.link).map(Link::hop_limit);
                 Ok(Outgoing::V6(v6::Header {
                     source,
                     destination,
                     protocol,
-                    hop_limit: hop_limit.or(advertised).unwrap_or(DEFAULT_TTL),
-                    // RFC 6437 3: uniform, and not to be guessed.
-                    flow_label: self.secret.hash("flow label", ends) as u32 & 0xf_ffff,
+                    hop_limit: hop_limit.unwrap_or(path.hop_limit),
+                    flow_label: label(&self.labels, ends),
                 }))
             }
             _ => Err(SocketError::FamilyNotSupported),
@@ -311,6 +311,11 @@ impl Network {
     }
 }
 
+/// RFC 6437 3: the flow label is uniform, the same for all packets of a flow, and not to be guessed.
+fn label(labels: &Keyed, flow: impl Hash) -> u32 {
+    labels.hash_one(flow) as u32 & 0xf_ffff
+}
+
 /// The longest packet of `address`'s family in bytes: IPv6 does not count its header.
 fn longest_packet(address: IpAddr) -> usize {
     match address {
@@ -334,10 +339,13 @@ impl<P: Ports> Output for Egress<'_, P> {
     }
 
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8])) {
-        let mut fill = Some(fill);
+        let (mut fill, labels) = (Some(fill), self.network.labels);
         let write = |packet: &mut [u8]| {
             if let Some(fill) = fill.take() {
                 fill(packet);
+                if path.source.is_ipv6() {
+                    v6::complete(packet, path.hop_limit, |ends| label(&labels, ends));
+                }
             }
         };
         // What does not leave has its counter at the link, and TCP sends it again.

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use super::network::{LOOPBACK, Network};
 use crate::error::SocketError;
-use crate::ip::{ZonedAddr, needs_zone, v6};
+use crate::ip::{DEFAULT_TTL, ZonedAddr, needs_zone, v6};
 use crate::link::{Link, LinkKind};
 use crate::output::Path;
 use crate::ports::LinkId;
@@ -135,7 +135,7 @@ impl Network {
         }
     }
 
-    fn path_over(
+    pub(super) fn path_over(
         &self,
         id: LinkId,
         to: ZonedAddr,
@@ -166,12 +166,16 @@ impl Network {
             source,
             next_hop,
             mtu: self.path_mtus.mtu(id, to.address, link_mtu),
+            hop_limit: match to.address {
+                IpAddr::V4(_) => DEFAULT_TTL,
+                IpAddr::V6(_) => link.hop_limit(),
+            },
         })
     }
 
     /// The link for what has no route, like the limited broadcast: the one that has the address it is sent from, else
     /// the first Ethernet that is up.
-    fn broadcast_link(&self, bound: Option<ZonedAddr>) -> Option<LinkId> {
+    pub(super) fn broadcast_link(&self, bound: Option<ZonedAddr>) -> Option<LinkId> {
         let mut usable = self
             .links
             .values()

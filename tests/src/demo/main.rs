@@ -3,6 +3,7 @@
 mod bench;
 mod net6;
 mod options;
+mod programs;
 mod session;
 mod shell;
 mod stages;
@@ -28,6 +29,14 @@ fn main() -> ExitCode {
         Action::Stages => stages::run(&options),
         Action::Bench => bench::run(&options),
         Action::Shell => session::Session::start(&options).and_then(|s| shell::run(&s, &options)),
+        Action::Run(program) => match programs::run(&options, program) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Action::Up => programs::up(),
+        Action::Serve => programs::serve(&options),
+        Action::Status => programs::status(),
+        Action::Down => programs::down(),
         Action::Command(words) => {
             session::Session::start(&options).and_then(|session| session.command(words, &options))
         }

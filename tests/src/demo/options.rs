@@ -12,6 +12,9 @@ usage: ./demo [OPTIONS]                     run all stages and print a table
        ./demo [OPTIONS] COMMAND ARGUMENTS   run one command on a machine of its own
        ./demo [OPTIONS] shell               a prompt with these commands on one machine
        ./demo bench                         throughput and CPU time, with Linux on a TAP as the peer
+       ./demo [OPTIONS] run -- PROGRAM ...  an unmodified Linux program whose sockets are smolnetd's: on the machine that
+                                            is up, or on one of its own
+       ./demo [OPTIONS] up                  a machine that stays; ./demo status tells of it, ./demo down ends it
 
 commands: ping, ping6 [-c N] [-i S] [-s N] HOST  curl [-o FILE] [-T FILE] URL   dns NAME
           nc HOST PORT    nc -l PORT        cat PATH   ls PATH   write PATH TEXT
@@ -34,6 +37,13 @@ pub(crate) enum Action {
     Stages,
     Shell,
     Bench,
+    /// A program of Linux and its arguments.
+    Run(Vec<String>),
+    Up,
+    /// What `up` leaves running.
+    Serve,
+    Status,
+    Down,
     /// A command and its arguments.
     Command(Vec<String>),
 }
@@ -102,6 +112,14 @@ impl Options {
                 options.action = match words.as_slice() {
                     [word] if word == "shell" => Action::Shell,
                     [word] if word == "bench" => Action::Bench,
+                    [word] if word == "up" => Action::Up,
+                    [word] if word == "serve" => Action::Serve,
+                    [word] if word == "status" => Action::Status,
+                    [word] if word == "down" => Action::Down,
+                    [run, dashes, program @ ..] if run == "run" && dashes == "--" => {
+                        Action::Run(program.to_vec())
+                    }
+                    [run, program @ ..] if run == "run" => Action::Run(program.to_vec()),
                     _ => Action::Command(words),
                 };
                 break;
@@ -116,6 +134,9 @@ impl Options {
             options
                 .set(&argument, &value)
                 .ok_or_else(|| format!("{argument} {value} makes no sense\n\n{USAGE}"))?;
+        }
+        if matches!(&options.action, Action::Run(program) if program.is_empty()) {
+            return Err(format!("run what?\n\n{USAGE}"));
         }
         if options.gateway.is_some() && options.address.is_none() {
             return Err(format!("--gw goes with --ip\n\n{USAGE}"));
@@ -192,6 +213,9 @@ mod tests {
         let options = parse("").unwrap();
         assert_eq!((options.action, options.nic), (Action::Stages, None));
         assert_eq!(parse("shell").unwrap().action, Action::Shell);
+        let program = Action::Run(["curl", "-s", "host"].map(String::from).to_vec());
+        assert_eq!(parse("run -- curl -s host").unwrap().action, program);
+        assert_eq!(parse("up").unwrap().action, Action::Up);
         assert_eq!(parse("--net tap:t0").unwrap().net, Net::Tap("t0".into()));
     }
 
@@ -207,6 +231,7 @@ mod tests {
             "--gw 10.0.0.1",
             "--pcap",
             "--frobnicate x",
+            "run --",
         ] {
             let text = parse(line).unwrap_err();
             assert!(text.contains("usage:"), "{line}: {text}");

@@ -18,6 +18,9 @@ const ADDRESS: Duration = Duration::from_secs(10);
 /// How long the others let it, so that they show what is there when it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The certificates that this machine trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The daemons on a machine, with the network that the options name.
 pub(crate) struct Session {
     pub(crate) stack: Stack,
@@ -33,12 +36,19 @@ impl Session {
             }
         };
         let name = match &options.action {
-            Action::Command(words) => words.first().map_or("command", String::as_str),
+            Action::Command(words) | Action::Run(words) => {
+                words.first().map_or("command", String::as_str)
+            }
+            Action::Serve => "up",
             _ => "shell",
         };
         let nic = options.nic.unwrap_or_default().on(netdev);
         let machine = MachineSpec::new().named(name).nic(nic);
         let stack = Stack::start(with_address(StackSpec::new(machine), options))?;
+        // The machine trusts whom this one trusts; where nobody is known here, nobody is there.
+        if let Ok(authorities) = std::fs::read(AUTHORITIES) {
+            stack.trust(&authorities)?;
+        }
         Ok(Session { stack })
     }
 
@@ -83,6 +93,14 @@ impl Session {
                     "the network gives no address by DHCP ({error}); --ip and --gw set one"
                 ))
             })
+    }
+
+    /// Waits until programs can be run: for an address, and for IPv6's where it is asked for.
+    pub(crate) fn wait_for_network(&self, options: &Options) -> Result<()> {
+        match options.ipv6 {
+            Some(true) => self.wait_for_ipv6(),
+            _ => self.wait_for_address(),
+        }
     }
 
     /// Waits until the first adapter has an IPv6 address.

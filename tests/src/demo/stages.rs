@@ -9,7 +9,7 @@ use std::time::Duration;
 use commands::Terminal;
 use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Slirp, Tap};
-use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
+use lab::peers::{AUTHORITY, Certificate, DnsAnswer, DnsServer, HttpServer, PAGE};
 use lab::{Context, Error, Result, Stack, StackSpec};
 use redox_host::ProcessSpec;
 
@@ -29,7 +29,7 @@ const GREETING: &str = "hello from the host\n";
 struct Surroundings {
     namespace: Namespace,
     _names: DnsServer,
-    _pages: HttpServer,
+    _pages: [HttpServer; 2],
 }
 
 impl Surroundings {
@@ -39,14 +39,18 @@ impl Surroundings {
         let names = namespace
             .enter(|| UdpSocket::bind((any, 53)))?
             .context("port 53 of the lab's network")?;
-        let pages = namespace
-            .enter(|| TcpListener::bind((any, 80)))?
-            .context("port 80 of the lab's network")?;
+        let listen = |port| {
+            namespace
+                .enter(|| TcpListener::bind((any, port)))?
+                .context(format_args!("port {port} of the lab's network"))
+        };
+        let pages = HttpServer::start(listen(80)?)?;
+        let secure = HttpServer::start_tls(listen(443)?, Certificate::Good)?;
         let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
         let answer = DnsAnswer::at(both);
         Ok(Surroundings {
             _names: DnsServer::start(names, [(NAME, answer)])?,
-            _pages: HttpServer::start(pages)?,
+            _pages: [pages, secure],
             namespace,
         })
     }
@@ -135,16 +139,21 @@ fn stages(
         let addresses: Vec<&str> = text.lines().collect();
         Ok(format!("{NAME} is {}", addresses.join(", ")))
     })?;
-    table.stage("page over HTTP", || {
-        let page = output(stack, &format!("curl -s -f http://{NAME}/"))?;
-        match page == PAGE {
-            true => Ok(format!("{} bytes", page.len())),
-            false => Err(Error::new(format!(
-                "not the page that was served: {page:?}"
-            ))),
-        }
-    })?;
+    table.stage("page over HTTP", || page(stack, "http"))?;
+    stack.trust(AUTHORITY.as_bytes())?;
+    table.stage("page over HTTPS", || page(stack, "https"))?;
     table.stage("connection accepted", || accept(stack, surroundings))
+}
+
+/// Fetches the page of the lab's web server.
+fn page(stack: &Stack, scheme: &str) -> Result<String> {
+    let page = output(stack, &format!("curl -s -f {scheme}://{NAME}/"))?;
+    match page == PAGE {
+        true => Ok(format!("{} bytes", page.len())),
+        false => Err(Error::new(format!(
+            "not the page that was served: {page:?}"
+        ))),
+    }
 }
 
 /// IPv6 where it is known to be: on the user network unless it was turned off, and on a TAP if a router was heard of by

@@ -7,9 +7,9 @@ use lab::xhcid::scripted::message::{
     COMPLETE, INITIALIZE, KEEPALIVE, MEDIA_CONNECT, MEDIA_DISCONNECT, QUERY, RESET, SET, SUCCESS,
     indicate_status, initialize_complete, keepalive, keepalive_complete, query_complete, word,
 };
-use lab::xhcid::scripted::{Answer, Rndis, RndisSpec};
+use lab::xhcid::scripted::{Answer, BULK_IN, Rndis, RndisSpec};
 
-use super::bench::{Bench, Client, Manner, SOON, frame};
+use super::bench::{Bench, Client, Manner, PORT, SOON, frame};
 
 const FAILURE: u32 = 0xc000_0001;
 
@@ -27,6 +27,13 @@ fn kind(message: &[u8]) -> u32 {
 
 fn id(message: &[u8]) -> u32 {
     word(message, 8)
+}
+
+/// An answer to INITIALIZE that is no good.
+pub(super) fn initialize_refused(request: &[u8]) -> Vec<u8> {
+    let mut answer = initialize_complete(id(request), 1, 1580, 0);
+    answer[12..16].copy_from_slice(&FAILURE.to_le_bytes());
+    answer
 }
 
 fn works(adapter: &Rndis, client: &mut Client) {
@@ -54,6 +61,21 @@ fn a_device_that_never_notifies_is_asked() {
         let (_bench, adapter, mut client) = Bench::running(Manner::endpoints(endpoints), spec);
         works(&adapter, &mut client);
     }
+}
+
+#[test]
+fn a_device_that_takes_its_time_for_every_answer_is_waited_for() {
+    let bench = Bench::new(Manner::default());
+    let adapter = bench.plug(RndisSpec::new().script(|_| Answer::Later));
+    let is_up = || bench.bus.is_armed(PORT, BULK_IN);
+    let mut seen = 0;
+    while !is_up() {
+        let next = |adapter: &Rndis| adapter.requests().len() > seen || is_up();
+        assert!(adapter.wait_until(SOON, next), "{}", bench.log());
+        seen = adapter.requests().len();
+        adapter.release();
+    }
+    works(&adapter, &mut Client::open(&bench.host).unwrap());
 }
 
 #[test]
@@ -230,10 +252,9 @@ fn answers_of_the_wrong_kind_id_or_length_are_passed_over() {
 #[test]
 fn a_refused_initialize_says_the_status() {
     let bench = Bench::new(Manner::default());
-    bench.plug(RndisSpec::new().script(|request| {
-        let mut answer = initialize_complete(id(request), 1, 1580, 0);
-        answer[12..16].copy_from_slice(&FAILURE.to_le_bytes());
-        Answer::Messages(vec![answer])
+    bench.plug(RndisSpec::new().script(|request| match kind(request) {
+        INITIALIZE => Answer::Messages(vec![initialize_refused(request)]),
+        _ => Answer::Usual,
     }));
     let driver = bench.driver();
     bench.assert_ends(

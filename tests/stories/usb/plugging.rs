@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lab::xhcid::scripted::{BULK_IN, RndisSpec};
+use lab::xhcid::scripted::message::{HALT, INITIALIZE, word};
+use lab::xhcid::scripted::{Answer, BULK_IN, RndisSpec};
 use lab::xhcid::{Detach, Endpoints};
 use libredox::Fd;
 use redox_host::{ExitStatus, Host, ProcessSpec};
@@ -10,6 +11,7 @@ use syscall::flag::O_RDWR;
 use usb_rndisd::Options;
 
 use super::bench::{Bench, Client, Manner, NAME, PORT, SOON, frame};
+use super::channel::initialize_refused;
 
 /// A driver started by hand for the adapter of the port.
 fn start_by_hand(bench: &Bench, endpoints: &str) -> redox_host::Process {
@@ -21,6 +23,17 @@ fn start_by_hand(bench: &Bench, endpoints: &str) -> redox_host::Process {
         log::error!("{error}");
         1
     })
+}
+
+/// A client of the adapter that `driver` brings up.
+fn open_when_up(bench: &Bench, driver: &redox_host::Process) -> Client {
+    loop {
+        assert!(driver.is_running(), "{}", bench.log());
+        match Client::open(&bench.host) {
+            Some(client) => return client,
+            None => std::thread::yield_now(),
+        }
+    }
 }
 
 #[test]
@@ -226,13 +239,7 @@ fn killed_and_started_again_it_goes_on_with_the_transfer_that_was_left() {
         let requests = adapter.requests().len();
         let second = start_by_hand(&bench, word);
         assert!(adapter.wait_until(SOON, |adapter| adapter.requests().len() > requests));
-        let mut client = loop {
-            assert!(second.is_running(), "{}", bench.log());
-            match Client::open(&bench.host) {
-                Some(client) => break client,
-                None => std::thread::yield_now(),
-            }
-        };
+        let mut client = open_when_up(&bench, &second);
         for _ in 0..3 {
             let back = frame(60);
             adapter.send_frame(&back);
@@ -240,6 +247,38 @@ fn killed_and_started_again_it_goes_on_with_the_transfer_that_was_left() {
         }
         second.kill();
     }
+}
+
+/// RNDIS lets a device that is up refuse INITIALIZE; the driver that was killed said no HALT.
+#[test]
+fn killed_and_started_again_it_halts_a_device_that_is_up_still() {
+    let mut is_up = false;
+    let spec = RndisSpec::new().script(move |request| {
+        let was_up = is_up;
+        match word(request, 0) {
+            INITIALIZE => is_up = true,
+            HALT => is_up = false,
+            _ => return Answer::Usual,
+        }
+        match was_up && is_up {
+            true => Answer::Messages(vec![initialize_refused(request)]),
+            false => Answer::Usual,
+        }
+    });
+    let (bench, adapter, client) = Bench::running(Manner::default(), spec);
+    drop(client);
+    let driver = bench.driver();
+    driver.kill();
+    assert_eq!(driver.wait(SOON), Some(ExitStatus::Killed));
+    let before = adapter.requests().len();
+    let second = start_by_hand(&bench, "events");
+    let mut client = open_when_up(&bench, &second);
+    let back = frame(60);
+    adapter.send_frame(&back);
+    assert_eq!(client.frame(), back);
+    let requests = adapter.request_types().split_off(before);
+    assert_eq!(requests[..3], [INITIALIZE, HALT, INITIALIZE]);
+    second.kill();
 }
 
 #[test]

@@ -259,6 +259,7 @@ fn a_device_that_keeps_halting_its_endpoint_is_given_up() {
         &driver,
         "the device keeps halting its endpoints: 8 times in a row",
     );
+    assert_eq!(adapter.request_types().last(), Some(&message::HALT));
 }
 
 #[test]

@@ -77,12 +77,6 @@ impl<B: DerefMut<Target = [u8]>> Packer<B> {
         }
     }
 
-    /// Goes on with other limits, and an empty transfer.
-    pub fn set_limits(&mut self, limits: TransmitLimits) {
-        self.limits = limits;
-        self.clear();
-    }
-
     /// Room for a frame of `length` bytes, its contents not defined. `None` when there is none in
     /// this transfer, or in any: [`Packer::capacity`] tells the two apart. A slot that was not
     /// [committed](Packer::commit) is forgotten.

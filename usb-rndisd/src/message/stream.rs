@@ -49,7 +49,9 @@ pub struct ReceiveLimits {
     pub max_transfer: usize,
     /// The longest frame of this network, in bytes from the destination address on.
     pub max_frame: usize,
-    /// MaxPacketsPerTransfer: messages in a transfer. More are taken and counted.
+    /// MaxPacketsPerTransfer: messages in a transfer. It says what the device takes (RNDIS, REMOTE_NDIS_INITIALIZE_CMPLT),
+    /// and binds the host; what the host takes is bounded by `max_transfer` alone. So a device that puts more into one
+    /// breaks no rule that matters, and its frames are good: they are taken, and counted.
     pub max_packets: u32,
 }
 
@@ -147,16 +149,6 @@ impl Stream {
             #[cfg(test)]
             looks: core::cell::Cell::default(),
         }
-    }
-
-    /// Goes on with other limits, and what was received under the old ones forgotten.
-    pub fn set_limits(&mut self, limits: ReceiveLimits) {
-        self.restart();
-        let counters = core::mem::take(&mut self.counters);
-        *self = Self {
-            counters,
-            ..Self::new(limits)
-        };
     }
 
     /// The adapter was reset, or is another one: what was not handed up never will be.

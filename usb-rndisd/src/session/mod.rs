@@ -172,6 +172,8 @@ pub struct Session {
     heard: Instant,
     /// Resets since it last said that it lives.
     resets: u32,
+    /// The device has refused INITIALIZE once.
+    initialize_refused: bool,
     /// The device does not hand up all frames.
     promiscuous_refused: bool,
     /// Frames passed once.
@@ -199,6 +201,7 @@ impl Session {
             last_request_id: 0,
             heard: now,
             resets: 0,
+            initialize_refused: false,
             promiscuous_refused: false,
             was_up: false,
             events: VecDeque::new(),

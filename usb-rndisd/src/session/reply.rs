@@ -154,6 +154,13 @@ impl Session {
                 self.promiscuous_refused = true;
                 self.begin(now, Command::SetPacketFilter);
             }
+            // It may be up still from a driver that was killed: HALT takes every device back to its beginning (RNDIS,
+            // REMOTE_NDIS_HALT_MSG).
+            Command::Initialize if !self.initialize_refused => {
+                self.initialize_refused = true;
+                self.to_halt = true;
+                self.begin(now, Command::Initialize);
+            }
             Command::Initialize | Command::SetPacketFilter | Command::Reset => {
                 self.fail(SessionError::Refused {
                     command: command.name(),

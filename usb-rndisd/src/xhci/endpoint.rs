@@ -269,12 +269,6 @@ impl OutPipe {
         self.files.data.raw()
     }
 
-    /// Whether a transfer is under way.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.state != OutState::Idle
-    }
-
     /// Sends `bytes` as one transfer, step by step: to be called with the same bytes until it is over. The first step hands
     /// them over, the next asks how it went.
     ///

@@ -13,7 +13,7 @@ use crate::flow::congestion::DUPLICATES;
 use crate::flow::segment::{Control, Segment, tcp_in};
 use crate::flow::sequence::Seq;
 use crate::guard::{Repair, Standing, Verdict};
-use crate::output::Output;
+use crate::output::{Output, Path};
 use crate::socket::tcp::Reason;
 
 /// Segments that a flow may emit before the next flow's turn.
@@ -97,9 +97,18 @@ impl Connection {
 
     /// Gives smoltcp a packet. True if a reply was owed at once and found no room.
     fn hand_over<O: Output>(&mut self, cx: &mut Context<'_, O>, packet: &[u8]) -> bool {
-        let mut wire = Wire::new(cx.now, cx.path, cx.out, &mut self.guard);
+        let path = self.way(cx.path);
+        let mut wire = Wire::new(cx.now, &path, cx.out, &mut self.guard);
         cx.engine.ingress(&mut self.set, packet, &mut wire);
         wire.reply_lost
+    }
+
+    /// The path as the socket's owner wants it.
+    fn way(&self, path: &Path) -> Path {
+        Path {
+            hop_limit: self.socket().hop_limit().unwrap_or(path.hop_limit),
+            ..*path
+        }
     }
 
     /// Notes how far the peer has acknowledged.
@@ -184,6 +193,7 @@ impl Connection {
             }
             self.owes_ack = false;
         }
+        let path = self.way(cx.path);
         self.guard.start_run();
         for _ in 0..QUANTUM {
             if self.guard.runs_wild() {
@@ -194,7 +204,7 @@ impl Connection {
                 return Served::Idle;
             }
             self.steer(cx);
-            let mut wire = Wire::new(cx.now, cx.path, cx.out, &mut self.guard);
+            let mut wire = Wire::new(cx.now, &path, cx.out, &mut self.guard);
             let emitted = cx.engine.egress(&mut self.set, &mut wire);
             if wire.starved {
                 return self.starve(cx);

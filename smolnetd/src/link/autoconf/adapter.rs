@@ -90,7 +90,7 @@ impl Link {
         }
     }
 
-    /// RFC 4861 section 6.3.4. Packets go out as the new MTU has it from the next route on.
+    /// RFC 4861 section 6.3.4
     fn take_parameters(&mut self, now: Instant) {
         let Parameters {
             mtu,
@@ -102,7 +102,7 @@ impl Link {
         self.set_hop_limit(hop_limit);
         self.set_reachable_time(reachable_time);
         self.set_retrans_timer(retransmit);
-        self.push_event_once(now, LinkEvent::RoutesLearned);
+        self.push_event_once(now, LinkEvent::ParametersLearned);
     }
 
     /// Another station has this address. One that the adapter makes itself it replaces itself; a temporary one is

@@ -20,7 +20,12 @@ impl Link {
     /// # Errors
     /// See [`GroupError`].
     pub fn join(&mut self, now: Instant, group: IpAddr) -> Result<(), GroupError> {
-        let joined = self.groups_of(group).join(now, group, MAX_GROUPS);
+        let own = match group {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(_) => self.solicited_nodes.len(),
+        };
+        let most = MAX_GROUPS.saturating_add(own);
+        let joined = self.groups_of(group).join(now, group, most);
         if joined == Err(GroupError::TooMany) {
             count(&mut self.counters.groups_full);
         }

@@ -39,7 +39,7 @@ const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
 
 /// Neighbours that are remembered, of both families together. With [`MAX_PENDING`] packets of 1500 bytes they take less
 /// than half a megabyte, whatever others send.
-pub(super) const MAX_NEIGHBOURS: usize = 512;
+pub(crate) const MAX_NEIGHBOURS: usize = 512;
 /// Of these, such as only made themselves known and were never sent anything.
 pub(super) const MAX_STRANGERS: usize = 128;
 /// Packets that may wait for one neighbour.
@@ -78,6 +78,9 @@ pub(super) struct Neighbours {
     retrans_timer: Duration,
     /// When somebody may be doubted again.
     may_doubt: Instant,
+    /// Has somebody come or gone, or is in another state than before? That time alone makes a neighbour stale is no
+    /// news: nobody is woken up for it.
+    changed: bool,
     random: Random,
 }
 
@@ -91,6 +94,7 @@ impl Neighbours {
             reachable_time: REACHABLE_TIME,
             retrans_timer: RETRANS_TIMER,
             may_doubt: Instant::ZERO,
+            changed: false,
             random,
         }
     }
@@ -373,6 +377,7 @@ impl Neighbours {
 
     /// Forgets everybody. Returns how many packets waited.
     pub(super) fn clear(&mut self) -> usize {
+        self.changed = true;
         self.entries.clear();
         self.timers.clear();
         self.strangers.clear();
@@ -442,6 +447,11 @@ impl Neighbours {
         sensible
     }
 
+    /// Has anything changed since the last question?
+    pub(super) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
     fn set_state(&mut self, address: IpAddr, state: State) {
         let Some(neighbour) = self.entries.get_mut(&address) else {
             return;
@@ -453,6 +463,7 @@ impl Neighbours {
             self.timers.insert((deadline, address));
         }
         neighbour.state = state;
+        self.changed = true;
     }
 
     fn insert(&mut self, address: IpAddr, neighbour: Neighbour) {
@@ -460,12 +471,14 @@ impl Neighbours {
             self.timers.insert((deadline, address));
         }
         self.entries.insert(address, neighbour);
+        self.changed = true;
     }
 
     fn remove(&mut self, address: IpAddr) -> Vec<Box<[u8]>> {
         let Some(neighbour) = self.entries.remove(&address) else {
             return Vec::new();
         };
+        self.changed = true;
         if let Some(deadline) = neighbour.state.deadline() {
             self.timers.remove(&(deadline, address));
         }

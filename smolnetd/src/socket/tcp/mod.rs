@@ -249,12 +249,13 @@ impl Tcp {
     /// An option's value.
     ///
     /// # Errors
-    /// [`SocketError::BadSocket`]
+    /// [`SocketError::BadSocket`], [`SocketError::NoSuchOption`]
     pub fn option(&self, id: TcpId, name: OptionName) -> Result<SocketOption, SocketError> {
         self.sockets
             .get(&id)
-            .map(|socket| socket.options.get(name))
-            .ok_or(SocketError::BadSocket)
+            .ok_or(SocketError::BadSocket)?
+            .options
+            .get(name)
     }
 
     /// Sockets whose readiness may have changed, or that received more, each once. What is not taken stays.

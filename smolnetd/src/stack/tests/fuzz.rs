@@ -16,6 +16,7 @@ use crate::socket::{How, OptionName, Owner, ReceiveFlags, SocketId, SocketKind, 
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const GROUP: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb));
 
 #[test]
 fn every_frame_cut_at_every_length_is_harmless() {
@@ -125,6 +126,7 @@ enum Call {
     Shutdown(usize, How),
     Close(usize),
     Option(usize, SocketOption),
+    Group(usize, IpAddr, bool),
     LinkUp(bool),
     Address(u8, bool),
     Route(u8),
@@ -149,6 +151,7 @@ fn address() -> impl Strategy<Value = SocketAddr> {
         Just(B6),
         Just(A_LOCAL),
         Just(B_LOCAL),
+        Just(GROUP),
         any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
     ];
     (
@@ -170,6 +173,10 @@ fn call() -> impl Strategy<Value = Call> {
         any::<u64>().prop_map(|time| SocketOption::Linger(Some(Duration::from_micros(time)))),
         any::<bool>().prop_map(SocketOption::NoDelay),
         any::<bool>().prop_map(SocketOption::V6Only),
+        any::<u8>().prop_map(SocketOption::MulticastHops),
+        any::<bool>().prop_map(SocketOption::MulticastLoop),
+        proptest::option::of(0..3_u32)
+            .prop_map(|link| SocketOption::MulticastLink(link.map(LinkId))),
     ];
     let length = || prop_oneof![0..100_usize, 0..200_000_usize];
     prop_oneof![
@@ -184,6 +191,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => (id(), how).prop_map(|(id, how)| Call::Shutdown(id, how)),
         2 => id().prop_map(Call::Close),
         1 => (id(), option).prop_map(|(id, option)| Call::Option(id, option)),
+        2 => (id(), address(), any::<bool>()).prop_map(|(id, group, join)| Call::Group(id, group.ip(), join)),
         1 => any::<bool>().prop_map(Call::LinkUp),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(last, add)| Call::Address(last, add)),
         1 => any::<u8>().prop_map(Call::Route),
@@ -192,7 +200,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-const OPTIONS: [OptionName; 9] = [
+const OPTIONS: [OptionName; 12] = [
     OptionName::Broadcast,
     OptionName::ReuseAddress,
     OptionName::ReceiveBuffer,
@@ -202,6 +210,9 @@ const OPTIONS: [OptionName; 9] = [
     OptionName::NoDelay,
     OptionName::TimeToLive,
     OptionName::V6Only,
+    OptionName::MulticastHops,
+    OptionName::MulticastLoop,
+    OptionName::MulticastLink,
 ];
 
 fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call) {
@@ -248,6 +259,10 @@ fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call
                 stack.take_error(id(n)),
             ));
         }
+        Call::Group(n, group, join) => ignore(match join {
+            true => stack.join_group(now, id(n), group, None),
+            false => stack.leave_group(now, id(n), group, None),
+        }),
         Call::LinkUp(up) => stack.set_link_up(now, link, up),
         Call::Address(last, add) => {
             let address = cidr(IpAddr::from([10, 0, 0, last]), last % 33);

@@ -307,6 +307,38 @@ fn rfc8200_4_what_extension_headers_are_answered_with() {
     }
 }
 
+/// RFC 6980 section 5 asks for that behind fragment headers; behind others they would pass what guards a switch (RFC
+/// 7113): neighbour discovery, and MLD, are heard where the link looks for them only.
+#[test]
+fn rfc6980_5_neighbour_discovery_behind_extension_headers_is_dropped_and_counted() {
+    let mut wire = Wire::dual();
+    let (IpAddr::V6(source), IpAddr::V6(destination)) = (B6, A6) else {
+        panic!("addresses of IPv6")
+    };
+    let neighbours = |wire: &Wire| {
+        let link = wire.a.stack.link(wire.a.link).expect("eth0");
+        link.neighbours(wire.now).count()
+    };
+    let known = neighbours(&wire);
+    let routes = wire.a.stack.routes().iter().count();
+    wire.listen();
+    for (count, kind) in (130..=137).chain([143]).enumerate() {
+        let mut message = [&[kind, 0, 0, 0, 0x60, 0, 0, 0][..], &source.octets()].concat();
+        message.extend([1, 1, 2, 0, 0, 0, 0, 0x66]);
+        Icmpv6Packet::new_unchecked(&mut message).fill_checksum(&source, &destination);
+        // Padding for the destination to step over.
+        let payload = [&[58, 0, 1, 4, 0, 0, 0, 0][..], &message].concat();
+        let mut frame = frame(B6, A6, 60, &payload);
+        frame[14 + 7] = 255;
+        wire.inject(End::A, frame);
+        wire.run_for(Duration::from_millis(5));
+        assert_eq!(wire.a.counter("icmp.ignored"), count as u64 + 1, "{kind}");
+    }
+    assert_eq!(messages(&mut wire), [], "nobody is answered");
+    assert_eq!(neighbours(&wire), known);
+    assert_eq!(wire.a.stack.routes().iter().count(), routes);
+}
+
 #[test]
 fn rfc4443_2_4_e_a_group_is_told_only_what_it_must_be() {
     let mut wire = Wire::dual();

@@ -2,9 +2,11 @@
 
 mod dhcp;
 mod dual;
+mod flood;
 mod fragments;
 mod frames;
 mod fuzz;
+mod groups;
 mod hostile;
 mod icmp;
 mod ipv6;

@@ -213,12 +213,3 @@ fn a_short_buffer_is_a_limit_too() {
     packer.commit();
     assert_eq!(packer.finish().len(), 200);
 }
-
-#[test]
-fn other_limits_begin_an_empty_transfer() {
-    let mut packer = packer(MANY);
-    assert!(pack(&mut packer, &frame(1, 60)));
-    packer.set_limits(QEMU);
-    assert!(packer.is_empty());
-    assert!(pack(&mut packer, &frame(2, 60)) && !pack(&mut packer, &frame(3, 60)));
-}

@@ -262,19 +262,3 @@ fn a_reset_forgets_what_was_not_taken_and_counts_it() {
     assert_eq!(bench.count(Counter::RxLostInReset), 3, "nothing was there");
     assert_eq!(bench.count(Counter::RxFrames), 1);
 }
-
-#[test]
-fn other_limits_keep_the_counters() {
-    let mut bench = Bench::new();
-    let sent = frame(1, 3000);
-    assert_eq!(bench.transfer(&message(&frame(1, 60))).len(), 1);
-    bench.stream.set_limits(ReceiveLimits {
-        max_transfer: 4096,
-        max_frame: 4000,
-        max_packets: 1,
-    });
-    assert_eq!(bench.stream.room().len(), 8192);
-    assert_eq!(bench.transfer(&message(&sent)), [sent]);
-    assert_eq!(bench.count(Counter::RxFrames), 2);
-    assert_eq!(bench.drops(), []);
-}

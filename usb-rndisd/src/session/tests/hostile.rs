@@ -172,15 +172,44 @@ fn a_late_answer_is_an_answer_and_the_second_one_is_not() {
     );
 }
 
+/// What a device hears that refuses the first command.
+const AGAIN: [&str; 3] = ["INITIALIZE 16384", "HALT", "INITIALIZE 16384"];
+
 #[test]
 fn what_is_refused_for_good() {
-    let mut bench = Bench::new(|device| device.script.push_back(Instead::Status(status::FAILURE)));
+    let refused = Instead::Status(status::FAILURE);
+    let mut bench = Bench::new(|device| {
+        device.always.insert(message_type::INITIALIZE, refused);
+    });
     bench.run_to_rest();
     let (command, status) = ("INITIALIZE", status::FAILURE);
     assert_eq!(
         bench.events,
         [Event::Failed(SessionError::Refused { command, status })]
     );
+    assert_eq!(bench.commands(), AGAIN);
+}
+
+/// The driver before was killed and said no HALT.
+#[test]
+fn a_device_that_is_up_from_an_earlier_driver_is_halted_first() {
+    let mut bench = Bench::new(|device| device.script.push_back(Instead::Status(status::FAILURE)));
+    bench.run_to_rest();
+    assert_eq!(bench.session.state(), State::Up);
+    assert_eq!(bench.commands()[..3], AGAIN);
+    assert_eq!(bench.count(Counter::ControlRefused), 1);
+}
+
+/// The device may stall HALT, too.
+#[test]
+fn a_halt_that_stalls_is_no_reason_to_give_up() {
+    let mut bench = Bench::new(|device| {
+        device.script.push_back(Instead::Status(status::FAILURE));
+        device.always.insert(message_type::HALT, Instead::Stall);
+    });
+    bench.run_to_rest();
+    assert_eq!(bench.session.state(), State::Up);
+    assert_eq!(bench.count(Counter::ControlStalled), 1);
 }
 
 /// QEMU's usb-net answers what it does not know with success and nothing; others refuse, stall, or

@@ -113,6 +113,7 @@ impl Net {
             source,
             next_hop,
             mtu: self.mtu,
+            hop_limit: 64,
         }
     }
 }

@@ -2,20 +2,21 @@
 //! what a packet then does.
 
 mod loss;
+mod parameters;
 
 use core::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::time::Duration;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv6Packet};
 
-use super::tcp::{connect, listener};
+use super::tcp::{connect, connected, listener};
 use super::wire::{End, Host, Wire, at};
 use crate::error::SocketError;
 use crate::ip::ZonedAddr;
 use crate::link::advertisement::{Ra, icmp, prefix, router};
 use crate::link::{AddressState, Ipv6Config};
 use crate::route::Origin;
-use crate::socket::{SocketId, SocketKind};
+use crate::socket::{SocketId, SocketKind, SocketOption};
 
 const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Beyond the routers.
