@@ -432,12 +432,9 @@ fn a_driver_whose_card_is_gone_says_so_until_its_files_are_closed() {
     let (control, mut receiver, mut transmitter, mut reactor) = adapter("eth");
     assert_eq!(events(&mut reactor), [(DATA, WRITE)]);
     card.interrupt(|card| card.gone = true);
-    let told = events(&mut reactor);
-    assert!(
-        told.iter()
-            .any(|&(token, flags)| token == DATA && flags.contains(READ)),
-        "{told:?}"
-    );
+    // Each file tells it by an event of its own, in one wake-up or in several.
+    let tells = |&(token, flags): &(usize, EventFlags)| token == DATA && flags.contains(READ);
+    while !events(&mut reactor).iter().any(tells) {}
     assert!(receiver.next_frame().is_none());
     assert_eq!(receiver.failure(), Some(Error::new(ENODEV)));
     assert!(send(&mut transmitter, &[1; 60]));
