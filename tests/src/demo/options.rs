@@ -27,6 +27,7 @@ options:  --nic virtio|rndis    the network card: on PCI, or an adapter on USB. 
           --ip ADDRESS/LENGTH   a static address instead of DHCP
           --gw ADDRESS          the default router, with --ip
           --forward PORT:PORT   a TCP port of this machine that leads to one of the stack's (user network)
+          --file FILE:PATH      puts a file of this machine there, for curl -T PATH
           --pcap FILE           also write the packets here
           --log LEVEL           what the daemons log: error, warn, info, debug (default) or trace";
 
@@ -87,6 +88,8 @@ pub(crate) struct Options {
     pub(crate) gateway: Option<Ipv4Addr>,
     /// Ports of this machine and of the stack.
     pub(crate) forwards: Vec<(u16, u16)>,
+    /// Files of this machine, and where the stack's machine has them.
+    pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) pcap: Option<PathBuf>,
     pub(crate) level: log::LevelFilter,
 }
@@ -102,6 +105,7 @@ impl Options {
             address: None,
             gateway: None,
             forwards: Vec::new(),
+            files: Vec::new(),
             pcap: None,
             level: log::LevelFilter::Debug,
         };
@@ -186,6 +190,10 @@ impl Options {
                 self.forwards
                     .push((here.parse().ok()?, there.parse().ok()?));
             }
+            "--file" => {
+                let (here, there) = value.rsplit_once(":/")?;
+                self.files.push((here.into(), there.to_owned()));
+            }
             "--pcap" => self.pcap = Some(value.into()),
             "--log" => self.level = value.parse().ok()?,
             _ => return None,
@@ -213,6 +221,8 @@ mod tests {
         let options = parse("").unwrap();
         assert_eq!((options.action, options.nic), (Action::Stages, None));
         assert_eq!(parse("shell").unwrap().action, Action::Shell);
+        let files = parse("--file a:b:/tmp/c").unwrap().files;
+        assert_eq!(files, [("a:b".into(), "tmp/c".to_owned())]);
         let program = Action::Run(["curl", "-s", "host"].map(String::from).to_vec());
         assert_eq!(parse("run -- curl -s host").unwrap().action, program);
         assert_eq!(parse("up").unwrap().action, Action::Up);
@@ -230,6 +240,7 @@ mod tests {
             "--ip 10.0.0.1/33",
             "--gw 10.0.0.1",
             "--pcap",
+            "--file big",
             "--frobnicate x",
             "run --",
         ] {

@@ -1,6 +1,7 @@
 //! A running machine for the commands of the user.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use commands::Terminal;
@@ -48,6 +49,9 @@ impl Session {
         // The machine trusts whom this one trusts; where nobody is known here, nobody is there.
         if let Ok(authorities) = std::fs::read(AUTHORITIES) {
             stack.trust(&authorities)?;
+        }
+        for (here, there) in &options.files {
+            put(&stack, here, there)?;
         }
         Ok(Session { stack })
     }
@@ -148,6 +152,15 @@ pub(crate) fn with_address(spec: StackSpec, options: &Options) -> StackSpec {
             name_server: None,
         }),
     }
+}
+
+/// Copies a file of this machine to where the stack's machine has it as `/there`.
+fn put(stack: &Stack, here: &Path, there: &str) -> Result<()> {
+    let path = stack.machine().run().file("root").join(there);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).context(folder.display())?;
+    }
+    std::fs::copy(here, &path).map(drop).context(here.display())
 }
 
 /// This process's standard input as a descriptor of the lab: a thread copies it into a pipe.
