@@ -45,3 +45,10 @@ need_target() {
         rustup target list --installed | grep -qx "$target" || rustup target add "$target" >&2
     done
 }
+
+# need_fuzzer — cargo-fuzz, and the C++ compiler that builds its engine.
+need_fuzzer() {
+    need c++:g++
+    PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked >&2
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use syscall::error::{ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT};
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Error {
@@ -35,7 +37,8 @@ impl fmt::Display for Error {
         match self {
             Error::Usage(text) => write!(f, "usage: {text}"),
             Error::Call { doing, errno } => {
-                write!(f, "{doing}: {} (error {errno})", errno_text(*errno))
+                let (text, advice) = (errno_text(*errno), advice(*errno));
+                write!(f, "{doing}: {text} (error {errno}){advice}")
             }
             Error::Answer(text) => f.write_str(text),
             Error::Output(error) => write!(f, "writing the output: {error}"),
@@ -57,4 +60,16 @@ fn errno_text(errno: i32) -> &'static str {
         .ok()
         .and_then(|index| syscall::error::STR_ERROR.get(index).copied())
         .unwrap_or("unknown error")
+}
+
+/// What a user can look at.
+fn advice(errno: i32) -> &'static str {
+    match errno {
+        ECONNREFUSED => "; no server listens on that port",
+        ECONNRESET => "; the other side broke the connection off",
+        ETIMEDOUT => "; no answer came: is that machine up, and the address right?",
+        EHOSTUNREACH => "; no machine answers to that address",
+        ENETUNREACH => "; there is no route to it, see /scheme/netcfg/route/list",
+        _ => "",
+    }
 }

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
 use syscall::dirent::{DirentHeader, DirentKind};
-use syscall::flag::{O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
+use syscall::flag::{
+    F_GETFL, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+};
 
 use crate::Error;
 
@@ -37,22 +39,52 @@ impl OpenedFile {
     /// # Errors
     /// Why there is none.
     pub fn connect(peer: SocketAddr) -> Result<OpenedFile, Error> {
-        let socket = OpenedFile::open("/scheme/tcp", O_RDWR)?;
-        match socket.fd.dup(peer.to_string().as_bytes()) {
+        OpenedFile::connect_to(&peer.to_string())
+    }
+
+    /// The same, the peer as the scheme takes it: `10.0.2.2:80`, `[fe80::2%eth0]:80`.
+    pub(crate) fn connect_to(peer: &str) -> Result<OpenedFile, Error> {
+        OpenedFile::open("/scheme/tcp", O_RDWR)?
+            .named(peer)
+            .connect_again()
+    }
+
+    /// Calls the file by another name from here on.
+    pub(crate) fn named(mut self, name: &str) -> OpenedFile {
+        self.path = name.into();
+        self
+    }
+
+    /// Connects a TCP socket to the peer that it is named after.
+    pub(crate) fn connect_again(&self) -> Result<OpenedFile, Error> {
+        match self.fd.dup(self.path.as_bytes()) {
             Ok(raw) => Ok(OpenedFile {
                 fd: Fd::new(raw),
-                path: peer.to_string(),
+                path: self.path.clone(),
             }),
-            Err(error) => Err(Error::call(format!("connecting to {peer}"), error)),
+            Err(error) => Err(Error::call(format!("connecting to {}", self.path), error)),
         }
     }
 
-    /// A TCP socket that listens on `port` of every address.
+    /// Says whether calls may wait.
+    pub(crate) fn set_nonblocking(&self, on: bool) -> Result<(), Error> {
+        set_nonblocking(self.raw(), on)
+    }
+
+    /// A TCP socket that listens on `port` of every IPv4 address.
     ///
     /// # Errors
     /// Why it cannot.
     pub fn listen(port: u16) -> Result<OpenedFile, Error> {
-        OpenedFile::open("/scheme/tcp", O_RDWR)?.dup(&format!("/0.0.0.0:{port}"))
+        OpenedFile::listen_at(&format!("0.0.0.0:{port}"))
+    }
+
+    /// A TCP socket that listens there; `[::]:7` is every address of both families.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn listen_at(local: &str) -> Result<OpenedFile, Error> {
+        OpenedFile::open("/scheme/tcp", O_RDWR)?.dup(&format!("/{local}"))
     }
 
     /// A new file from this one by `dup`, for example `listen` on a TCP socket.
@@ -158,6 +190,19 @@ impl OpenedFile {
             .map_err(|e| Error::call(format!("asking {} for its path", self.path), e))?;
         Ok(String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned())
     }
+}
+
+/// Says whether calls on a descriptor may wait.
+pub(crate) fn set_nonblocking(fd: usize, on: bool) -> Result<(), Error> {
+    let failed = |e| Error::call("changing the flags of a file", e);
+    let flags = libredox::call::fcntl(fd, F_GETFL, 0).map_err(failed)?;
+    let flags = if on {
+        flags | O_NONBLOCK
+    } else {
+        flags & !O_NONBLOCK
+    };
+    libredox::call::fcntl(fd, F_SETFL, flags).map_err(failed)?;
+    Ok(())
 }
 
 /// Reads a text file whole.

@@ -1,8 +1,10 @@
-//! `ping`, `curl`, `nc`, `dns`, `cat`, `ls` and `write` over the network schemes.
+//! `ping`, `ping6`, `curl`, `nc`, `dns`, `cat`, `ls` and `write` over the network schemes.
 //!
 //! Written on libredox alone, so that the same commands run on Redox and in the lab. A command gets its arguments and
 //! its [`Terminal`]; it returns an error whose text says what happened, where, and what to do.
 
+mod address;
+mod connect;
 mod curl;
 mod dns;
 mod error;
@@ -10,11 +12,16 @@ mod fd;
 mod files;
 mod http;
 mod nc;
+mod order;
 mod ping;
+mod stream;
+mod tls;
 mod url;
 mod wait;
 
 use std::io::Write;
+
+use address::Family;
 
 pub use error::Error;
 pub use fd::{OpenedFile, read_text, write_text};
@@ -37,7 +44,8 @@ pub struct Terminal<'a> {
 /// Whatever the command failed with; [`Error::Usage`] when its arguments make no sense or there is no such command.
 pub fn run(name: &str, args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Error> {
     match name {
-        "ping" => ping::run(args, terminal),
+        "ping" => ping::run(args, Family::Any, terminal),
+        "ping6" => ping::run(args, Family::V6, terminal),
         "curl" => curl::run(args, terminal),
         "nc" => nc::run(args, terminal),
         "dns" => dns::run(args, terminal),
@@ -45,7 +53,7 @@ pub fn run(name: &str, args: &[String], terminal: &mut Terminal<'_>) -> Result<(
         "ls" => files::ls(args, terminal),
         "write" => files::write(args, terminal),
         _ => Err(Error::Usage(format!(
-            "no command \"{name}\"; there are ping, curl, nc, dns, cat, ls and write"
+            "no command \"{name}\"; there are ping, ping6, curl, nc, dns, cat, ls and write"
         ))),
     }
 }

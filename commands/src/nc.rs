@@ -3,19 +3,30 @@
 use libredox::protocol::SocketCall;
 use netscheme::reactor::{Event, Reactor};
 use syscall::error::{EAGAIN, EWOULDBLOCK};
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
+use syscall::flag::EventFlags;
 
-use crate::fd::OpenedFile;
+use crate::address::Family;
+use crate::connect::connect;
+use crate::fd::{OpenedFile, set_nonblocking};
+use crate::stream::Deadline;
 use crate::{Error, Terminal, dns};
 
-const USAGE: &str = "nc HOST PORT, or nc -l PORT";
+const USAGE: &str = "nc [-4 | -6] HOST PORT, or nc [-4 | -6] -l PORT";
 const INPUT: usize = 0;
 const SOCKET: usize = 1;
 /// Bytes moved at once.
 const CHUNK: usize = 16 * 1024;
 
 pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut family = Family::Any;
+    words.retain(|word| match Family::of_option(word) {
+        None => true,
+        Some(wanted) => {
+            family = wanted;
+            false
+        }
+    });
     let usage = || Error::Usage(USAGE.into());
     let port = |text: &str| {
         text.parse::<u16>()
@@ -25,7 +36,7 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
     };
     let socket = match words.as_slice() {
         ["-l", number] => {
-            let listener = OpenedFile::listen(port(number)?)?;
+            let listener = listen(family, port(number)?)?;
             writeln!(terminal.err, "nc: waiting on port {number}")?;
             terminal.err.flush()?;
             let connection = listener.dup("listen")?;
@@ -33,13 +44,26 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
             connection
         }
         [host, number] => {
-            let addr = dns::lookup(host, terminal.seed)?;
-            let peer = core::net::SocketAddr::new(addr, port(number)?);
-            OpenedFile::connect(peer)?
+            let port = port(number)?;
+            connect(
+                &dns::lookup(host, family, terminal.seed)?,
+                port,
+                Deadline::NEVER,
+            )?
         }
         _ => return Err(usage()),
     };
     Pump::new(socket, terminal)?.run()
+}
+
+/// Listens on every address, of both families unless one is named. A server that knows no IPv6 listens on IPv4's.
+fn listen(family: Family, port: u16) -> Result<OpenedFile, Error> {
+    let both = || OpenedFile::listen_at(&format!("[::]:{port}"));
+    match family {
+        Family::V4 => OpenedFile::listen(port),
+        Family::V6 => both(),
+        Family::Any => both().or_else(|_| OpenedFile::listen(port)),
+    }
 }
 
 /// Moves bytes both ways until both sides have ended.
@@ -58,8 +82,8 @@ impl<'a, 't> Pump<'a, 't> {
     fn new(socket: OpenedFile, terminal: &'a mut Terminal<'t>) -> Result<Self, Error> {
         let failed = |e: syscall::Error| Error::call("waiting for input", e.into());
         let reactor = Reactor::new().map_err(failed)?;
-        nonblocking(socket.raw())?;
-        nonblocking(terminal.input)?;
+        socket.set_nonblocking(true)?;
+        set_nonblocking(terminal.input, true)?;
         let both = EventFlags::EVENT_READ | EventFlags::EVENT_WRITE;
         reactor.watch(socket.raw(), SOCKET, both).map_err(failed)?;
         reactor
@@ -139,13 +163,6 @@ impl<'a, 't> Pump<'a, 't> {
 
 fn would_block(errno: i32) -> bool {
     matches!(errno, EAGAIN | EWOULDBLOCK)
-}
-
-fn nonblocking(fd: usize) -> Result<(), Error> {
-    let failed = |e| Error::call("making a file non-blocking", e);
-    let flags = libredox::call::fcntl(fd, F_GETFL, 0).map_err(failed)?;
-    libredox::call::fcntl(fd, F_SETFL, flags | O_NONBLOCK).map_err(failed)?;
-    Ok(())
 }
 
 /// `shutdown(SHUT_WR)`.

@@ -1,4 +1,4 @@
-//! `ping`: ICMP echo over `/scheme/icmp/echo/ADDRESS`.
+//! `ping`: echo of ICMP and ICMPv6 over `/scheme/icmp/echo/ADDRESS`.
 //!
 //! The layout is that of Redox's own `ping`: a sequence number in 2 bytes, 6 of padding, the time of sending as
 //! seconds and nanoseconds, 40 bytes of payload. The scheme sends the first two bytes as the sequence number of the
@@ -9,6 +9,7 @@ use core::time::Duration;
 use netscheme::{Instant, clock};
 use syscall::flag::{O_NONBLOCK, O_RDWR};
 
+use crate::address::Family;
 use crate::fd::OpenedFile;
 use crate::wait::{Waiting, after};
 use crate::{Error, Terminal, dns};
@@ -25,18 +26,20 @@ struct Options {
     interval: Duration,
     timeout: Duration,
     size: usize,
+    family: Family,
     host: String,
 }
 
-const USAGE: &str = "ping [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] HOST";
+const USAGE: &str = "ping [-4 | -6] [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] HOST";
 
-fn options(args: &[String]) -> Result<Options, Error> {
+fn options(args: &[String], family: Family) -> Result<Options, Error> {
     let usage = || Error::Usage(USAGE.into());
     let mut options = Options {
         count: 4,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         size: HEADER + PAYLOAD - 2,
+        family,
         host: String::new(),
     };
     let mut args = args.iter();
@@ -48,7 +51,7 @@ fn options(args: &[String]) -> Result<Options, Error> {
             "-W" => options.timeout = seconds(value()?).ok_or_else(usage)?,
             "-s" => options.size = value()?.parse().map_err(|_| usage())?,
             host if !host.starts_with('-') && options.host.is_empty() => options.host = host.into(),
-            _ => return Err(usage()),
+            other => options.family = Family::of_option(other).ok_or_else(usage)?,
         }
     }
     match options.host.is_empty() || options.size > LARGEST {
@@ -84,9 +87,14 @@ impl Tally {
     }
 }
 
-pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    let options = options(args)?;
-    let addr = dns::lookup(&options.host, terminal.seed)?;
+/// `ping`; `family` is that of the command's name.
+pub(crate) fn run(
+    args: &[String],
+    family: Family,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Error> {
+    let options = options(args, family)?;
+    let addr = dns::lookup_one(&options.host, options.family, terminal.seed)?;
     let path = format!("/scheme/icmp/echo/{addr}");
     let mut socket = Waiting::new(OpenedFile::open(&path, O_RDWR | O_NONBLOCK)?)?;
     let mut tally = Tally::default();
@@ -211,7 +219,8 @@ mod tests {
             &[],
         ] {
             let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-            assert!(matches!(options(&args), Err(Error::Usage(_))), "{args:?}");
+            let parsed = options(&args, Family::Any);
+            assert!(matches!(parsed, Err(Error::Usage(_))), "{args:?}");
         }
     }
 }

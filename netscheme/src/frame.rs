@@ -125,6 +125,14 @@ impl Mac {
     /// All stations.
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
+    /// An address of an adapter's own, made of random bytes: of one station, locally administered
+    /// (IEEE 802, 8.2.2).
+    #[must_use]
+    pub const fn local(random: [u8; 6]) -> Self {
+        let [a, b, c, d, e, f] = random;
+        Self([(a & !1) | 2, b, c, d, e, f])
+    }
+
     /// Whether this is a group address: the lowest bit of the first byte (IEEE 802, 8.2.2).
     pub const fn is_multicast(self) -> bool {
         self.0[0] & 1 != 0
@@ -189,6 +197,17 @@ mod tests {
             "52-54-00-12-34-5é",
         ] {
             assert_eq!(text.parse::<Mac>(), Err(ParseError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_random_address_is_local_and_of_one_station() {
+        for first in 0..=u8::MAX {
+            let mac = Mac::local([first, 0, 0, 0, 0, 0]);
+            assert!(
+                mac.is_unicast() && mac.0[0] & 2 == 2,
+                "{mac} from {first:#x}"
+            );
         }
     }
 

@@ -13,6 +13,7 @@
 use redox_host as _;
 
 pub mod clock;
+pub mod counters;
 pub mod daemon;
 pub mod directory;
 pub mod frame;

@@ -13,6 +13,7 @@
 //! read has returned their end, so a client that keeps one open can look again at any time.
 
 pub mod announce;
+mod bundle;
 pub mod client;
 pub mod discover;
 mod scheme;

@@ -25,11 +25,11 @@ wire_struct!(PciAddress {
 });
 
 impl fmt::Display for PciAddress {
-    /// As Redox prints it, `00-00:04.0`.
+    /// As Redox prints it, `0000:00:04.0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:02x}-{:02x}:{:02x}.{}",
+            "{:04x}:{:02x}:{:02x}.{}",
             self.segment, self.bus, self.device, self.function
         )
     }
@@ -207,7 +207,7 @@ wire_struct!(PciFunction {
 });
 
 impl PciFunction {
-    /// The name that goes into names of schemes, `pci-00-00-04.0`: a colon may not stand in one.
+    /// The name that goes into names of schemes, `pci-0000-00-04.0`: a colon may not stand in one.
     #[must_use]
     pub fn name(&self) -> String {
         format!("pci-{}", self.address).replace(':', "-")

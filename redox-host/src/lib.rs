@@ -35,6 +35,8 @@
 //!   result. Its mappings, and payloads of calls it will never answer, stay until then.
 //! - **Payloads are always copies** that belong to the kernel. Redox lends whole pages, so that a provider sees later writes of the caller there, and uses
 //!   the caller's own memory when both are one process.
+//!   A call's payload is written back on Redox whatever its flags say, and EFAULT if it cannot be (a literal, say), after the scheme was asked; here a
+//!   payload without READ is only read.
 //! - **Opening by path** asks the scheme directly. The namespace manager of July 2026 opens on the caller's behalf: there a parked open holds up every
 //!   other open of the system, and the caller's pid in the request is the manager's.
 //! - **Numbers.** Flags of files in the lower half of the word are taken for Linux's (redox-scheme passes `libredox::flag`, which is Linux's here). Ambiguous, and

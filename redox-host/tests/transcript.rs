@@ -25,6 +25,14 @@ impl Worlds for Lab<'_> {
         self.started.push(process);
         pid
     }
+
+    fn wait(&mut self, process: usize) -> libredox::error::Result<()> {
+        let ended = self.started.iter().position(|part| part.pid() == process);
+        if let Some(place) = ended {
+            self.started.remove(place).wait(common::LONG).unwrap();
+        }
+        Ok(())
+    }
 }
 
 fn transcribe() -> String {

@@ -6,7 +6,7 @@
 mod token;
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::Ipv4Addr;
 
 use netscheme::network::announce::Announcements;
 use netscheme::network::client::Adapter;
@@ -21,12 +21,15 @@ use syscall::flag::EventFlags;
 use crate::adapters::{Adapters, Transmitters};
 use crate::config::{self, StaticConfig};
 use crate::error::SocketError;
-use crate::files::EtcNet;
+use crate::files::{EtcNet, for_c_library};
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
+use crate::link::Ipv6Config;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec};
 use crate::scheme::netcfg::{NetcfgScheme, NetcfgView};
 use crate::scheme::{Kind, SocketScheme, View};
+use crate::socket::SocketId;
 use crate::stack::{Change, Limits, Stack};
 use token::Token;
 
@@ -88,8 +91,10 @@ struct Daemon {
     etc_net: Option<EtcNet>,
     /// What the files say; its address goes to the first adapter.
     static_config: StaticConfig,
-    /// What `/etc/net/dns` holds.
-    written_resolvers: Vec<IpAddr>,
+    /// How adapters give themselves IPv6 addresses.
+    ipv6: Ipv6Config,
+    /// What `/etc/net/dns` names for the C library.
+    written_resolver: Option<Ipv4Addr>,
     changes: Vec<Change>,
 }
 
@@ -124,15 +129,20 @@ impl Daemon {
         let (_, now) = now();
         let mut stack = Stack::new(seed, Limits::default(), now);
         let etc_net = EtcNet::open();
+        let fresh = stack.fresh_identifier_secret();
+        let identifiers = etc_net
+            .as_ref()
+            .map_or(fresh, |etc_net| etc_net.identifier_secret(fresh));
         let (static_config, complaints) =
             config::parse(&etc_net.as_ref().map(EtcNet::read_all).unwrap_or_default());
         for complaint in complaints {
             log::warn!("{complaint}");
         }
-        let resolvers = static_config.resolvers.clone();
+        let resolvers = static_config.resolvers.iter().copied();
+        let resolvers = resolvers.map(ZonedAddr::from).collect();
         match static_config.address {
-            Some(_) => stack.set_resolvers(resolvers.clone()),
-            None => stack.set_fallback_resolvers(resolvers.clone()),
+            Some(_) => stack.set_resolvers(resolvers),
+            None => stack.set_fallback_resolvers(resolvers),
         }
         let reactor = Reactor::new().map_err(failed("opening an event queue"))?;
         let namespace = Namespace::current().map_err(failed("opening the list of schemes"))?;
@@ -148,8 +158,9 @@ impl Daemon {
             discovery: Discovery::default(),
             announcements,
             etc_net,
+            written_resolver: for_c_library(static_config.resolvers.iter().copied()),
             static_config,
-            written_resolvers: resolvers,
+            ipv6: Ipv6Config::opaque(identifiers.to_be_bytes()),
             changes: Vec::new(),
         })
     }
@@ -282,30 +293,34 @@ impl Daemon {
         let changed = !changes.is_empty();
         for change in changes.drain(..) {
             if let Change::Socket(socket) = change {
-                for served in &mut self.sockets {
-                    let mut view = View {
-                        scheme: &mut served.scheme,
-                        stack: &mut self.stack,
-                        ports: &mut self.transmitters,
-                        now,
-                    };
-                    for number in view.scheme.users(socket).to_vec() {
-                        served.server.retry(&mut view, number);
-                        let flags = view.changed(number);
-                        served.server.post(number, flags);
-                    }
-                }
-                continue;
+                self.socket_changed(socket, now);
             }
             for (number, flags) in self.netcfg.scheme.changed(change) {
                 self.netcfg.server.post(number, flags);
             }
             if change == Change::Resolvers {
-                self.write_resolvers();
+                self.write_resolver();
             }
         }
         self.changes = changes;
         changed
+    }
+
+    /// Runs the calls again that waited for it, and tells its watchers.
+    fn socket_changed(&mut self, socket: SocketId, now: Instant) {
+        for served in &mut self.sockets {
+            let mut view = View {
+                scheme: &mut served.scheme,
+                stack: &mut self.stack,
+                ports: &mut self.transmitters,
+                now,
+            };
+            for number in view.scheme.users(socket).to_vec() {
+                served.server.retry(&mut view, number);
+                let flags = view.changed(number);
+                served.server.post(number, flags);
+            }
+        }
     }
 
     fn answer(&mut self) -> Result<(), DaemonError> {
@@ -326,18 +341,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// `/etc/net/dns` is where Redox's C library looks for name servers, so it follows those in force.
-    fn write_resolvers(&mut self) {
+    /// `/etc/net/dns` is where Redox's C library looks for its name server, so it follows those in force.
+    fn write_resolver(&mut self) {
         let resolvers = self.stack.resolvers();
-        if resolvers.is_empty() || resolvers == self.written_resolvers {
+        let resolver = for_c_library(resolvers.iter().map(|resolver| resolver.address));
+        let Some(resolver) = resolver.filter(|_| resolver != self.written_resolver) else {
             return;
-        }
+        };
         if let Some(etc_net) = &self.etc_net
-            && let Err(error) = etc_net.write_resolvers(&resolvers)
+            && let Err(error) = etc_net.write_resolver(resolver)
         {
             log::warn!("/etc/net/dns could not be written: {error}");
         }
-        self.written_resolvers = resolvers;
+        self.written_resolver = Some(resolver);
     }
 
     fn look_for_adapters(&mut self) {
@@ -379,8 +395,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP.
+    /// The static configuration goes to the first adapter; the others, and that one without it, ask by DHCP. IPv6
+    /// looks after itself on all of them.
     fn configure(&mut self, link: LinkId, now: Instant) {
+        if let Err(error) = self.stack.enable_ipv6(now, link, self.ipv6) {
+            log::warn!("the adapter could not be configured for IPv6: {error}");
+        }
         let done = match self.static_config.address.take() {
             None => self.stack.enable_dhcp(now, link, true),
             Some(address) => {
@@ -393,7 +413,7 @@ impl Daemon {
                         let route = format!("default via {router}").parse::<RouteSpec>();
                         let route = route.map_err(|_| SocketError::Invalid)?;
                         self.stack
-                            .add_route(now, route.into_route(link, Origin::Static))
+                            .add_route(now, route.into_route(link, Origin::Static, now))
                     }
                 })
             }

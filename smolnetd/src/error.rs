@@ -37,7 +37,7 @@ pub enum SocketError {
     DestinationRequired,
     /// EPIPE: the sending side was shut down.
     BrokenPipe,
-    /// EMSGSIZE: a datagram larger than the path carries.
+    /// EMSGSIZE: a datagram larger than any packet, or than the path carries if it must not be cut.
     MessageTooLong,
     /// EACCES
     AccessDenied,

@@ -12,6 +12,8 @@
 //! socket   flow ── guard      route   sockets, TCP flows, what may not reach smoltcp, the one route table
 //!            │                  │
 //!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
+//!
+//! fragment, path_mtu, fair             packets in pieces, what paths carry, bounds that are shared fairly
 //! ```
 
 // The kernel's symbols, without which a test program does not link on Linux.
@@ -24,13 +26,16 @@ pub mod counters;
 pub mod daemon;
 pub mod engine;
 pub mod error;
+mod fair;
 mod files;
 pub mod flow;
+pub mod fragment;
 pub mod guard;
 pub mod icmp;
 pub mod ip;
 pub mod link;
 pub mod output;
+pub mod path_mtu;
 pub mod ports;
 pub mod route;
 mod scheme;

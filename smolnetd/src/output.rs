@@ -1,6 +1,6 @@
 //! The way out of the TCP engine: where its flows put their IP packets.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::time::Instant;
 
@@ -11,12 +11,17 @@ use crate::ports::LinkId;
 pub struct Path {
     /// The adapter.
     pub link: LinkId,
+    /// On which adapter addresses that mean nothing without one are understood: that which has the destination, when
+    /// packets to ourselves leave by the loopback link.
+    pub zone: LinkId,
     /// Our address on the packets.
     pub source: IpAddr,
     /// The neighbour that takes them: the destination itself when it is on the link.
     pub next_hop: IpAddr,
     /// Largest IP packet in bytes, IP header included.
     pub mtu: u16,
+    /// What packets start with unless a socket says otherwise: IPv4's TTL, or the link's hop limit (RFC 4861 6.3.4).
+    pub hop_limit: u8,
 }
 
 /// How a packet came in.
@@ -35,16 +40,21 @@ pub trait Output {
     /// for [`crate::socket::tcp::Tcp::room_again`]. A link that is down or gone says true and drops.
     fn has_room(&self, link: LinkId) -> bool;
 
-    /// Has `fill` write an IP packet of exactly `length` bytes where it will be sent from. What cannot be sent after
+    /// Has `fill` write an IP packet of exactly `length` bytes where it will be sent from; an IPv6 one gets the path's
+    /// hop limit and the flow's label. What cannot be sent after
     /// all (the next hop does not answer, the link is down) is dropped and counted there: TCP sends it again.
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8]));
 
-    /// The way from `local`, an address of ours, to `remote`; none without a route.
-    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path>;
+    /// The way from `local`, whose address is ours, to `remote`, whatever their ports; none without a route.
+    fn path(&self, local: SocketAddr, remote: SocketAddr) -> Option<Path>;
 
-    /// Is this a unicast address of ours, on whatever link?
-    fn is_local(&self, address: IpAddr) -> bool;
+    /// Is this a unicast address of ours, on whatever link unless it names one?
+    fn is_local(&self, end: SocketAddr) -> bool;
 
     /// The peer acknowledged new data: the next hop of `path` is reachable (RFC 4861 7.3.1).
     fn confirm(&mut self, now: Instant, path: &Path);
+
+    /// The peer has not answered to what was sent again and again: it may be the next hop that is gone (RFC 1122
+    /// 3.3.1.4, negative advice). Whoever has no next hops has nothing to look after.
+    fn doubt(&mut self, _now: Instant, _path: &Path) {}
 }

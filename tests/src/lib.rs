@@ -1,6 +1,7 @@
 //! The lab: QEMU's devices as the hardware of this process, Linux as the peer, and the Redox kernel interface of
 //! `redox-host` in between. The daemons that run here are the ones that run on Redox.
 
+mod door;
 mod error;
 pub mod machine;
 pub mod network;
@@ -14,11 +15,13 @@ mod scratch;
 mod skip;
 mod stack;
 mod wait;
+pub mod xhcid;
 
+pub use door::{Door, ask};
 pub use error::{Context, Error, Result};
 pub use platform::LabPlatform;
 pub use process::{Process, Program};
-pub use run::{RUNS_FOLDER, RunDirectory};
+pub use run::{RUNS_FOLDER, RunDirectory, runs_folder};
 pub use skip::{ALLOW_NO_TAP, SKIPPED_FILE, requires_namespace, requires_tap};
 pub use stack::{CommandOutput, Stack, StackSpec, StaticAddress};
 pub use wait::Stop;

@@ -74,7 +74,8 @@ impl RunDirectory {
     }
 }
 
-fn runs_folder() -> PathBuf {
+/// Where the folders of the runs are.
+pub fn runs_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os(RUNS_FOLDER) {
         return folder.into();
     }

@@ -1,6 +1,8 @@
 //! The whole path on one machine: QEMU, the Redox kernel interface, pcid, the driver and smolnetd.
 
+mod addresses;
 mod setup;
+mod usb;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,9 @@ use crate::error::{Context, Error, Result};
 use crate::machine::{Machine, MachineSpec, PciAddress};
 use crate::pcid::{LegacyLine, Pcid};
 use crate::platform::LabPlatform;
+use crate::xhcid::{Detach, Endpoints, Xhcid};
 use setup::{connect_interrupts, open, wait_for_byte, write_configuration};
+use usb::Served;
 
 /// How long a daemon may take until it serves, and how long to go when it is told to.
 const DAEMON: Duration = Duration::from_secs(10);
@@ -48,6 +52,8 @@ pub struct StackSpec {
     address: Option<StaticAddress>,
     line: LegacyLine,
     messages: bool,
+    endpoints: Endpoints,
+    detach: Detach,
     level: LevelFilter,
 }
 
@@ -59,6 +65,8 @@ impl StackSpec {
             address: None,
             line: LegacyLine::Number,
             messages: true,
+            endpoints: Endpoints::default(),
+            detach: Detach::default(),
             level: LevelFilter::Debug,
         }
     }
@@ -84,6 +92,13 @@ impl StackSpec {
         self
     }
 
+    /// What kind of xhcid it is, on machines with adapters on USB.
+    #[must_use]
+    pub fn xhcid(mut self, endpoints: Endpoints, detach: Detach) -> Self {
+        (self.endpoints, self.detach) = (endpoints, detach);
+        self
+    }
+
     /// What the daemons log. [`LevelFilter::Debug`] unless told.
     #[must_use]
     pub fn log_level(mut self, level: LevelFilter) -> Self {
@@ -98,6 +113,8 @@ pub struct Stack {
     spec: StackSpec,
     drivers: Vec<Process>,
     smolnetd: Option<Process>,
+    xhcid: Option<Xhcid>,
+    served: Served,
     pcid: Pcid,
     host: Arc<Host>,
     machine: Machine,
@@ -118,14 +135,17 @@ impl Stack {
     /// Starts everything; the schemes are served when this returns.
     pub fn start(spec: StackSpec) -> Result<Self> {
         let mut stack = Self::start_hardware(spec)?;
-        for index in 0..stack.machine.nic_count() {
+        for index in stack.pci_cards() {
             stack.start_driver(index)?;
+        }
+        if stack.machine.xhci().is_ok() {
+            stack.start_xhcid()?;
         }
         stack.start_smolnetd()?;
         Ok(stack)
     }
 
-    /// Starts the machine, the host and pcid, without drivers and without smolnetd.
+    /// Starts the machine, the host and pcid, without drivers, without xhcid and without smolnetd.
     pub fn start_hardware(spec: StackSpec) -> Result<Self> {
         let machine = Machine::start(&spec.machine)?;
         let root = machine.run().file("root");
@@ -138,18 +158,27 @@ impl Stack {
         let run = machine.run().clone();
         host.set_log(move |_pid, name, line| run.log(name, line));
         connect_interrupts(&machine, &host, spec.line)?;
-        let functions = (0..machine.nic_count())
-            .map(|index| machine.nic(index))
-            .collect::<Result<Vec<_>>>()?;
+        let cards = 0..machine.nic_count();
+        let functions = cards.filter_map(|index| machine.nic(index).ok());
         let pcid = Pcid::spawn(&host, machine.bus(), functions, spec.line)?;
         Ok(Self {
             spec,
             drivers: Vec::new(),
             smolnetd: None,
+            xhcid: None,
+            served: Served::default(),
             pcid,
             host,
             machine,
         })
+    }
+
+    /// The cards that pcid-spawner would start a driver for.
+    fn pci_cards(&self) -> Vec<usize> {
+        let cards = 0..self.machine.nic_count();
+        cards
+            .filter(|index| self.machine.nic(*index).is_ok())
+            .collect()
     }
 
     /// Starts virtio-netd for card `index`, as pcid-spawner does.
@@ -259,7 +288,7 @@ impl Stack {
         &self.pcid
     }
 
-    /// The drivers that were started and run.
+    /// The drivers of cards on PCI that were started and run.
     pub fn drivers(&self) -> &[Process] {
         &self.drivers
     }
@@ -291,6 +320,16 @@ impl Stack {
         CommandOutput { result, out, err }
     }
 
+    /// Puts the certificates of authorities, as PEM, where the machine's programs look for them.
+    pub fn trust(&self, authorities: &[u8]) -> Result<()> {
+        let folder = self.machine.run().file("root/etc/ssl/certs");
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(
+            folder.join("ca-certificates.crt"),
+            authorities,
+        )?)
+    }
+
     /// What a file of a scheme contains.
     pub fn read(&self, path: &str) -> Result<String> {
         let _process = self.enter("reader");
@@ -312,17 +351,24 @@ impl Stack {
             .context(path)?;
         let deadline = clock::now().saturating_add(timeout);
         let mut events = Vec::new();
+        let read = || file.read_to_end().context(path);
+        let mut content = String::from_utf8_lossy(&read()?).into_owned();
         loop {
-            let content = String::from_utf8_lossy(&file.read_to_end().context(path)?).into_owned();
             if wanted(&content) {
                 return Ok(content);
             }
             if clock::now() >= deadline {
+                // If these differ, a change was not told.
+                let anew = commands::read_text(path).context(path)?;
                 return Err(Error::new(format!(
-                    "{path} still says {content:?} after {timeout:?}"
+                    "{path} still says {content:?} after {timeout:?}; opened anew it says {anew:?}"
                 )));
             }
             reactor.wait(Some(deadline), &mut events).context(path)?;
+            // Without an event nothing has changed, and a second reading shows nothing.
+            if !events.is_empty() {
+                content = String::from_utf8_lossy(&read()?).into_owned();
+            }
         }
     }
 
@@ -358,10 +404,14 @@ impl Drop for Stack {
             // What cannot be saved any more is in the log.
             let _ = self.save_counters();
         }
+        let on_usb = self.xhcid.as_ref().map(Xhcid::all_drivers);
+        let on_usb = on_usb.unwrap_or_default();
         let daemons = self
             .smolnetd
             .iter()
             .chain(&self.drivers)
+            .chain(&on_usb)
+            .chain(self.xhcid.as_ref().map(Xhcid::process))
             .chain([self.pcid.process()]);
         for process in daemons.clone() {
             process.kill();

@@ -4,7 +4,7 @@ use lab::machine::{Chipset, MachineSpec};
 use lab::pcid::LegacyLine;
 use lab::{Stack, StackSpec};
 
-use crate::common::{SOON, configured, machine, nic, ping, run};
+use crate::common::{SOON, configured, is_leased_default, machine, nic, ping, run};
 
 fn works(spec: StackSpec) -> Stack {
     let stack = configured(spec);
@@ -70,7 +70,7 @@ fn a_cable_pulled_and_plugged_in_again_is_seen_and_the_network_goes_on() {
         stack
             .wait_for(link, SOON, |text| text.starts_with("up"))
             .unwrap();
-        let route = |text: &str| text.contains("default via");
+        let route = |text: &str| text.lines().any(is_leased_default);
         stack
             .wait_for("/scheme/netcfg/route/list", SOON, route)
             .unwrap();

@@ -10,10 +10,9 @@ use redox_host::{ExitStatus, ProcessSpec};
 use syscall::error::EINTR;
 use syscall::flag::O_RDWR;
 
-use crate::common::{SOON, configured, machine, ping};
+use crate::common::{SOON, configured, exchange, is_leased_default, machine, ping};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
-const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
 const LINK: &str = "/scheme/netcfg/ifaces/eth0/link";
 
 /// A program that reads from an echo socket that nobody answers; its exit status is the error number.
@@ -84,9 +83,7 @@ fn smolnetd_killed_and_started_again_finds_its_adapter() {
         old.kill();
         assert_eq!(old.wait(AT_ONCE), Some(ExitStatus::Killed));
         stack.start_smolnetd().unwrap();
-        stack
-            .wait_for(ADDRESSES, SOON, |text| text.contains('/'))
-            .unwrap();
+        stack.wait_for_ipv4("eth0", SOON).unwrap();
         ping(&stack, "10.0.2.2");
     }
 }
@@ -96,15 +93,6 @@ fn the_driver_killed_and_started_again_is_found_and_connections_go_on() {
     let server = EchoServer::tcp(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).unwrap();
     let mut stack = configured(machine());
     let peer = (Ipv4Addr::new(10, 0, 2, 2), server.address().port()).into();
-    let exchange = |connection: &OpenedFile, text: &[u8]| {
-        connection.write_all(text).unwrap();
-        let mut answer = vec![0; text.len()];
-        let mut got = 0;
-        while got < text.len() {
-            got += connection.read(&mut answer[got..]).unwrap();
-        }
-        assert_eq!(answer, text);
-    };
     let here = stack.enter("client");
     let connection = OpenedFile::connect(peer).unwrap();
     exchange(&connection, b"before");
@@ -140,7 +128,7 @@ fn without_a_card_the_schemes_answer_and_a_card_that_comes_later_is_found() {
     stack.start_driver(0).unwrap();
     stack
         .wait_for("/scheme/netcfg/route/list", SOON, |text| {
-            text.contains("default via")
+            text.lines().any(is_leased_default)
         })
         .unwrap();
     ping(&stack, "10.0.2.2");

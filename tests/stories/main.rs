@@ -6,10 +6,18 @@
     reason = "helpers of tests, which the linter does not take for tests"
 )]
 
+mod adapters;
 mod common;
 mod devices;
+mod families;
+mod https;
+mod ipv6;
+mod ipv6_routers;
 mod life;
 mod netcfg;
+mod programs;
 mod relibc;
 mod slirp;
 mod traffic;
+mod usb;
+mod usb_net;

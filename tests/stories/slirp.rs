@@ -24,7 +24,7 @@ fn a_lease_a_name_a_ping_and_a_page() {
         })
         .unwrap();
     let web = HttpServer::start(web).unwrap();
-    let address = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+    let address = DnsAnswer::at([Slirp::GATEWAY]);
     let names = DnsServer::start(names, [("host.lab", address)]).unwrap();
     let nic = NicSpec::virtio(Netdev::Slirp(Slirp::new().inside(&namespace)));
     let stack = Stack::start(StackSpec::new(MachineSpec::new().nic(nic))).unwrap();

@@ -123,29 +123,9 @@ impl Config {
     }
 }
 
-/// An address of this adapter's own, made of random bytes: of one station, locally administered
-/// (IEEE 802, 8.2.2).
-#[must_use]
-pub fn local_address(random: [u8; 6]) -> Mac {
-    let [first, rest @ ..] = random;
-    let [b, c, d, e, f] = rest;
-    Mac([(first & !1) | 2, b, c, d, e, f])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_random_address_is_local_and_of_one_station() {
-        for first in 0..=u8::MAX {
-            let Mac(mac) = local_address([first, 0, 0, 0, 0, 0]);
-            assert!(
-                Mac(mac).is_unicast() && mac[0] & 2 == 2,
-                "{mac:02x?} from {first:#x}"
-            );
-        }
-    }
 
     #[test]
     fn a_multicast_or_zero_address_is_nobodys() {

@@ -5,7 +5,7 @@ use netscheme::network::server::{Full, Nic};
 use virtio_core::Device;
 use virtio_core::device::{InterruptStatus, Running};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::device::{Life, Pools, bring_up, longest_frame};
 use crate::error::Error;
@@ -228,7 +228,7 @@ impl Adapter {
 
 /// An address of the adapter's own, for a card that has none that one station can own.
 fn choose_address(config: &Config, random: [u8; 6]) -> Mac {
-    let mac = config::local_address(random);
+    let mac = Mac::local(random);
     match config.mac {
         Some(theirs) => log::warn!(
             "the device's address {} is no station's; {mac}, a random one, is used",

@@ -14,7 +14,7 @@ use crate::network::discover::Namespace;
 mod halves;
 pub use halves::{QueueSlot, Received, Receiver, TransmitCounters, Transmitter};
 
-use halves::read;
+use halves::{Framing, read};
 
 /// The smallest MTU that IPv4 allows (RFC 791, 3.2).
 const MTU_MIN: u16 = 68;
@@ -61,10 +61,15 @@ impl Adapter {
             .and_then(|mtu| read_mtu(&mtu))
             .unwrap_or(DEFAULT_MTU);
         let (link, stats) = (optional("link"), optional("stats"));
-        let data = Arc::new(open(&scheme, O_RDWR | O_NONBLOCK)?);
+        let bundles = open(&format!("{scheme}/frames"), O_RDWR | O_NONBLOCK);
+        let (data, framing) = match bundles {
+            Ok(data) => (data, Framing::Bundle),
+            Err(_) => (open(&scheme, O_RDWR | O_NONBLOCK)?, Framing::One),
+        };
+        let data = Arc::new(data);
         let capacity = usize::from(mtu) + ETHERNET_HEADER + VLAN_TAG;
-        let receiver = Receiver::new(Arc::clone(&data), capacity);
-        let transmitter = Transmitter::new(Arc::clone(&data), capacity);
+        let receiver = Receiver::new(Arc::clone(&data), framing, capacity);
+        let transmitter = Transmitter::new(Arc::clone(&data), framing, capacity);
         let name = name.to_owned();
         let mut control = Control {
             name,

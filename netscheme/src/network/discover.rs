@@ -182,7 +182,7 @@ mod tests {
     fn the_names_come_out_as_the_namespace_wrote_them() {
         let bytes = listing(&[
             "memory",
-            "network.pci-00-03.0_virtio_net",
+            "network.pci-0000-00-03.0_virtio_net",
             "network.",
             "networking",
             "tcp",
@@ -190,7 +190,7 @@ mod tests {
         let names: Vec<&str> = entries(&bytes).map(|entry| entry.name).collect();
         assert_eq!(names.len(), 5);
         let adapters: Vec<&str> = names.into_iter().filter_map(adapter_name).collect();
-        assert_eq!(adapters, ["pci-00-03.0_virtio_net"]);
+        assert_eq!(adapters, ["pci-0000-00-03.0_virtio_net"]);
     }
 
     #[test]

@@ -5,21 +5,22 @@ use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOTDIR, EWOULDBLOCK, Error, Result,
+    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, ENODEV, ENOTDIR, EWOULDBLOCK, Error, Result,
 };
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
 use syscall::schemev2::NewFdFlags;
 
 use crate::directory;
-use crate::frame::{ETHERNET_HEADER, LinkState, VLAN_TAG};
+use crate::frame::LinkState;
 use crate::handles::Handles;
-use crate::network::server::{Full, Nic};
+use crate::network::server::Nic;
 use crate::readiness::Readiness;
 use crate::server::Scheme;
 
+mod frames;
 mod node;
 
-use node::{Handle, NODES, Node, Source, Text};
+use node::{Framing, Handle, NODES, Node, Source, Text};
 
 /// Files of one adapter that may be open at a time.
 const HANDLE_LIMIT: usize = 256;
@@ -64,6 +65,8 @@ pub(super) struct NetworkScheme<N> {
     counters: Counters,
     /// Frames were queued since the last doorbell.
     doorbell: bool,
+    /// The card is gone: every file says so, until it is closed.
+    ended: bool,
 }
 
 impl<N: Nic> NetworkScheme<N> {
@@ -84,6 +87,7 @@ impl<N: Nic> NetworkScheme<N> {
             reader: None,
             counters: Counters::default(),
             doorbell: false,
+            ended: false,
         }
     }
 
@@ -91,8 +95,28 @@ impl<N: Nic> NetworkScheme<N> {
         let data = self
             .handles
             .iter()
-            .filter(|(_, handle)| matches!(handle.node, Node::Data));
+            .filter(|(_, handle)| matches!(handle.node, Node::Data(_)));
         data.map(|(id, _)| id)
+    }
+
+    /// The card is gone.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.doorbell = false;
+    }
+
+    /// Whether a file is open, beside the tree's root that the namespace holds.
+    pub(super) fn is_used(&self) -> bool {
+        let mut handles = self.handles.iter();
+        handles.any(|(_, handle)| !matches!(handle.node, Node::Root))
+    }
+
+    /// ENODEV once the card is gone.
+    fn alive(&self) -> Result<()> {
+        match self.ended {
+            true => Err(Error::new(ENODEV)),
+            false => Ok(()),
+        }
     }
 
     /// Ends a turn: frames that nobody will read go back to the device, frames queued go out. Returns
@@ -101,7 +125,7 @@ impl<N: Nic> NetworkScheme<N> {
         if core::mem::take(&mut self.doorbell) {
             self.nic.flush();
         }
-        if self.reader.is_some() {
+        if self.reader.is_some() || self.ended {
             return false;
         }
         for _ in 0..DROPS_PER_TURN {
@@ -119,12 +143,16 @@ impl<N: Nic> NetworkScheme<N> {
             nic,
             handles,
             reader,
+            ended,
             ..
         } = self;
         let edges = handles.iter_mut().map(|(id, handle)| {
-            let ready = ready(nic, *reader == Some(id), handle);
+            let ready = match ended {
+                true => EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+                false => ready(nic, *reader == Some(id), handle),
+            };
             let edge = match &handle.node {
-                Node::Data => handle.readiness.arrived(ready, arrived),
+                Node::Data(_) => handle.readiness.arrived(ready, arrived),
                 // The card's state may change at any moment, so every look may be news.
                 Node::Text(Text {
                     source: Source::Link,
@@ -139,38 +167,6 @@ impl<N: Nic> NetworkScheme<N> {
 
     fn handle(&self, id: usize) -> Result<&Handle> {
         self.handles.get(id).ok_or(Error::new(EBADF))
-    }
-
-    /// One frame into `buffer`; a frame that is longer is cut, as by any datagram socket.
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let Some(frame) = self.nic.receive() else {
-            return Err(Error::new(EWOULDBLOCK));
-        };
-        if frame.len() > buffer.len() {
-            self.counters.rx_truncated += 1;
-        }
-        let pairs = buffer.len().min(frame.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..pairs), frame.get(..pairs)) {
-            to.copy_from_slice(from);
-        }
-        Ok(pairs)
-    }
-
-    fn transmit(&mut self, frame: &[u8]) -> Result<usize> {
-        if frame.len() < ETHERNET_HEADER {
-            self.counters.tx_too_short += 1;
-            return Err(Error::new(EINVAL));
-        }
-        let longest = usize::from(self.nic.mtu()) + ETHERNET_HEADER;
-        if frame.len() > longest + if is_tagged(frame) { VLAN_TAG } else { 0 } {
-            self.counters.tx_too_long += 1;
-            return Err(Error::new(EMSGSIZE));
-        }
-        self.nic
-            .transmit(frame)
-            .map_err(|Full| Error::new(EWOULDBLOCK))?;
-        self.doorbell = true;
-        Ok(frame.len())
     }
 
     /// The client of `id` read or wrote, with this result.
@@ -210,7 +206,7 @@ impl<N: Nic> NetworkScheme<N> {
         handle.readiness.acted(EventFlags::EVENT_READ);
         match &mut handle.node {
             Node::Text(text) => Ok(text.read(fresh, buffer)),
-            Node::Root | Node::Data | Node::Mac => Err(Error::new(EBADF)),
+            Node::Root | Node::Data(_) | Node::Mac => Err(Error::new(EBADF)),
         }
     }
 }
@@ -219,7 +215,7 @@ impl<N: Nic> NetworkScheme<N> {
 fn ready<N: Nic>(nic: &mut N, reader: bool, handle: &Handle) -> EventFlags {
     match &handle.node {
         Node::Root => EventFlags::empty(),
-        Node::Data => {
+        Node::Data(_) => {
             let mut ready = EventFlags::empty();
             ready.set(EventFlags::EVENT_READ, reader && nic.can_receive());
             ready.set(
@@ -237,11 +233,6 @@ fn ready<N: Nic>(nic: &mut N, reader: bool, handle: &Handle) -> EventFlags {
     }
 }
 
-/// Whether a VLAN tag follows the addresses (IEEE 802.1Q, 9.3; both tag types).
-fn is_tagged(frame: &[u8]) -> bool {
-    matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]))
-}
-
 impl<N: Nic> SchemeSync for NetworkScheme<N> {
     fn openat(
         &mut self,
@@ -257,8 +248,9 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
         if caller.uid != 0 {
             return Err(Error::new(EACCES));
         }
+        self.alive()?;
         let node = Node::at(path, flags)?;
-        let reads = matches!(node, Node::Data) && flags & O_RDONLY != 0;
+        let reads = matches!(node, Node::Data(_)) && flags & O_RDONLY != 0;
         if reads && self.reader.is_some() {
             return Err(Error::new(EBUSY));
         }
@@ -295,9 +287,12 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     ) -> Result<usize> {
         match self.handle(id)?.node {
             Node::Root => Err(Error::new(EISDIR)),
-            Node::Data if self.reader != Some(id) => Err(Error::new(EBADF)),
-            Node::Data => {
-                let result = self.receive(buffer);
+            Node::Data(_) if self.reader != Some(id) => Err(Error::new(EBADF)),
+            Node::Data(framing) => {
+                let result = match framing {
+                    Framing::One => self.receive(buffer),
+                    Framing::Bundle => self.receive_bundle(buffer),
+                };
                 self.acted(id, EventFlags::EVENT_READ, &result);
                 result
             }
@@ -316,12 +311,15 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     ) -> Result<usize> {
         let handle = self.handle(id)?;
         match handle.node {
-            Node::Data if handle.flags & O_WRONLY != 0 => {
-                let result = self.transmit(buffer);
+            Node::Data(framing) if handle.flags & O_WRONLY != 0 => {
+                let result = match framing {
+                    Framing::One => self.transmit(buffer),
+                    Framing::Bundle => self.transmit_bundle(buffer),
+                };
                 self.acted(id, EventFlags::EVENT_WRITE, &result);
                 result
             }
-            Node::Data => Err(Error::new(EBADF)),
+            Node::Data(_) => Err(Error::new(EBADF)),
             Node::Root | Node::Mac | Node::Text(_) => Err(Error::new(EINVAL)),
         }
     }
@@ -329,7 +327,10 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     fn fevent(&mut self, id: usize, flags: EventFlags, _caller: &CallerCtx) -> Result<EventFlags> {
         let reader = self.reader == Some(id);
         let handle = self.handles.get_mut(id).ok_or(Error::new(EBADF))?;
-        let ready = ready(&mut self.nic, reader, handle);
+        let ready = match self.ended {
+            true => EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+            false => ready(&mut self.nic, reader, handle),
+        };
         Ok(handle.readiness.watch(flags, ready))
     }
 
@@ -354,7 +355,8 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
 
     fn fpath(&mut self, id: usize, buffer: &mut [u8], _caller: &CallerCtx) -> Result<usize> {
         let node = match &self.handle(id)?.node {
-            Node::Root | Node::Data => "",
+            Node::Root | Node::Data(Framing::One) => "",
+            Node::Data(Framing::Bundle) => "frames",
             Node::Mac => "mac",
             Node::Text(Text {
                 source: Source::Mtu,
@@ -375,7 +377,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     fn fstat(&mut self, id: usize, stat: &mut Stat, _caller: &CallerCtx) -> Result<()> {
         match &self.handle(id)?.node {
             Node::Root => directory::stat_directory(stat, 0o500),
-            Node::Data => directory::stat_file(stat, 0o600, 0),
+            Node::Data(_) => directory::stat_file(stat, 0o600, 0),
             Node::Mac => directory::stat_file(stat, 0o400, 6),
             Node::Text(text) => {
                 let size = self.render(text.source, self.nic.link()).len() as u64;

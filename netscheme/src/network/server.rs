@@ -112,6 +112,22 @@ impl<N: Nic> NetworkServer<N> {
         self.settle(EventFlags::EVENT_READ)
     }
 
+    /// The card is gone. Nothing is asked of it any more; whoever reads or writes frames gets `ENODEV`, whoever waits is
+    /// woken up for it. To be served ([`NetworkServer::on_requests`]) as long as it [is used](NetworkServer::is_used): a
+    /// client that calls a driver in the moment of its end may never get an answer.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the scheme is of no more use.
+    pub fn end(&mut self) -> core::result::Result<bool, ServerError> {
+        self.scheme.end();
+        self.on_interrupt()
+    }
+
+    /// Whether anybody has a file open.
+    pub fn is_used(&self) -> bool {
+        self.scheme.is_used()
+    }
+
     /// How many calls wait.
     pub fn parked(&self) -> usize {
         self.server.parked()

@@ -242,13 +242,16 @@ fn adapters_that_come_later_are_found_from_the_null_namespace() {
 
     let starter = host.enter(ProcessSpec::new("init"));
     let namespace = Namespace::current().unwrap();
-    let (_first, _card, _window) = driver(&host, &starter, "pci-00-03.0_virtio_net", 8);
-    let (_second, _card2, _window2) = driver(&host, &starter, "usb-usb.pci-00-04.0_xhci+1", 8);
+    let (_first, _card, _window) = driver(&host, &starter, "pci-0000-00-03.0_virtio_net", 8);
+    let (_second, _card2, _window2) = driver(&host, &starter, "usb-usb.pci-0000-00-04.0_xhci+1", 8);
     let (_other, _seen) = provider(&host, "networking", Options::default());
     let found: Vec<String> = namespace.adapters().unwrap().into_iter().collect();
     assert_eq!(
         found,
-        ["pci-00-03.0_virtio_net", "usb-usb.pci-00-04.0_xhci+1"]
+        [
+            "pci-0000-00-03.0_virtio_net",
+            "usb-usb.pci-0000-00-04.0_xhci+1"
+        ]
     );
     for name in found {
         Adapter::open_in(&namespace, &name).unwrap();
@@ -382,7 +385,7 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
             sent,
             busy: false,
         };
-        let mut server = netscheme::Server::create("network.pci-00-03.0_e1000", 0).unwrap();
+        let mut server = netscheme::Server::create("network.pci-0000-00-03.0_e1000", 0).unwrap();
         let mut reactor = Reactor::new().unwrap();
         reactor.watch(server.fd(), 0, READ).unwrap();
         ready.send(()).unwrap();
@@ -398,7 +401,7 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
     started.recv().unwrap();
     let _entered = host.enter(ProcessSpec::new("smolnetd"));
     let (control, mut receiver, mut transmitter) =
-        Adapter::open("pci-00-03.0_e1000").unwrap().split();
+        Adapter::open("pci-0000-00-03.0_e1000").unwrap().split();
     assert_eq!(
         (control.mac(), control.mtu(), control.link()),
         (MAC, 1500, LinkState::UP)
@@ -419,4 +422,26 @@ fn a_driver_of_upstreams_is_used_by_reads_and_writes_alone() {
         (transmitter.counters().tx_refused, transmitter.queued()),
         (3, 0)
     );
+}
+
+#[test]
+fn a_driver_whose_card_is_gone_says_so_until_its_files_are_closed() {
+    let host = host();
+    let entered = host.enter(ProcessSpec::new("smolnetd"));
+    let (driver, card, _window) = driver(&host, &entered, "eth", 8);
+    let (control, mut receiver, mut transmitter, mut reactor) = adapter("eth");
+    assert_eq!(events(&mut reactor), [(DATA, WRITE)]);
+    card.interrupt(|card| card.gone = true);
+    // Each file tells it by an event of its own, in one wake-up or in several.
+    let tells = |&(token, flags): &(usize, EventFlags)| token == DATA && flags.contains(READ);
+    while !events(&mut reactor).iter().any(tells) {}
+    assert!(receiver.next_frame().is_none());
+    assert_eq!(receiver.failure(), Some(Error::new(ENODEV)));
+    assert!(send(&mut transmitter, &[1; 60]));
+    transmitter.flush();
+    assert_eq!(transmitter.failure(), Some(Error::new(ENODEV)));
+    assert_eq!(Adapter::open("eth").err(), Some(Error::new(ENODEV)));
+    assert!(driver.is_running(), "as long as somebody has it open");
+    drop((control, receiver, transmitter));
+    assert!(driver.wait(PATIENCE).is_some(), "and no longer");
 }

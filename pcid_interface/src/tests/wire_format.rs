@@ -203,7 +203,7 @@ fn a_function_is_named_as_schemes_are() {
             ..PciFunction::default()
         }
         .name(),
-        "pci-00-00-04.0"
+        "pci-0000-00-04.0"
     );
     let address = PciAddress {
         segment: 0x123,
@@ -217,6 +217,6 @@ fn a_function_is_named_as_schemes_are() {
             ..PciFunction::default()
         }
         .name(),
-        "pci-123-ab-1f.7"
+        "pci-0123-ab-1f.7"
     );
 }

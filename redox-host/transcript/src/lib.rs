@@ -66,4 +66,7 @@ impl Part {
 pub trait Worlds {
     /// Starts `part` as a process of its own, which has the client's descriptors `inherited` under the same numbers. Gives its process id.
     fn start(&mut self, part: Part, inherited: &[usize]) -> usize;
+
+    /// Returns when nothing is left of a part that was killed: a call that reaches a scheme while it dies is never answered on Redox.
+    fn wait(&mut self, process: usize) -> libredox::error::Result<()>;
 }

@@ -22,6 +22,10 @@ impl Worlds for Redox {
             }
         }
     }
+
+    fn wait(&mut self, process: usize) -> libredox::error::Result<()> {
+        libredox::call::waitpid(process, &mut 0, 0).map(|_| ())
+    }
 }
 
 mod signal {

@@ -189,8 +189,6 @@ const fn inverse(odd: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use super::*;
     use crate::output::Path;
     use crate::ports::LinkId;
@@ -205,10 +203,10 @@ mod tests {
         fn emit(&mut self, _: Instant, _: &Path, length: usize, fill: impl FnOnce(&mut [u8])) {
             fill(&mut vec![0; length]);
         }
-        fn path(&self, _: IpAddr, _: IpAddr) -> Option<Path> {
+        fn path(&self, _: SocketAddr, _: SocketAddr) -> Option<Path> {
             None
         }
-        fn is_local(&self, _: IpAddr) -> bool {
+        fn is_local(&self, _: SocketAddr) -> bool {
             true
         }
         fn confirm(&mut self, _: Instant, _: &Path) {}
@@ -223,9 +221,11 @@ mod tests {
         );
         let path = Path {
             link: LinkId(1),
+            zone: LinkId(1),
             source: local.ip(),
             next_hop: remote.ip(),
             mtu: 1500,
+            hop_limit: 64,
         };
         let now = Instant::from_secs(1);
         let scattered = (0..1000_u32).map(|n| n.wrapping_mul(0x9e37_79b9));

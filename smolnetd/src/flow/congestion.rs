@@ -29,6 +29,8 @@ pub struct Congestion {
     last_ack: Option<Seq>,
     /// RFC 6582: in fast recovery until this is acknowledged.
     recover: Option<Seq>,
+    /// What is recovered was not lost to congestion.
+    innocent: bool,
     /// After a timeout, until this is acknowledged: another timeout is no news (RFC 5681 3.1).
     timed_out: Option<Seq>,
     /// The end of what smoltcp sent last; it goes back there after a timeout.
@@ -41,6 +43,8 @@ pub struct Congestion {
     wants_resend: bool,
     /// smoltcp must be shown the window, though no segment came.
     wants_showing: bool,
+    /// The timer has fired again for what it had fired for before.
+    stuck: bool,
 }
 
 impl Congestion {
@@ -55,12 +59,14 @@ impl Congestion {
             duplicates: 0,
             last_ack: None,
             recover: None,
+            innocent: false,
             timed_out: None,
             position: iss,
             full_to: iss,
             resending: false,
             wants_resend: false,
             wants_showing: false,
+            stuck: false,
         }
     }
 
@@ -82,6 +88,24 @@ impl Congestion {
     /// The path carries less than was thought.
     pub fn limit_mss(&mut self, mss: usize) {
         self.mss = self.mss.min(mss).max(MIN_MSS);
+    }
+
+    /// What is on its way is lost because it was too big, which says nothing of congestion: it is sent again without
+    /// the window's getting smaller (RFC 1191 6.4), the next hole with each acknowledgement. What is under repair already
+    /// begins anew only for `news`.
+    pub fn path_lost(&mut self, una: Seq, end: Seq, news: bool) {
+        let repaired = self.recover.is_some() && !news;
+        if self.position.after(una) && self.timed_out.is_none() && !repaired {
+            self.innocent |= self.recover.is_none();
+            self.recover = Some(end);
+            self.wants_resend = true;
+        }
+    }
+
+    /// Packets take another way from here on: what timed out on the former one is tried again at once, and not when the
+    /// timer, which has been backing off, fires next.
+    pub fn path_changed(&mut self, una: Seq) {
+        self.wants_resend |= self.timed_out.is_some() && self.position.after(una);
     }
 
     /// The window to be shown: whole segments, one at least.
@@ -130,13 +154,20 @@ impl Congestion {
         }
     }
 
+    /// Has the same been sent again and again, since this was last asked, without an answer?
+    pub fn take_stuck(&mut self) -> bool {
+        core::mem::take(&mut self.stuck)
+    }
+
     /// RFC 5681 3.1: the retransmission timer has fired, and smoltcp begins again from SND.UNA.
     fn time_out(&mut self, una: Seq, end: Seq) {
+        self.stuck |= self.timed_out.is_some();
         if self.timed_out.is_none() {
             self.ssthresh = self.half_flight(una);
         }
         self.timed_out = Some(end);
         self.recover = None;
+        self.innocent = false;
         self.duplicates = 0;
         self.credit = 0;
         self.resending = false;
@@ -190,6 +221,7 @@ impl Congestion {
         }
         match self.recover {
             Some(end) if ack.before(end) => self.wants_resend = true,
+            Some(_) if core::mem::take(&mut self.innocent) => self.recover = None,
             Some(_) => {
                 // RFC 6582 3.2, step 3, full acknowledgement.
                 let flight = self.flight(ack).max(self.mss);
@@ -358,6 +390,32 @@ mod tests {
     }
 
     #[test]
+    fn rfc1191_6_4_what_was_too_big_is_sent_again_and_the_window_stays() {
+        let mut sender = Sender::new();
+        sender.grows_to(20);
+        let window = sender.congestion.window();
+        sender.congestion.limit_mss(500);
+        sender.congestion.path_lost(sender.una, sender.next, true);
+        assert!(sender.congestion.take_resend(), "at once");
+        sender.congestion.path_lost(sender.una, sender.next, false);
+        assert!(!sender.congestion.take_resend(), "once for one loss");
+        let end = sender.next;
+        while sender.una.before(end) {
+            sender.congestion.sent(sender.una, 500, sender.una, end);
+            let ack = sender.una.plus(500);
+            sender.congestion.acknowledged(ack, sender.una, end, true);
+            sender.una = ack;
+            assert_eq!(
+                sender.congestion.take_resend(),
+                ack.before(end),
+                "hole by hole"
+            );
+        }
+        assert_eq!(sender.congestion.window(), window);
+        assert!(!sender.congestion.take_showing(), "no timeout was seen");
+    }
+
+    #[test]
     fn a_timeout_leaves_one_segment() {
         let mut sender = Sender::new();
         sender.grows_to(40);
@@ -366,7 +424,9 @@ mod tests {
         assert!(sender.congestion.take_showing());
         assert_eq!(sender.congestion.window(), MSS);
         assert_eq!(sender.congestion.ssthresh, 20 * MSS);
+        assert!(!sender.congestion.take_stuck(), "once is no sign");
         sender.congestion.sent(una, MSS, una, sender.next);
+        assert!(sender.congestion.take_stuck());
         assert_eq!(
             sender.congestion.ssthresh,
             20 * MSS,

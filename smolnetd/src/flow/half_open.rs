@@ -5,6 +5,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpControl;
 
 use super::FlowKey;
+use super::connection::headers_of;
 use super::segment::{Control, DEFAULT_HOP_LIMIT, Segment};
 use super::sequence::Seq;
 use crate::socket::tcp::{Reason, TcpId};
@@ -66,14 +67,13 @@ impl HalfOpen {
         window: u16,
         mtu: u16,
     ) -> HalfOpen {
-        let headers = if syn.key.local.is_ipv4() { 40 } else { 60 };
         HalfOpen {
             listener,
             marks: (0, 0),
             syn: *syn,
             iss,
             window,
-            mss: mtu.saturating_sub(headers),
+            mss: mtu.saturating_sub(headers_of(syn.key)),
             since: now,
             answered: None,
             attempts: 0,

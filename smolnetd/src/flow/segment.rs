@@ -10,7 +10,9 @@ use smoltcp::wire::{
 
 use super::FlowKey;
 use super::sequence::Seq;
+use crate::ip::ZonedAddr;
 use crate::output::{Output, Path};
+use crate::ports::LinkId;
 
 /// Why a segment could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,15 @@ impl Segment {
             }
             _ => Err(SegmentError::Malformed),
         }
+    }
+
+    /// The segment as it is understood on the link that it came from: there a link-local address is somebody's.
+    pub fn on(mut self, link: LinkId) -> Segment {
+        let FlowKey { local, remote } = &mut self.key;
+        for end in [local, remote] {
+            *end = ZonedAddr::on(end.ip(), link).with_port(end.port());
+        }
+        self
     }
 
     fn parse_tcp(

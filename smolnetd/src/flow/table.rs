@@ -386,9 +386,11 @@ mod tests {
         let remote = core::net::SocketAddr::from(([10, 0, 2, 2], 80));
         let path = Path {
             link: LINK,
+            zone: LINK,
             source: local.ip(),
             next_hop: remote.ip(),
             mtu: 1500,
+            hop_limit: 64,
         };
         let (number, until) = (Seq(0), Instant::ZERO);
         let time_wait = TimeWait {

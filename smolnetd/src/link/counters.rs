@@ -27,6 +27,8 @@ counters! {
         rx_version_mismatch,
         /// Dropped: a packet to a unicast address in a broadcast or multicast frame (RFC 1122 section 3.3.6).
         rx_unicast_in_group_frame,
+        /// Dropped: to a multicast group that nobody here has joined.
+        rx_not_member,
         /// Frames sent.
         tx_frames,
         /// Bytes of these frames, Ethernet header included.
@@ -50,10 +52,6 @@ counters! {
         arp_rx_requests_for_us,
         /// ARP replies received that answer a request of ours.
         arp_rx_replies,
-        /// Not learned: unsolicited, about a neighbour that we do not talk to, or one that is not on this link.
-        arp_rx_not_learned,
-        /// Not believed at once: unsolicited, contradicting an entry known to be good, which is verified instead.
-        arp_rx_contradictions,
         /// Others claimed an address of ours.
         arp_conflicts,
         /// ARP requests sent: broadcast.
@@ -66,6 +64,65 @@ counters! {
         arp_tx_announcements,
         /// ARP packets not sent: the adapter's transmit ring is full, and too many wait for it.
         arp_tx_full,
+        /// Neighbour discovery messages received.
+        ndp_rx,
+        /// Dropped: a router's message, or to routers, while router discovery is off.
+        ndp_rx_router_messages,
+        /// Dropped: a hop limit other than 255, so that it may have come through a router.
+        ndp_rx_bad_hop_limit,
+        /// Dropped: checksum.
+        ndp_rx_bad_checksum,
+        /// Dropped: cut short, a code other than 0, or an option of length 0 or beyond the end.
+        ndp_rx_malformed,
+        /// Dropped: a source, destination or target that such a message cannot have (RFC 4861 section 7.1).
+        ndp_rx_bad_address,
+        /// Not believed: a link-layer address that cannot be another station's (group, null, our own), or a source that
+        /// is our own.
+        ndp_rx_bad_sender,
+        /// Dropped: to, or about, an address that is not ours or may not be used yet.
+        ndp_rx_not_for_us,
+        /// Dropped: our own solicitation that came back (RFC 7527).
+        ndp_rx_looped,
+        /// Neighbour solicitations for an address of ours, answered.
+        ndp_rx_solicitations_for_us,
+        /// Neighbour advertisements about others.
+        ndp_rx_advertisements,
+        /// Others claimed an address of ours that had long been in use.
+        ndp_conflicts,
+        /// Neighbour solicitations sent: to the group.
+        ndp_tx_solicitations,
+        /// Neighbour solicitations sent: unicast, to verify an entry.
+        ndp_tx_probes,
+        /// Neighbour advertisements sent.
+        ndp_tx_advertisements,
+        /// Neighbour discovery messages not sent: the adapter's transmit ring is full, and too many wait for it.
+        ndp_tx_full,
+        /// Solicitations of duplicate address detection sent.
+        dad_tx_solicitations,
+        /// Addresses that turned out to be another's.
+        dad_duplicates,
+        /// MLD messages received.
+        mld_rx,
+        /// Dropped: not for us, malformed, or such as no router on this link sends (RFC 3810 section 6.2).
+        mld_rx_ignored,
+        /// MLD messages sent.
+        mld_tx,
+        /// MLD messages not sent: no room.
+        mld_tx_full,
+        /// IGMP messages received.
+        igmp_rx,
+        /// Dropped: malformed, or such as no router on this link sends (RFC 3376 section 9.1).
+        igmp_rx_ignored,
+        /// IGMP messages sent.
+        igmp_tx,
+        /// IGMP messages not sent: no room.
+        igmp_tx_full,
+        /// Groups that could not be joined: there are as many as may be.
+        groups_full,
+        /// Not learned: unsolicited, about a neighbour that we do not talk to, or one that is not on this link.
+        neighbour_not_learned,
+        /// Not believed at once: contradicting an entry, which is verified instead.
+        neighbour_contradictions,
         /// Neighbours evicted to make room for others.
         neighbour_evicted,
         /// Neighbours that could not be taken in: the table is full of better ones.

@@ -15,6 +15,8 @@ pub(super) const HEADER_LENGTH: usize = 14;
 pub(super) struct Received<'f> {
     /// Was it sent to a broadcast or multicast address?
     pub(super) to_group: bool,
+    /// The station that it came from.
+    pub(super) source: [u8; 6],
     pub(super) ethertype: EthernetProtocol,
     /// What stands behind the header; padding may follow the packet.
     pub(super) payload: &'f [u8],
@@ -46,6 +48,7 @@ pub(super) fn receive<'f>(
     }
     Some(Received {
         to_group,
+        source: frame.src_addr().0,
         ethertype: frame.ethertype(),
         payload: frame.payload(),
     })

@@ -1,16 +1,18 @@
-//! What an adapter does by itself: ARP, and what the DHCP client wishes.
+//! What an adapter does by itself: ARP, timers, and what the DHCP client wishes.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetProtocol, IpCidr};
 
-use super::address::Conflict;
+use super::address::{Conflict, Due as AddressDue};
 use super::arp::{Arp, Operation};
 use super::dhcp::Action;
-use super::neighbour::{Evidence, Learned};
+use super::ethernet::Received;
+use super::ipv6::packet::Icmpv6;
+use super::neighbour::{Due, Evidence, Learned};
 use super::send::copy;
-use super::{AddressOrigin, BROADCAST, Lease, Link, LinkEvent, MAX_EVENTS};
+use super::{AddressOrigin, BROADCAST, Lease, Link, LinkEvent, MAX_EVENTS, ipv6};
 use crate::counters::count;
 use crate::ports::Ports;
 use crate::route::is_host;
@@ -67,7 +69,7 @@ impl Link {
         // A station outside our networks is one that we speak to (a gateway outside the leased network), or none: it
         // is answered, but a packet of its own does not make it a neighbour.
         if !self.addresses.is_on_link(sender) && !self.neighbours.contains(sender) {
-            count(&mut self.counters.arp_rx_not_learned);
+            count(&mut self.counters.neighbour_not_learned);
             return;
         }
         match self
@@ -75,14 +77,123 @@ impl Link {
             .learn(now, sender, arp.sender_mac, evidence, &mut self.counters)
         {
             Learned::Nothing => {}
-            Learned::Resolved => {
-                self.push_event(now, LinkEvent::NeighbourResolved(sender));
-                if !self.unsent.contains(&sender) {
-                    self.unsent.push_back(sender);
-                }
-                self.flush_unsent(ports);
-            }
+            Learned::Resolved => self.resolved(now, sender, ports),
             Learned::Verify(known) => self.solicit(sender, Some(known), ports),
+        }
+    }
+
+    /// Where `address` is, is known now: what waits for it leaves.
+    pub(super) fn resolved(&mut self, now: Instant, address: IpAddr, ports: &mut impl Ports) {
+        self.push_event(now, LinkEvent::NeighbourResolved(address));
+        if !self.unsent.contains(&address) {
+            self.unsent.push_back(address);
+        }
+        self.flush_unsent(ports);
+    }
+
+    /// An IPv4 packet that is not for the stack; false when it is.
+    pub(super) fn take_v4(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        ports: &mut impl Ports,
+    ) -> bool {
+        let packet = received.payload;
+        if let Some(message) = self.dhcp.intercept(packet, &mut self.counters) {
+            self.receive_dhcp(now, message, ports);
+            return true;
+        }
+        if received.to_group && !self.is_for_group(packet) {
+            count(&mut self.counters.rx_unicast_in_group_frame);
+            return true;
+        }
+        self.receive_igmp(now, packet)
+    }
+
+    /// An IPv6 packet that is not for the stack; false when it is.
+    pub(super) fn take_v6(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        ports: &mut impl Ports,
+    ) -> bool {
+        let packet = received.payload;
+        let group = ipv6::packet::destination(packet).filter(Ipv6Addr::is_multicast);
+        if received.to_group && group.is_none() {
+            count(&mut self.counters.rx_unicast_in_group_frame);
+            return true;
+        }
+        if group.is_some_and(|group| !self.is_member(group.into())) {
+            count(&mut self.counters.rx_not_member);
+            return true;
+        }
+        if self.autoconf.receive(now, packet) {
+            self.poll_autoconf(now, ports);
+            return true;
+        }
+        Icmpv6::find(packet)
+            .is_some_and(|message| self.receive_icmpv6(now, received.source, &message, ports))
+    }
+
+    pub(super) fn poll_addresses(&mut self, now: Instant, ports: &mut impl Ports) {
+        while let Some(due) = self.addresses.poll(now) {
+            match due {
+                AddressDue::Probe(address) => self.announce(Ipv4Addr::UNSPECIFIED, address, ports),
+                AddressDue::Announce(address) => self.announce(address, address, ports),
+                AddressDue::Solicit(address, nonce) => {
+                    if !self.ask_for_duplicates(now, address, nonce, ports) {
+                        self.addresses.not_asked(address);
+                    }
+                }
+                AddressDue::Usable(address) => {
+                    self.sync_groups(now);
+                    self.push_event(now, LinkEvent::AddressUsable { address });
+                }
+                AddressDue::Deprecated(address) => {
+                    self.push_event(now, LinkEvent::AddressDeprecated { address });
+                }
+                AddressDue::Expired(address) => {
+                    self.sync_groups(now);
+                    self.push_event(now, LinkEvent::AddressExpired { address });
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_neighbours(&mut self, now: Instant, ports: &mut impl Ports) {
+        while let Some(due) = self.neighbours.poll(now, &mut self.counters) {
+            match due {
+                Due::Ask { address, mac } => self.solicit(address, mac, ports),
+                Due::Failed {
+                    address,
+                    router,
+                    packets,
+                } => self.neighbour_failed(now, address, router, packets),
+            }
+        }
+    }
+
+    fn neighbour_failed(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        router: bool,
+        packets: Vec<Box<[u8]>>,
+    ) {
+        let lost = packets.len() as u64;
+        self.counters.pending_unreachable = self.counters.pending_unreachable.wrapping_add(lost);
+        if let IpAddr::V6(router) = address {
+            self.autoconf.router_unreachable(now, router);
+        }
+        // One that never told where it is, is a router by its advertisements.
+        let router = router || self.is_silent_router(address);
+        // First, so that who waits for it can go by another.
+        if router {
+            self.push_event(now, LinkEvent::RouterLost(address));
+        }
+        // A router that nobody waits for is lost to whoever chooses among routers only.
+        if !router || !packets.is_empty() {
+            self.push_event(now, LinkEvent::NeighbourUnreachable { address, packets });
         }
     }
 
@@ -223,8 +334,7 @@ impl Link {
     }
 
     pub(super) fn push_event(&mut self, now: Instant, event: LinkEvent) {
-        let of_lease = matches!(event, LinkEvent::Lease(_) | LinkEvent::LeaseLost { .. });
-        if self.events.len() >= MAX_EVENTS && !of_lease {
+        if self.events.len() >= MAX_EVENTS && !event.is_of_own_addresses() {
             count(&mut self.counters.events_lost);
             return;
         }
@@ -236,7 +346,7 @@ impl Link {
 }
 
 /// Can `mac` be that of one station?
-fn is_station(mac: [u8; 6]) -> bool {
+pub(super) fn is_station(mac: [u8; 6]) -> bool {
     let [first, ..] = mac;
     first & 1 == 0 && mac != [0; 6]
 }

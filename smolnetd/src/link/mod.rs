@@ -1,21 +1,28 @@
-//! One adapter: Ethernet, the neighbours on it, its addresses and its DHCP client.
+//! One adapter: Ethernet, the neighbours on it, its addresses, the groups it listens to and its DHCP client.
 //!
 //! ```text
-//!  receive(frame) ─ ethernet ─┬─ arp ── neighbour, address     answered and learned from here
-//!                             ├─ dhcp                          while the client is on
+//!  receive(frame) ─ ethernet ─┬─ arp, ndp ── neighbour, address    answered and learned from here
+//!                             ├─ igmp, mld ── group                answered here
+//!                             ├─ dhcp                              while the client is on
 //!                             └─ an IP packet for the stack
 //!  transmit(next hop, packet) ─ neighbour ─┬─ known: straight into the adapter's ring
-//!                                          └─ unknown: a copy waits, ARP asks
+//!                                          └─ unknown: a copy waits, ARP or NDP asks
 //!  poll(now)                               what timers demand
 //! ```
 
 mod address;
 mod arp;
+mod autoconf;
+mod backoff;
 mod counters;
 mod dhcp;
+mod dhcpv6;
 mod ethernet;
+mod group;
 mod handle;
+mod ipv6;
 mod loopback;
+mod ndp;
 mod neighbour;
 mod random;
 mod send;
@@ -23,32 +30,44 @@ mod send;
 mod tests;
 mod types;
 
-use core::net::{IpAddr, Ipv4Addr};
-use std::collections::VecDeque;
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::{BTreeSet, VecDeque};
 
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetProtocol, IpCidr};
 
-use self::address::{Addresses, Announcement};
+use self::address::Addresses;
+use self::autoconf::Autoconf;
 use self::dhcp::Client;
+use self::group::Groups;
+use self::ipv6::Ipv6;
 use self::loopback::Loopback;
-use self::neighbour::{Due, Neighbours};
+use self::neighbour::Neighbours;
 use self::random::Random;
 use self::send::Control;
 use crate::counters::count;
 use crate::ports::{LinkId, Ports};
 
 pub(crate) use self::address::is_assignable;
-pub use self::address::{AddressError, AddressOrigin, LinkAddress, MAX_ADDRESSES};
+pub use self::address::{
+    AddressError, AddressOrigin, AddressState, Autoconfigured, Identity, LinkAddress, MAX_ADDRESSES,
+};
+#[cfg(test)]
+pub(crate) use self::autoconf::tests::advertisement;
+pub use self::autoconf::{AutoRoute, AutoconfCounters, Redirect};
 pub use self::counters::LinkCounters;
 pub use self::dhcp::Lease;
+pub use self::group::{GroupError, MAX_GROUPS};
+pub use self::ipv6::{InterfaceIdentifiers, Ipv6Config, MIN_IPV6_MTU};
+#[cfg(test)]
+pub(crate) use self::neighbour::MAX_NEIGHBOURS;
 pub use self::neighbour::NeighbourState;
 pub use self::types::{LinkConfig, LinkEvent, LinkKind, NeighbourInfo, TransmitError};
 
 /// Events about neighbours and conflicts that are kept for somebody to take. Those about leases are always kept.
 const MAX_EVENTS: usize = 256;
 
-/// ARP and DHCP packets that may wait for room in the ring.
+/// ARP, NDP, IGMP, MLD and DHCP packets that may wait for room in the ring.
 const MAX_CONTROL: usize = 32;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
@@ -66,6 +85,12 @@ pub struct Link {
     /// Neighbours that are resolved but whose packets found no room in the ring.
     unsent: VecDeque<IpAddr>,
     dhcp: Client,
+    ipv6: Ipv6,
+    autoconf: Autoconf,
+    groups_v4: Groups,
+    groups_v6: Groups,
+    /// The solicited-node groups that were joined for the addresses.
+    solicited_nodes: BTreeSet<Ipv6Addr>,
     loopback: Loopback,
     events: VecDeque<LinkEvent>,
     /// When the oldest of these happened.
@@ -76,10 +101,17 @@ impl Link {
     /// An adapter with neither addresses nor neighbours, its DHCP client off. `seed` is a random number that no one
     /// outside can guess: transaction identifiers and the jitter of timers come from it.
     pub fn new(id: LinkId, config: LinkConfig, seed: u64, now: Instant) -> Link {
+        let shared = config.kind == LinkKind::Ethernet;
+        let heard = config.up && shared;
         Link {
             id,
             counters: LinkCounters::default(),
-            addresses: Addresses::default(),
+            addresses: Addresses::new(shared, config.up, Random::new(seed, 2)),
+            ipv6: Ipv6::new(config.mtu),
+            autoconf: Autoconf::new(config.mac, config.mtu, heard, Random::new(seed, 5)),
+            groups_v4: Groups::new(heard, Random::new(seed, 3)),
+            groups_v6: Groups::new(heard, Random::new(seed, 4)),
+            solicited_nodes: BTreeSet::new(),
             neighbours: Neighbours::new(Random::new(seed, 0)),
             control: VecDeque::new(),
             unsent: VecDeque::new(),
@@ -127,9 +159,14 @@ impl Link {
         self.addresses.list()
     }
 
-    /// Is `address` one of its own?
+    /// Is `address` one of its own that may be used?
     pub fn has_address(&self, address: IpAddr) -> bool {
         self.addresses.contains(address)
+    }
+
+    /// Is `address` one of its own, or about to be: does what speaks from it have a future?
+    pub fn owns_address(&self, address: IpAddr) -> bool {
+        self.addresses.owns(address)
     }
 
     /// Is `address` the limited broadcast address, or the broadcast address of a network that this adapter is on?
@@ -150,13 +187,12 @@ impl Link {
 
     /// The neighbours, by address.
     pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
-        self.neighbours
-            .iter(now)
-            .map(|(address, mac, state)| NeighbourInfo {
-                address,
-                mac,
-                state,
-            })
+        self.neighbours.iter(now)
+    }
+
+    /// Does [`Link::neighbours`] say something new since the last question?
+    pub fn take_neighbours_changed(&mut self) -> bool {
+        self.neighbours.take_changed()
     }
 
     /// The lease that is in force.
@@ -164,9 +200,10 @@ impl Link {
         self.dhcp.lease()
     }
 
-    /// A frame came in. ARP is dealt with here, and so are DHCP replies while the client is on; what remains is an
-    /// IP packet for the stack, of the version that the frame says, otherwise unchecked. Ethernet padding may follow
-    /// the packet.
+    /// A frame came in. ARP, neighbour discovery, IGMP and MLD are dealt with here, and so are DHCP replies while the
+    /// client is on; what remains is an IP packet for the stack, of the version that the frame says, otherwise
+    /// unchecked. IPv6 packets to groups that nobody here has joined are dropped. Ethernet padding may follow the
+    /// packet.
     pub fn receive<'f>(
         &mut self,
         now: Instant,
@@ -197,15 +234,12 @@ impl Link {
             count(&mut self.counters.rx_version_mismatch);
             return None;
         }
-        if version == 4 {
-            if let Some(message) = self.dhcp.intercept(packet, &mut self.counters) {
-                self.receive_dhcp(now, message, ports);
-                return None;
-            }
-            if received.to_group && !self.is_for_group(packet) {
-                count(&mut self.counters.rx_unicast_in_group_frame);
-                return None;
-            }
+        let taken = match version {
+            4 => self.take_v4(now, &received, ports),
+            _ => self.take_v6(now, &received, ports),
+        };
+        if taken {
+            return None;
         }
         count(&mut self.counters.rx_packets);
         Some(packet)
@@ -282,31 +316,16 @@ impl Link {
         self.loopback.recycle(packet);
     }
 
-    /// Does what is due: solicitations, announcements, DHCP, packets that waited for room. Call it at
+    /// Does what is due: solicitations, announcements, reports, DHCP, packets that waited for room. Call it at
     /// [`Link::next_deadline`] and when the adapter has room again.
     pub fn poll(&mut self, now: Instant, ports: &mut impl Ports) {
         self.flush_control(ports);
         self.flush_unsent(ports);
         self.poll_dhcp(now, ports);
-        while let Some(announcement) = self.addresses.poll(now) {
-            match announcement {
-                Announcement::Probe(address) => {
-                    self.announce(Ipv4Addr::UNSPECIFIED, address, ports);
-                }
-                Announcement::Announce(address) => self.announce(address, address, ports),
-            }
-        }
-        while let Some(due) = self.neighbours.poll(now, &mut self.counters) {
-            match due {
-                Due::Ask { address, mac } => self.solicit(address, mac, ports),
-                Due::Failed { address, packets } => {
-                    let lost = packets.len() as u64;
-                    self.counters.pending_unreachable =
-                        self.counters.pending_unreachable.wrapping_add(lost);
-                    self.push_event(now, LinkEvent::NeighbourUnreachable { address, packets });
-                }
-            }
-        }
+        self.poll_addresses(now, ports);
+        self.poll_groups(now, ports);
+        self.poll_neighbours(now, ports);
+        self.poll_autoconf(now, ports);
     }
 
     /// When [`Link::poll`] is wanted next; `None` while there is nothing to wait for. Events that nobody has taken
@@ -316,13 +335,16 @@ impl Link {
             self.neighbours.next_deadline(),
             self.addresses.next_deadline(),
             self.dhcp.next_deadline(),
+            self.autoconf.next_deadline(),
+            self.groups_v4.next_deadline(),
+            self.groups_v6.next_deadline(),
             self.events.front().map(|_| self.events_since),
         ];
         deadlines.into_iter().flatten().min()
     }
 
     /// The carrier came or went. Neighbours and what waits for them are forgotten when it goes; when it comes,
-    /// addresses are announced and the DHCP client asks anew.
+    /// addresses are announced, those of IPv6 tentative once more, and the DHCP client asks anew.
     pub fn set_up(&mut self, now: Instant, up: bool) {
         if core::mem::replace(&mut self.config.up, up) == up {
             return;
@@ -336,14 +358,19 @@ impl Link {
                 .saturating_add(self.loopback.clear()) as u64;
             self.counters.pending_flushed = self.counters.pending_flushed.wrapping_add(flushed);
         }
-        self.addresses
-            .set_up(now, up && self.config.kind == LinkKind::Ethernet);
+        let heard = up && self.config.kind == LinkKind::Ethernet;
+        self.addresses.set_up(now, up);
+        self.sync_groups(now);
+        self.groups_v4.set_up(now, heard);
+        self.groups_v6.set_up(now, heard);
         self.dhcp.set_carrier(now, up);
+        self.autoconf.set_carrier(now, heard);
     }
 
-    /// Adds an address, or gives one that is there another prefix and origin. It may be used at once; the next
-    /// [`Link::poll`], due at once, begins to probe and announce it (RFC 5227). The leased address, configured by
-    /// hand, ends the lease.
+    /// Adds an address, or gives one that is there another prefix and origin. One of IPv4 may be used at once; the
+    /// next [`Link::poll`], due at once, begins to probe and announce it (RFC 5227). One of IPv6 is tentative until
+    /// [`LinkEvent::AddressUsable`] (RFC 4862), on the loopback link it may be used at once. The leased address,
+    /// configured by hand, ends the lease.
     ///
     /// # Errors
     /// See [`AddressError`]; nothing changes then.
@@ -357,9 +384,7 @@ impl Link {
         if IpAddr::from(cidr.address()).is_loopback() != loopback {
             return Err(AddressError::Invalid);
         }
-        let announce = self.config.up && !loopback;
-        self.addresses
-            .add(now, LinkAddress { cidr, origin }, announce)?;
+        self.addresses.add(now, cidr, origin)?;
         if origin == AddressOrigin::Static {
             self.forget_lease_of(now, cidr);
         }
@@ -370,6 +395,7 @@ impl Link {
     pub fn remove_address(&mut self, now: Instant, cidr: IpCidr) -> bool {
         let removed = self.addresses.remove(cidr.address().into()).is_some();
         if removed {
+            self.sync_groups(now);
             self.forget_lease_of(now, cidr);
         }
         removed
@@ -396,7 +422,17 @@ impl Link {
 
     /// An upper layer has proof that `next_hop` is there: a TCP acknowledgement of new data (RFC 4861 section 7.3.1).
     pub fn confirm(&mut self, now: Instant, next_hop: IpAddr) {
-        self.neighbours.confirm(now, next_hop);
+        if self.neighbours.confirm(now, next_hop)
+            && let IpAddr::V6(router) = next_hop
+        {
+            self.autoconf.router_reachable(router);
+        }
+    }
+
+    /// An upper layer sends the same again and again, and hears nothing: `next_hop` is asked whether it is there
+    /// (RFC 1122 section 3.3.1.4), without waiting until it counts as stale.
+    pub fn doubt(&mut self, now: Instant, next_hop: IpAddr) {
+        self.neighbours.doubt(now, next_hop);
     }
 
     /// What happened since the last call, oldest first.

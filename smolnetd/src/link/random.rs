@@ -35,6 +35,12 @@ impl Random {
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// Six bytes for a nonce (RFC 7527 section 4.1).
+    pub(super) fn next_nonce(&mut self) -> [u8; 6] {
+        let [nonce @ .., _, _] = self.next_u64().to_be_bytes();
+        nonce
+    }
+
     /// A duration from `low` on and below `high`, to the microsecond; `low` when there is none between.
     pub(super) fn between(&mut self, low: Duration, high: Duration) -> Duration {
         let span = high.total_micros().saturating_sub(low.total_micros());

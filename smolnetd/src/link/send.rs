@@ -41,7 +41,10 @@ impl Link {
         mac: Option<[u8; 6]>,
         ports: &mut impl Ports,
     ) {
-        let IpAddr::V4(target) = address else { return };
+        let target = match address {
+            IpAddr::V4(target) => target,
+            IpAddr::V6(target) => return self.solicit_v6(target, mac, ports),
+        };
         let Some(IpAddr::V4(source)) = self.source_address(address) else {
             return;
         };
@@ -187,11 +190,8 @@ impl Link {
 
     /// Can this next hop be asked for? It takes an address of ours to ask from; one's own address is never asked for.
     fn can_solicit(&self, next_hop: IpAddr) -> bool {
-        let IpAddr::V4(address) = next_hop else {
-            return false;
-        };
         let askable =
-            !address.is_unspecified() && !address.is_loopback() && !self.has_address(next_hop);
+            !next_hop.is_unspecified() && !next_hop.is_loopback() && !self.addresses.owns(next_hop);
         askable && self.source_address(next_hop).is_some()
     }
 }

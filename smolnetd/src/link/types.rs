@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use smoltcp::wire::IpCidr;
 
-use super::{Lease, NeighbourState};
+use super::{Lease, NeighbourState, Redirect};
 
 /// What an adapter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +74,65 @@ pub enum LinkEvent {
         /// Who claims it.
         mac: [u8; 6],
     },
+    /// Nobody else has this address of IPv6: it may be used from now on (RFC 4862 section 5.4).
+    AddressUsable {
+        /// The address.
+        address: IpCidr,
+    },
+    /// Another station has this address of IPv6, which was still tentative: it is not used. One that the adapter made
+    /// itself is replaced by another, for which [`LinkEvent::AddressUsable`] may follow.
+    AddressDuplicate {
+        /// The address.
+        address: IpCidr,
+        /// Who has it.
+        mac: [u8; 6],
+    },
+    /// The preferred lifetime of an address is over: nothing new is to speak from it (RFC 4862 section 5.5.4).
+    AddressDeprecated {
+        /// The address.
+        address: IpCidr,
+    },
+    /// The valid lifetime of an address is over; it has been taken away.
+    AddressExpired {
+        /// The address.
+        address: IpCidr,
+    },
+    /// A neighbour that was a router does not answer, or says that it is none any more (RFC 4861 section 7.2.5).
+    RouterLost(IpAddr),
+    /// The addresses that routers give were made others: what hangs on them is to follow.
+    AddressesLearned,
+    /// [`super::Link::learned_routes`] says something new.
+    RoutesLearned,
+    /// Routers say another MTU or hop limit for the link.
+    ParametersLearned,
+    /// [`super::Link::learned_resolvers`] or [`super::Link::learned_search`] says something new.
+    ResolversLearned,
+    /// A router says that another next hop is better for one destination (RFC 4861 section 8): to be followed if it is
+    /// the first hop there.
+    Redirected(Redirect),
+}
+
+impl LinkEvent {
+    /// Is it about what the adapter itself has? Nobody from outside can bring about many of these.
+    pub(super) fn is_of_own_addresses(&self) -> bool {
+        match self {
+            LinkEvent::Lease(_)
+            | LinkEvent::LeaseLost { .. }
+            | LinkEvent::AddressUsable { .. }
+            | LinkEvent::AddressDeprecated { .. }
+            | LinkEvent::AddressExpired { .. }
+            | LinkEvent::AddressDuplicate { .. }
+            | LinkEvent::AddressesLearned
+            | LinkEvent::RoutesLearned
+            | LinkEvent::ParametersLearned
+            | LinkEvent::ResolversLearned => true,
+            LinkEvent::NeighbourResolved(_)
+            | LinkEvent::NeighbourUnreachable { .. }
+            | LinkEvent::RouterLost(_)
+            | LinkEvent::Redirected(_)
+            | LinkEvent::AddressConflict { .. } => false,
+        }
+    }
 }
 
 /// A neighbour as it is shown.
@@ -85,4 +144,6 @@ pub struct NeighbourInfo {
     pub mac: Option<[u8; 6]>,
     /// How well it is known.
     pub state: NeighbourState,
+    /// Does it say that it is a router? Only neighbours of IPv6 do (RFC 4861 section 5.1, IsRouter).
+    pub router: bool,
 }

@@ -10,6 +10,18 @@ pub(crate) fn is_host(address: IpAddr) -> bool {
     !(address.is_unspecified() || address.is_multicast() || limited_broadcast)
 }
 
+/// Does `cidr` lie in the part of the address space that is no matter of routing: groups, this host itself, and the
+/// link?
+pub(super) fn is_scope_of_its_own(cidr: &IpCidr) -> bool {
+    cidr.prefix_len() > 0
+        && match IpAddr::from(cidr.address()) {
+            IpAddr::V4(address) => address.is_multicast() || address.is_loopback(),
+            IpAddr::V6(address) => {
+                address.is_multicast() || address.is_loopback() || address.is_unicast_link_local()
+            }
+        }
+}
+
 /// `cidr` without host bits.
 pub(super) fn network(cidr: IpCidr) -> IpCidr {
     match cidr {

@@ -1,4 +1,4 @@
-//! Routes that follow from something else: from addresses, and from leases.
+//! Routes that follow from something else: from addresses, leases and routers.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use smoltcp::wire::IpCidr;
 
 use super::prefix::{default_network, full_length, host, network};
-use super::{Origin, Route, RouteTable};
+use super::{Identity, Origin, Route, RouteTable};
 use crate::link::Lease;
 use crate::ports::LinkId;
 
 impl RouteTable {
     /// Makes the connected routes of `link` agree with its addresses, to be called whenever these changed: one per
     /// network, speaking from the first address in it. Routes that speak from an address that is no longer there go.
-    /// Returns whether the table changed.
+    /// An address says nothing of its network where a router has to (RFC 5942 4): such a one comes with a prefix of
+    /// full length. Returns whether the table changed.
     pub fn sync_addresses(
         &mut self,
         link: LinkId,
@@ -49,7 +50,7 @@ impl RouteTable {
                 gateway: None,
                 link,
                 source: Some(source),
-                metric: 0,
+                metric: self.link_metric(link),
                 origin: Origin::Connected,
                 expires: None,
             };
@@ -61,8 +62,9 @@ impl RouteTable {
     /// Makes the routes that `link` owes to DHCP those of `lease`, or none. A lease's routes end with the lease, not
     /// with a time of their own. Returns whether the table changed.
     pub fn sync_lease(&mut self, link: LinkId, lease: Option<&Lease>) -> bool {
+        let metric = self.link_metric(link);
         let wanted = lease
-            .map(|lease| lease_routes(link, lease))
+            .map(|lease| lease_routes(link, metric, lease))
             .unwrap_or_default();
         let removed = self.retain(|route| {
             route.link != link
@@ -73,11 +75,33 @@ impl RouteTable {
             self.add(route).unwrap_or(false) || changed
         })
     }
+
+    /// Makes the IPv6 routes that `link` owes to its routers' advertisements these: by them and on the link. Others among
+    /// `wanted`, and what there is no room for, are left out; redirects have a time of their own. Returns whether lookups
+    /// may find something else.
+    pub fn sync_routers(&mut self, link: LinkId, wanted: impl Iterator<Item = Route>) -> bool {
+        let is_theirs = |route: &Route| {
+            let learned = matches!(route.origin, Origin::RouterAdvertisement | Origin::Prefix);
+            learned && route.link == link && matches!(route.destination, IpCidr::Ipv6(_))
+        };
+        let wanted: BTreeMap<Identity, Route> = wanted
+            .filter(is_theirs)
+            .map(|mut route| {
+                route.destination = network(route.destination);
+                (route.identity(), route)
+            })
+            .collect();
+        let removed =
+            self.retain(|route| !is_theirs(route) || wanted.contains_key(&route.identity()));
+        wanted.into_values().fold(removed > 0, |changed, route| {
+            self.add(route).unwrap_or(false) || changed
+        })
+    }
 }
 
 /// The default routes of a lease, the first router preferred. A router outside the leased network (as some clouds
 /// have it, with a prefix of 32) gets a route of its own to the link.
-fn lease_routes(link: LinkId, lease: &Lease) -> Vec<Route> {
+fn lease_routes(link: LinkId, metric: u32, lease: &Lease) -> Vec<Route> {
     let source = Some(IpAddr::from(lease.address.address()));
     let route = |destination, gateway, metric| Route {
         destination,
@@ -89,10 +113,11 @@ fn lease_routes(link: LinkId, lease: &Lease) -> Vec<Route> {
         expires: None,
     };
     let mut routes = Vec::new();
-    for (metric, &router) in (0..).zip(&lease.routers) {
+    for (place, &router) in (0..).zip(&lease.routers) {
         if !lease.address.contains_addr(&router.into()) {
-            routes.push(route(host(router), None, 0));
+            routes.push(route(host(router), None, metric));
         }
+        let metric = metric.saturating_add(place);
         routes.push(route(default_network(router), Some(router), metric));
     }
     routes

@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 use super::prefix::{default_network, host};
@@ -11,11 +12,12 @@ use super::{Origin, Route, Selector};
 use crate::ports::LinkId;
 
 /// A route with its adapter's name, to be displayed:
-/// `default via 10.0.2.2 dev eth0 src 10.0.2.15 metric 0 dhcp`.
+/// `default via fe80::2 dev eth0 src fd12::15 metric 20 expires 1800 proto ra`.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteText<'a> {
     pub(super) route: &'a Route,
     pub(super) link_name: &'a str,
+    pub(super) now: Instant,
 }
 
 impl fmt::Display for RouteText<'_> {
@@ -36,17 +38,45 @@ impl fmt::Display for RouteText<'_> {
         if let Some(source) = route.source {
             write!(f, " src {source}")?;
         }
-        let origin = match route.origin {
+        write!(f, " metric {}", route.metric)?;
+        if let Some(expires) = route.expires {
+            write!(f, " expires {}", seconds_until(expires, self.now))?;
+        }
+        write!(f, " proto {}", route.origin)
+    }
+}
+
+/// What is left of a lifetime in whole seconds, begun ones included: a route that is there has not ended.
+fn seconds_until(end: Instant, now: Instant) -> u64 {
+    let left = end.total_micros().saturating_sub(now.total_micros());
+    u64::try_from(left).unwrap_or(0).div_ceil(1_000_000)
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Origin::Connected => "connected",
             Origin::Static => "static",
             Origin::Dhcp => "dhcp",
-        };
-        write!(f, " metric {} {origin}", route.metric)
+            Origin::RouterAdvertisement => "ra",
+            Origin::Prefix => "prefix",
+            Origin::Redirect => "redirect",
+        })
+    }
+}
+
+impl FromStr for Origin {
+    type Err = RouteParseError;
+
+    fn from_str(text: &str) -> Result<Origin, RouteParseError> {
+        let mut all = Origin::ALL.into_iter();
+        all.find(|origin| origin.to_string() == text)
+            .ok_or(RouteParseError::Value)
     }
 }
 
 /// A route as somebody asks for it: `default via 10.0.2.2`, `10.1.0.0/16 via 10.0.2.9 dev eth0 src 10.0.2.15 metric 5`,
-/// `10.2.0.0/16 dev eth0`. A destination without a prefix length is one host.
+/// `10.2.0.0/16 dev eth0 expires 60`, and as it is shown. A destination without a prefix length is one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteSpec {
     /// The network that it leads to, as it was written.
@@ -59,6 +89,10 @@ pub struct RouteSpec {
     pub source: Option<IpAddr>,
     /// `metric`; 0 when not given.
     pub metric: u32,
+    /// `expires`: how long it is to last; for ever when not given.
+    pub expires: Option<Duration>,
+    /// `proto`: where it comes from, as a list says it.
+    pub origin: Option<Origin>,
 }
 
 /// What is wrong with the text of a route.
@@ -66,16 +100,18 @@ pub struct RouteSpec {
 pub enum RouteParseError {
     /// No destination, or one that is neither `default` nor an address nor a network.
     Destination,
-    /// A word that is not one of `via`, `dev`, `src` and `metric`.
+    /// A word that is not one of `via`, `dev`, `src`, `metric`, `expires` and `proto`.
     UnknownWord,
     /// A word given twice.
     Repeated,
     /// A word without its value, or with one that cannot be read.
     Value,
-    /// Neither a gateway nor a device.
+    /// Neither a gateway nor a device; or a link-local gateway, which says nothing without a device.
     NoWay,
     /// Addresses of different families.
     Family,
+    /// A route to add whose `proto` is not `static`: the others follow from something else.
+    NotStatic,
 }
 
 impl fmt::Display for RouteParseError {
@@ -84,11 +120,14 @@ impl fmt::Display for RouteParseError {
             RouteParseError::Destination => {
                 "no destination: default, an address or a network is expected first"
             }
-            RouteParseError::UnknownWord => "unknown word: via, dev, src and metric are known",
+            RouteParseError::UnknownWord => {
+                "unknown word: via, dev, src, metric, expires and proto are known"
+            }
             RouteParseError::Repeated => "a word is given twice",
             RouteParseError::Value => "a word has no value, or one that cannot be read",
-            RouteParseError::NoWay => "neither a gateway nor a device is given",
+            RouteParseError::NoWay => "no device is given, nor a gateway that tells it",
             RouteParseError::Family => "addresses of different families",
+            RouteParseError::NotStatic => "only static routes can be added",
         })
     }
 }
@@ -96,8 +135,8 @@ impl fmt::Display for RouteParseError {
 impl std::error::Error for RouteParseError {}
 
 impl RouteSpec {
-    /// The route over `link`.
-    pub fn into_route(self, link: LinkId, origin: Origin) -> Route {
+    /// The route over `link`, asked for at `now`.
+    pub fn into_route(self, link: LinkId, origin: Origin, now: Instant) -> Route {
         Route {
             destination: self.destination,
             gateway: self.gateway,
@@ -105,7 +144,7 @@ impl RouteSpec {
             source: self.source,
             metric: self.metric,
             origin,
-            expires: None,
+            expires: self.expires.map(|lifetime| now + lifetime),
         }
     }
 
@@ -117,7 +156,7 @@ impl RouteSpec {
             gateway: self.gateway,
             link,
             source: self.source,
-            origin: None,
+            origin: self.origin,
         }
     }
 
@@ -127,21 +166,19 @@ impl RouteSpec {
     /// See [`RouteParseError`].
     pub fn parse_removal(text: &str) -> Result<RouteSpec, RouteParseError> {
         let mut words = text.split_ascii_whitespace();
-        let mut gateway = None;
-        let mut device = None;
-        let mut source = None;
-        let mut metric = None;
+        let (mut gateway, mut device, mut source) = (None, None, None);
+        let (mut metric, mut origin) = (None, None);
+        let mut expires: Option<u32> = None;
         let destination = words.next().ok_or(RouteParseError::Destination)?;
         while let Some(word) = words.next() {
-            let value = words.next().ok_or(match word {
-                "via" | "dev" | "src" | "metric" => RouteParseError::Value,
-                _ => RouteParseError::UnknownWord,
-            })?;
+            let value = || words.next().ok_or(RouteParseError::Value);
             match word {
                 "via" => set(&mut gateway, value)?,
                 "dev" => set(&mut device, value)?,
                 "src" => set(&mut source, value)?,
                 "metric" => set(&mut metric, value)?,
+                "expires" => set(&mut expires, value)?,
+                "proto" => set(&mut origin, value)?,
                 _ => return Err(RouteParseError::UnknownWord),
             }
         }
@@ -161,6 +198,8 @@ impl RouteSpec {
             device,
             source,
             metric: metric.unwrap_or(0),
+            expires: expires.map(|seconds| Duration::from_secs(seconds.into())),
+            origin,
         })
     }
 }
@@ -171,14 +210,25 @@ impl FromStr for RouteSpec {
     /// Reads a line of `netcfg/route/add`.
     fn from_str(text: &str) -> Result<RouteSpec, RouteParseError> {
         let spec = RouteSpec::parse_removal(text)?;
-        if spec.gateway.is_none() && spec.device.is_none() {
+        let tells_device = |gateway: IpAddr| !matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local());
+        if spec.device.is_none() && !spec.gateway.is_some_and(tells_device) {
             return Err(RouteParseError::NoWay);
+        }
+        if spec.origin.is_some_and(|origin| origin != Origin::Static) {
+            return Err(RouteParseError::NotStatic);
+        }
+        if spec.expires == Some(Duration::ZERO) {
+            return Err(RouteParseError::Value);
         }
         Ok(spec)
     }
 }
 
-fn set<T: FromStr>(slot: &mut Option<T>, value: &str) -> Result<(), RouteParseError> {
+fn set<'t, T: FromStr>(
+    slot: &mut Option<T>,
+    value: impl FnOnce() -> Result<&'t str, RouteParseError>,
+) -> Result<(), RouteParseError> {
+    let value = value()?;
     if slot.is_some() {
         return Err(RouteParseError::Repeated);
     }

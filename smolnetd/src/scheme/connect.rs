@@ -10,10 +10,9 @@ use syscall::error::{EINPROGRESS, EINVAL, EISCONN, EWOULDBLOCK, Error, Result};
 
 use super::errno::errno;
 use super::handle::{Handle, SocketHandle};
-use super::path::{self, Ends};
+use super::path::Ends;
 use super::sockets::View;
 use crate::error::SocketError;
-use crate::socket::SocketKind;
 
 /// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us.
 const BACKLOG: usize = 128;
@@ -22,11 +21,11 @@ impl View<'_> {
     /// `open("/scheme/tcp/PATH")`: a listener, or a connection on its way. An open never waits, for the namespace
     /// manager opens on everybody's behalf; the first read or write waits instead, and hears of a failure.
     pub(super) fn open_tcp(&mut self, text: &str, handle: SocketHandle) -> Result<usize> {
-        let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
+        let ends = self.parse_ends(text)?;
         let number = self.scheme.insert(Handle::Socket(handle))?;
-        self.or_close(number, |view| match ends.remote.is_peer() {
-            true => view.start(number, ends),
-            false => view.listen(number, ends),
+        self.or_close(number, |view| match ends.peer() {
+            Some(peer) => view.start(number, peer, ends.bound()),
+            None => view.listen(number, ends),
         })
     }
 
@@ -44,10 +43,10 @@ impl View<'_> {
                 self.scheme.insert(Handle::Socket(fresh))
             }
             _ => {
-                let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
-                match ends.remote.is_peer() {
-                    true => self.connect(number, ends, call),
-                    false => self.bind(number, ends),
+                let ends = self.parse_ends(text)?;
+                match ends.peer() {
+                    Some(peer) => self.connect(number, (peer, ends.bound()), call),
+                    None => self.bind(number, ends),
                 }
             }
         }
@@ -66,13 +65,15 @@ impl View<'_> {
         Ok(accepted)
     }
 
-    /// A new descriptor of a socket that is bound, and listens, at `ends.local`.
+    /// A new descriptor of a socket that is bound, and listens, at `ends.local`. What was set on the old one holds.
     fn bind(&mut self, number: usize, ends: Ends) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
-        if handle.socket.is_some() {
+        let (idle, fresh) = (handle.socket, handle.sibling(handle.socket, None));
+        let is_used =
+            |socket| self.stack.local(socket).is_some() || self.stack.peer(socket).is_some();
+        if idle.is_some_and(is_used) {
             return Err(Error::new(EINVAL));
         }
-        let fresh = handle.sibling(None, None);
         let bound = self.scheme.insert(Handle::Socket(fresh))?;
         self.or_close(bound, |view| view.listen(bound, ends))
     }
@@ -81,14 +82,18 @@ impl View<'_> {
         let socket = self
             .ensure_socket(number)
             .map_err(|_| SocketError::NoBuffers)?;
-        self.stack
-            .bind(self.now, socket, ends.local.socket_addr())?;
+        self.stack.bind(self.now, socket, ends.local)?;
         self.stack.listen(socket, BACKLOG)
     }
 
     /// Connects a descriptor. While the caller waits, and when nobody may wait, the descriptor itself is the socket;
     /// who waited gets a second one of the same socket at the end.
-    fn connect(&mut self, number: usize, ends: Ends, call: redox_scheme::Id) -> Result<usize> {
+    fn connect(
+        &mut self,
+        number: usize,
+        (peer, bound): (SocketAddr, Option<SocketAddr>),
+        call: redox_scheme::Id,
+    ) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
         let nonblocking = handle.is_nonblocking();
         if handle.connecting == Some(call) {
@@ -104,12 +109,8 @@ impl View<'_> {
                 Err(error) => error,
             });
         }
-        let local = self.local_of_listener(number);
-        let ends = Ends {
-            local: local.map_or(ends.local, Into::into),
-            ..ends
-        };
-        self.start(number, ends).map_err(errno)?;
+        let local = self.local_of_listener(number).or(bound);
+        self.start(number, peer, local).map_err(errno)?;
         if nonblocking {
             return Err(Error::new(EINPROGRESS));
         }
@@ -117,36 +118,45 @@ impl View<'_> {
         Err(Error::new(EWOULDBLOCK))
     }
 
-    /// A socket that was bound, and so listens, and is now to be connected: it stops listening, and keeps its address.
+    /// A socket that was bound, and so listens, and is now to be connected: it stops listening, and keeps its address
+    /// and what was set on it.
     fn local_of_listener(&mut self, number: usize) -> Option<SocketAddr> {
         let socket = self.scheme.socket(number).ok()?.socket?;
+        if !self.stack.is_listening(socket) {
+            return None;
+        }
         let local = self.stack.local(socket)?;
-        self.release(number);
+        self.stack.disconnect(self.now, socket).ok()?;
         Some(local)
     }
 
-    fn start(&mut self, number: usize, ends: Ends) -> core::result::Result<(), SocketError> {
-        let owner = self
+    fn start(
+        &mut self,
+        number: usize,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> core::result::Result<(), SocketError> {
+        let handle = self
             .scheme
             .socket(number)
-            .map_err(|_| SocketError::BadSocket)?
-            .owner;
-        let socket = self.stack.socket(SocketKind::Tcp, owner)?;
-        let started = match ends.local.socket_addr() {
-            local if local.port() == 0 && local.ip().is_unspecified() => Ok(()),
-            local => self.stack.bind(self.now, socket, local),
+            .map_err(|_| SocketError::BadSocket)?;
+        let fresh = handle.socket.is_none();
+        let socket = self
+            .ensure_socket(number)
+            .map_err(|_| SocketError::NoBuffers)?;
+        let bound = match local {
+            Some(local) => self.stack.bind(self.now, socket, local),
+            None => Ok(()),
         };
-        let remote = ends.remote.socket_addr();
-        match started.and_then(|()| self.stack.connect(self.now, socket, remote)) {
-            Ok(()) | Err(SocketError::InProgress) => {}
+        match bound.and_then(|()| self.stack.connect(self.now, socket, peer)) {
+            Ok(()) | Err(SocketError::InProgress) => Ok(()),
             Err(error) => {
-                self.stack.close(self.now, socket);
-                return Err(error);
+                if fresh {
+                    self.release(number);
+                }
+                Err(error)
             }
         }
-        self.scheme
-            .attach(number, socket)
-            .map_err(|_| SocketError::BadSocket)
     }
 
     /// Does the connection of this descriptor stand? EWOULDBLOCK while it is on its way; the reason when it failed.

@@ -5,6 +5,7 @@ mod errno;
 mod handle;
 mod message;
 pub(crate) mod netcfg;
+mod option;
 mod path;
 mod sockets;
 mod transfer;

@@ -1,159 +1,260 @@
 //! The paths of the socket schemes, as Redox's C library and native programs write them.
 //!
-//! `tcp` and `udp` paths are `REMOTE`, `REMOTE/LOCAL` or `/LOCAL`, where an endpoint is `a.b.c.d:port` or
-//! `[v6]:port`; an empty address or `0.0.0.0`, and a missing port, mean "any". `fpath` gives `REMOTE/LOCAL` back.
+//! `tcp` and `udp` paths are `REMOTE`, `REMOTE/LOCAL` or `/LOCAL`, where an endpoint is `a.b.c.d:port`, `[v6]:port` or
+//! `[v6%link]:port` (RFC 4007 11); an empty address, `0.0.0.0` or `::`, and a missing port, mean "any". `fpath` gives
+//! `REMOTE/LOCAL` back.
 
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A half-specified endpoint: an unspecified address or port 0 means "any".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    pub(crate) addr: IpAddr,
-    pub(crate) port: u16,
-}
+use crate::error::SocketError;
+use crate::ip::ZonedAddr;
+use crate::ports::LinkId;
+use crate::socket::SocketKind;
 
-impl Endpoint {
-    pub(crate) const ANY: Endpoint = Endpoint {
-        addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        port: 0,
-    };
+/// Which link a zone names, if it is there.
+pub(crate) type Zones<'z> = &'z dyn Fn(&str) -> Option<LinkId>;
 
-    /// Does it name a peer: an address and a port?
-    pub(crate) fn is_peer(&self) -> bool {
-        !self.addr.is_unspecified() && self.port != 0
-    }
+/// Any end, until an address says of which family.
+pub(crate) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+const ANY_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 
-    pub(crate) fn socket_addr(&self) -> SocketAddr {
-        SocketAddr::new(self.addr, self.port)
-    }
-}
-
-impl From<SocketAddr> for Endpoint {
-    fn from(addr: SocketAddr) -> Self {
-        Endpoint {
-            addr: addr.ip(),
-            port: addr.port(),
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket_addr().fmt(f)
+/// Any end of the family of `other`.
+pub(crate) fn any_beside(other: SocketAddr) -> SocketAddr {
+    match other {
+        SocketAddr::V4(_) => ANY,
+        SocketAddr::V6(_) => ANY_V6,
     }
 }
 
 /// The two ends that a `tcp` or `udp` path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
-    pub(crate) remote: Endpoint,
-    pub(crate) local: Endpoint,
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: SocketAddr,
 }
 
-/// Parses an endpoint; `None` for anything that is not one.
-pub(crate) fn parse_endpoint(text: &str) -> Option<Endpoint> {
-    if text.is_empty() {
-        return Some(Endpoint::ANY);
+impl Ends {
+    /// The peer, if it is named: an address and a port.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        is_named(&self.remote)
+            .then_some(self.remote)
+            .filter(|remote| remote.port() != 0 && !remote.ip().is_unspecified())
     }
+
+    /// Our end, if anything of it is named.
+    pub(crate) fn bound(&self) -> Option<SocketAddr> {
+        is_named(&self.local).then_some(self.local)
+    }
+}
+
+/// Does it say more than "any"?
+fn is_named(end: &SocketAddr) -> bool {
+    end.port() != 0 || !end.ip().is_unspecified()
+}
+
+/// Parses an endpoint.
+///
+/// # Errors
+/// `Invalid` for anything that is not one, `NoDevice` for a zone that is no link of ours.
+fn parse_endpoint(text: &str, zones: Zones<'_>) -> Result<SocketAddr, SocketError> {
+    let invalid = SocketError::Invalid;
     if let Some(rest) = text.strip_prefix('[') {
-        let (addr, port) = rest.split_once(']')?;
-        let addr = IpAddr::V6(addr.parse::<Ipv6Addr>().ok()?);
+        let (address, port) = rest.split_once(']').ok_or(invalid)?;
         let port = match port.strip_prefix(':') {
             Some(port) => parse_port(port)?,
             None if port.is_empty() => 0,
-            None => return None,
+            None => return Err(invalid),
         };
-        return Some(Endpoint { addr, port });
+        return Ok(parse_v6(address, zones)?.with_port(port));
     }
-    let (addr, port) = text.split_once(':').unwrap_or((text, ""));
-    let addr = match addr {
+    let (address, port) = text.split_once(':').unwrap_or((text, ""));
+    let address = match address {
         "" => Ipv4Addr::UNSPECIFIED,
-        addr => addr.parse::<Ipv4Addr>().ok()?,
+        address => address.parse().map_err(|_| invalid)?,
     };
-    Some(Endpoint {
-        addr: IpAddr::V4(addr),
-        port: parse_port(port)?,
-    })
+    Ok(SocketAddr::new(IpAddr::V4(address), parse_port(port)?))
 }
 
 /// A decimal port; an empty one means 0, "any".
-fn parse_port(text: &str) -> Option<u16> {
+fn parse_port(text: &str) -> Result<u16, SocketError> {
     match text {
-        "" => Some(0),
+        "" => Ok(0),
         // `parse` would also take a sign.
-        text if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
+        text if text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().map_err(|_| SocketError::Invalid)
+        }
+        _ => Err(SocketError::Invalid),
     }
 }
 
-/// Parses a `tcp` or `udp` path; `None` for anything that is not one.
-pub(crate) fn parse_ends(path: &str) -> Option<Ends> {
+/// An address of either family, alone.
+///
+/// # Errors
+/// `Invalid` for anything that is not one, `NoDevice` for a zone that is no link of ours.
+pub(crate) fn parse_address(text: &str, zones: Zones<'_>) -> Result<ZonedAddr, SocketError> {
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) => Ok(IpAddr::V4(address).into()),
+        Err(_) => parse_v6(text, zones),
+    }
+}
+
+/// RFC 4007 11: an address, with or without a zone behind `%`.
+fn parse_v6(text: &str, zones: Zones<'_>) -> Result<ZonedAddr, SocketError> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let address: Ipv6Addr = address.parse().map_err(|_| SocketError::Invalid)?;
+    match zone {
+        None => Ok(IpAddr::V6(address).into()),
+        Some("") => Err(SocketError::Invalid),
+        Some(zone) => {
+            let link = zones(zone).ok_or(SocketError::NoDevice)?;
+            Ok(ZonedAddr::on(address.into(), link))
+        }
+    }
+}
+
+/// Parses a `tcp` or `udp` path. An end of which nothing is said is any of the other's family.
+///
+/// # Errors
+/// `Invalid` for anything that is not one, `NoDevice` for a zone that is no link of ours.
+pub(crate) fn parse_ends(path: &str, zones: Zones<'_>) -> Result<Ends, SocketError> {
     let (remote, local) = path.split_once('/').unwrap_or((path, ""));
-    Some(Ends {
-        remote: parse_endpoint(remote)?,
-        local: parse_endpoint(local)?,
+    let remote = parse_endpoint(remote, zones)?;
+    let local = parse_endpoint(local, zones)?;
+    Ok(match (is_named(&remote), is_named(&local)) {
+        (true, false) => Ends {
+            remote,
+            local: any_beside(remote),
+        },
+        (false, true) => Ends {
+            remote: any_beside(local),
+            local,
+        },
+        _ => Ends { remote, local },
     })
 }
 
-/// What an `icmp` path asks for.
+/// What an `icmp` path asks for. The ends have no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IcmpPath {
     /// `echo/ADDRESS`: echo requests to it and its replies.
-    Echo(IpAddr),
+    Echo(SocketAddr),
     /// `udp/ADDRESS`: the ICMP errors that datagrams to it provoke.
-    Udp(IpAddr),
+    Udp(SocketAddr),
 }
 
-/// Parses an `icmp` path; `None` for anything that is not one.
-pub(crate) fn parse_icmp(path: &str) -> Option<IcmpPath> {
-    let (method, addr) = path.split_once('/')?;
-    let addr = addr.trim_end_matches('/').parse().ok()?;
+/// Parses an `icmp` path. An IPv6 address may stand in brackets.
+///
+/// # Errors
+/// `Invalid` for anything that is not one, `NoDevice` for a zone that is no link of ours.
+pub(crate) fn parse_icmp(path: &str, zones: Zones<'_>) -> Result<IcmpPath, SocketError> {
+    let (method, address) = path.split_once('/').ok_or(SocketError::Invalid)?;
+    let address = address.trim_end_matches('/');
+    let bare = address
+        .strip_prefix('[')
+        .and_then(|address| address.strip_suffix(']'));
+    let end = match (bare, address.parse::<Ipv4Addr>()) {
+        (None, Ok(address)) => SocketAddr::new(address.into(), 0),
+        (bare, _) => parse_v6(bare.unwrap_or(address), zones)?.with_port(0),
+    };
     match method {
-        "echo" => Some(IcmpPath::Echo(addr)),
-        "udp" => Some(IcmpPath::Udp(addr)),
-        _ => None,
+        "echo" => Ok(IcmpPath::Echo(end)),
+        "udp" => Ok(IcmpPath::Udp(end)),
+        _ => Err(SocketError::Invalid),
     }
 }
 
-/// Parses an `ip` path: the protocol number, in hexadecimal as upstream's clients write it.
-pub(crate) fn parse_ip(path: &str) -> Option<u8> {
-    (path.len() <= 2)
-        .then(|| u8::from_str_radix(path, 16).ok())
-        .flatten()
+/// Parses an `ip` path: the protocol number, in hexadecimal as upstream's clients write it, for IPv4; behind `v6/` for
+/// IPv6. `None` for anything that is not one.
+pub(crate) fn parse_ip(path: &str) -> Option<SocketKind> {
+    let number = |text: &str| {
+        (text.len() <= 2)
+            .then(|| u8::from_str_radix(text, 16).ok())
+            .flatten()
+    };
+    match path.strip_prefix("v6/") {
+        Some(path) => number(path).map(SocketKind::RawV6),
+        None => number(path).map(SocketKind::Raw),
+    }
+}
+
+/// An address as a path has it; `link` is the name of its zone.
+pub(crate) fn address_text(end: SocketAddr, link: Option<&str>) -> String {
+    match (ZonedAddr::of(end).zone, link) {
+        (None, _) => end.ip().to_string(),
+        (Some(_), Some(link)) => format!("{}%{link}", end.ip()),
+        (Some(LinkId(number)), None) => format!("{}%{number}", end.ip()),
+    }
+}
+
+/// An end as a path has it.
+pub(crate) fn end_text(end: SocketAddr, link: Option<&str>) -> String {
+    let (address, port) = (address_text(end, link), end.port());
+    match end {
+        SocketAddr::V4(_) => format!("{address}:{port}"),
+        SocketAddr::V6(_) => format!("[{address}]:{port}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ends(remote: &str, local: &str) -> Ends {
-        let end = |text: &str| text.parse::<SocketAddr>().unwrap().into();
-        Ends {
-            remote: end(remote),
-            local: end(local),
-        }
+    /// `eth0` is link 1.
+    fn zones(text: &str) -> Option<LinkId> {
+        matches!(text, "eth0" | "1").then_some(LinkId(1))
+    }
+
+    fn parsed(path: &str) -> Result<Ends, SocketError> {
+        parse_ends(path, &zones)
+    }
+
+    fn ends(remote: &str, local: &str) -> Result<Ends, SocketError> {
+        Ok(Ends {
+            remote: remote.parse().unwrap(),
+            local: local.parse().unwrap(),
+        })
     }
 
     #[test]
     fn the_paths_that_the_c_library_writes_are_understood() {
-        assert_eq!(
-            parse_ends("/0.0.0.0:8080"),
-            Some(ends("0.0.0.0:0", "0.0.0.0:8080"))
-        );
-        assert_eq!(
-            parse_ends("10.0.2.2:80"),
-            Some(ends("10.0.2.2:80", "0.0.0.0:0"))
-        );
-        assert_eq!(
-            parse_ends("10.0.2.2:80/10.0.2.15:49152"),
-            Some(ends("10.0.2.2:80", "10.0.2.15:49152"))
-        );
-        assert_eq!(parse_ends("/:23"), Some(ends("0.0.0.0:0", "0.0.0.0:23")));
-        assert_eq!(
-            parse_ends("[fd42::1]:80"),
-            Some(ends("[fd42::1]:80", "0.0.0.0:0"))
-        );
+        for (path, remote, local) in [
+            ("/0.0.0.0:8080", "0.0.0.0:0", "0.0.0.0:8080"),
+            ("10.0.2.2:80", "10.0.2.2:80", "0.0.0.0:0"),
+            (
+                "10.0.2.2:80/10.0.2.15:49152",
+                "10.0.2.2:80",
+                "10.0.2.15:49152",
+            ),
+            ("/:23", "0.0.0.0:0", "0.0.0.0:23"),
+            ("", "0.0.0.0:0", "0.0.0.0:0"),
+        ] {
+            assert_eq!(parsed(path), ends(remote, local), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_same_paths_in_ipv6_are_understood() {
+        for (path, remote, local) in [
+            ("[fd42::1]:80", "[fd42::1]:80", "[::]:0"),
+            ("[fd42::1]:80/0.0.0.0:0", "[fd42::1]:80", "[::]:0"),
+            ("[fd42::1]:80/[fd42::2]:5", "[fd42::1]:80", "[fd42::2]:5"),
+            ("/[::]:8080", "[::]:0", "[::]:8080"),
+            ("[::]:0/[::]:8080", "[::]:0", "[::]:8080"),
+            ("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", "[::]:0"),
+            ("[fe80::1%eth0]:80", "[fe80::1%1]:80", "[::]:0"),
+            (
+                "[fe80::1%1]:80/[fe80::2%eth0]:5",
+                "[fe80::1%1]:80",
+                "[fe80::2%1]:5",
+            ),
+            // RFC 4007 6: it needs no zone.
+            ("[fd42::1%eth0]:80", "[fd42::1]:80", "[::]:0"),
+        ] {
+            assert_eq!(parsed(path), ends(remote, local), "{path}");
+        }
     }
 
     #[test]
@@ -166,27 +267,75 @@ mod tests {
             "listen",
             "[fd42::1:80",
             "[fd42::1]80",
+            "[10.0.2.2]:80",
+            "[fe80::1%]:80",
+            "10.0.2.2%eth0:80",
             "a/b",
             "10.0.2.2:80/x",
         ] {
-            assert_eq!(parse_ends(path), None, "{path}");
+            assert_eq!(parsed(path), Err(SocketError::Invalid), "{path}");
+        }
+        for path in [
+            "[fe80::1%eth1]:80",
+            "/[fe80::1%lo]:80",
+            "[fe80::1%eth0%1]:80",
+        ] {
+            assert_eq!(parsed(path), Err(SocketError::NoDevice), "{path}");
         }
     }
 
     #[test]
     fn an_icmp_path_names_a_method_and_an_address() {
+        let echo = |text: &str| parse_icmp(text, &zones);
+        for (path, end) in [
+            ("echo/10.0.2.2", "10.0.2.2:0"),
+            ("echo/10.0.2.2/", "10.0.2.2:0"),
+            ("echo/fd42::1", "[fd42::1]:0"),
+            ("echo/[fd42::1]", "[fd42::1]:0"),
+            ("echo/fe80::1%eth0", "[fe80::1%1]:0"),
+            ("echo/[fe80::1%eth0]", "[fe80::1%1]:0"),
+        ] {
+            assert_eq!(
+                echo(path),
+                Ok(IcmpPath::Echo(end.parse().unwrap())),
+                "{path}"
+            );
+        }
+        let udp = IcmpPath::Udp("10.0.2.2:0".parse().unwrap());
+        assert_eq!(echo("udp/10.0.2.2"), Ok(udp));
+        for path in [
+            "echo",
+            "trace/10.0.2.2",
+            "echo/[10.0.2.2]",
+            "echo/[fd42::1",
+            "echo/",
+        ] {
+            assert_eq!(echo(path), Err(SocketError::Invalid), "{path}");
+        }
+        assert_eq!(echo("echo/fe80::1%eth1"), Err(SocketError::NoDevice));
+    }
+
+    #[test]
+    fn an_ip_path_names_a_family_and_a_protocol() {
+        assert_eq!(parse_ip("11"), Some(SocketKind::Raw(17)));
+        assert_eq!(parse_ip("v6/3a"), Some(SocketKind::RawV6(58)));
+        for path in ["111", "", "v6/", "v6", "v4/11"] {
+            assert_eq!(parse_ip(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_understood() {
+        for text in ["10.0.2.2:80", "[fd42::1]:80", "[fe80::1%eth0]:80"] {
+            let end = parsed(text).unwrap().remote;
+            assert_eq!(end_text(end, Some("eth0")), text);
+        }
+        let end = parsed("[fe80::1%eth0]:80").unwrap().remote;
         assert_eq!(
-            parse_icmp("echo/10.0.2.2"),
-            Some(IcmpPath::Echo("10.0.2.2".parse().unwrap()))
+            end_text(end, None),
+            "[fe80::1%1]:80",
+            "of a link that has gone"
         );
-        assert_eq!(
-            parse_icmp("udp/10.0.2.2"),
-            Some(IcmpPath::Udp("10.0.2.2".parse().unwrap()))
-        );
-        assert_eq!(parse_icmp("echo"), None);
-        assert_eq!(parse_icmp("trace/10.0.2.2"), None);
-        assert_eq!(parse_ip("11"), Some(17));
-        assert_eq!(parse_ip("111"), None);
-        assert_eq!(parse_ip(""), None);
+        assert_eq!(address_text(end, Some("eth0")), "fe80::1%eth0");
     }
 }

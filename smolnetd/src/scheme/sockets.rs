@@ -9,7 +9,7 @@ use syscall::flag::EventFlags;
 
 use super::errno::errno;
 use super::handle::{Handle, SocketHandle};
-use super::path;
+use super::path::{self, Ends, IcmpPath};
 use crate::adapters::Transmitters;
 use crate::error::SocketError;
 use crate::socket::{Owner, Readiness, SocketId, SocketKind};
@@ -208,18 +208,17 @@ impl View<'_> {
     }
 
     fn open_udp(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
-        let ends = path::parse_ends(text).ok_or(Error::new(EINVAL))?;
+        let ends = self.parse_ends(text)?;
         let socket = self
             .stack
             .socket(SocketKind::Udp, handle.owner)
             .map_err(errno)?;
         handle.socket = Some(socket);
-        let remote = ends.remote.is_peer().then(|| ends.remote.socket_addr());
+        let remote = ends.peer();
         handle.remote = remote;
         let number = self.insert_fresh(handle)?;
         self.or_close(number, |view| {
-            view.stack
-                .bind(view.now, socket, ends.local.socket_addr())?;
+            view.stack.bind(view.now, socket, ends.local)?;
             match remote.filter(super::transfer::only_from) {
                 // So that the ICMP errors of that peer are heard.
                 Some(peer) => view.stack.connect(view.now, socket, peer),
@@ -229,25 +228,27 @@ impl View<'_> {
     }
 
     fn open_icmp(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
-        let (kind, addr) = match path::parse_icmp(text).ok_or(Error::new(EINVAL))? {
-            path::IcmpPath::Echo(addr) => (SocketKind::IcmpEcho, addr),
-            path::IcmpPath::Udp(addr) => (SocketKind::IcmpUdpErrors, addr),
+        let path = path::parse_icmp(text, &|zone| self.stack.zone(zone)).map_err(errno)?;
+        let (kind, remote) = match path {
+            IcmpPath::Echo(end) => (SocketKind::IcmpEcho, end),
+            IcmpPath::Udp(end) => (SocketKind::IcmpUdpErrors, end),
         };
         let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
         handle.socket = Some(socket);
         let number = self.insert_fresh(handle)?;
-        let remote = std::net::SocketAddr::new(addr, 0);
         self.or_close(number, |view| view.stack.connect(view.now, socket, remote))
     }
 
     fn open_ip(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
-        let protocol = path::parse_ip(text).ok_or(Error::new(EINVAL))?;
-        let socket = self
-            .stack
-            .socket(SocketKind::Raw(protocol), handle.owner)
-            .map_err(errno)?;
+        let kind = path::parse_ip(text).ok_or(Error::new(EINVAL))?;
+        let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
         handle.socket = Some(socket);
         self.insert_fresh(handle)
+    }
+
+    /// The ends that a `tcp` or `udp` path names.
+    pub(super) fn parse_ends(&self, text: &str) -> Result<Ends> {
+        path::parse_ends(text, &|zone| self.stack.zone(zone)).map_err(errno)
     }
 
     /// Does what makes a new descriptor useful, and closes it again if that fails.

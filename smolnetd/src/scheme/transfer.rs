@@ -1,6 +1,6 @@
 //! Reading and writing: sockets, settings, and the messages of `SYS_CALL`.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use libredox::protocol::SocketCall;
 use syscall::error::{
@@ -12,27 +12,15 @@ use syscall::flag::EventFlags;
 use super::errno::errno;
 use super::handle::{Handle, Setting, SocketHandle, parse_timespec, write_timespec};
 use super::message;
-use super::path::Endpoint;
+use super::option;
+use super::path;
 use super::sockets::{Kind, View};
+use crate::ip::ZonedAddr;
 use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketOption};
 
 /// `MSG_*` flags of `recvmsg` and `sendmsg`.
 const MSG_PEEK: u64 = 2;
 const MSG_DONTWAIT: u64 = 64;
-
-/// `SO_*` names at `SOL_SOCKET`.
-mod option {
-    pub(super) const REUSEADDR: u64 = 2;
-    pub(super) const ERROR: u64 = 4;
-    pub(super) const BROADCAST: u64 = 6;
-    pub(super) const SNDBUF: u64 = 7;
-    pub(super) const RCVBUF: u64 = 8;
-    pub(super) const KEEPALIVE: u64 = 9;
-    pub(super) const LINGER: u64 = 13;
-}
-
-/// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
-const KEEPALIVE_SECONDS: u64 = 7200;
 
 impl View<'_> {
     pub(super) fn read_socket(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
@@ -61,7 +49,8 @@ impl View<'_> {
         }
         let socket = self.ensure_socket(number)?;
         let foreign = |received: &Received| {
-            remote.is_some() && received.source.is_some() && received.source != remote
+            let source = received.source.map(canonical);
+            remote.is_some() && source.is_some() && source != remote.map(canonical)
         };
         loop {
             let received = self.stack.receive(self.now, socket, buffer, flags);
@@ -110,21 +99,23 @@ impl View<'_> {
             return Err(Error::new(EOPNOTSUPP));
         }
         let ends = match text {
-            "disconnect" => super::path::parse_ends(""),
-            text => super::path::parse_ends(text),
-        }
-        .ok_or(Error::new(EINVAL))?;
-        let fresh = self.scheme.socket(number)?.socket.is_none();
-        let local = ends.local.socket_addr();
-        let binds = local.port() != 0 || !local.ip().is_unspecified();
-        if binds && !fresh {
+            "disconnect" => self.parse_ends("")?,
+            text => self.parse_ends(text)?,
+        };
+        let (remote, local) = (ends.peer(), ends.bound());
+        let old = self.scheme.socket(number)?.socket;
+        // What was set before does not matter; what was bound or sent from does.
+        let is_bound = old.is_some_and(|old| self.stack.local(old).is_some());
+        if local.is_some() && is_bound {
             return Err(Error::new(EINVAL));
         }
-        let remote = ends.remote.is_peer().then(|| ends.remote.socket_addr());
         let socket = self.ensure_socket(number)?;
-        if fresh && binds {
-            let bound = self.stack.bind(self.now, socket, local);
-            bound.map_err(errno).inspect_err(|_| self.release(number))?;
+        if let Some(local) = local {
+            let bound = self.stack.bind(self.now, socket, local).map_err(errno);
+            bound.inspect_err(|_| match old {
+                Some(_) => {}
+                None => self.release(number),
+            })?;
         }
         let sibling = self.scheme.socket(number)?.sibling(Some(socket), remote);
         self.scheme.insert(Handle::Socket(sibling))
@@ -191,12 +182,13 @@ impl View<'_> {
     ) -> Result<usize> {
         let verb = *metadata.first().ok_or(Error::new(EINVAL))?;
         let argument = metadata.get(1).copied().unwrap_or(0);
+        let option = option::named_by(metadata.get(2).copied(), argument);
         match usize::try_from(verb)
             .ok()
             .and_then(SocketCall::try_from_raw)
         {
-            Some(SocketCall::SetSockOpt) => self.set_option(number, argument, payload),
-            Some(SocketCall::GetSockOpt) => self.get_option(number, argument, payload),
+            Some(SocketCall::SetSockOpt) => self.set_option(number, option, payload),
+            Some(SocketCall::GetSockOpt) => self.get_option(number, option, payload),
             Some(SocketCall::SendMsg) => {
                 let length = message::sent_payload(payload).ok_or(Error::new(EINVAL))?;
                 dont_wait(argument, self.write_socket(number, length))
@@ -230,7 +222,11 @@ impl View<'_> {
         let ended = received.length == 0 && received.source.is_none();
         let name = match source {
             Some(source) if room.wants_name && !ended => {
-                format!("/scheme/{}/{source}", self.scheme.kind.name())
+                format!(
+                    "/scheme/{}/{}",
+                    self.scheme.kind.name(),
+                    self.end_text(source)
+                )
             }
             _ => String::new(),
         };
@@ -257,71 +253,6 @@ impl View<'_> {
         Ok(0)
     }
 
-    fn set_option(&mut self, number: usize, name: u64, value: &[u8]) -> Result<usize> {
-        let word = |at: usize| {
-            value
-                .get(at..at + 4)
-                .and_then(|b| Some(i32::from_ne_bytes(b.try_into().ok()?)))
-        };
-        let first = word(0).ok_or(Error::new(EINVAL))?;
-        let size = || usize::try_from(first).map_err(|_| Error::new(EINVAL));
-        let seconds = smoltcp::time::Duration::from_secs;
-        let option = match name {
-            option::REUSEADDR => SocketOption::ReuseAddress(first != 0),
-            option::BROADCAST => SocketOption::Broadcast(first != 0),
-            option::SNDBUF => SocketOption::SendBuffer(size()?),
-            option::RCVBUF => SocketOption::ReceiveBuffer(size()?),
-            option::KEEPALIVE => {
-                SocketOption::KeepAlive((first != 0).then(|| seconds(KEEPALIVE_SECONDS)))
-            }
-            option::LINGER => {
-                let time = u64::try_from(word(4).ok_or(Error::new(EINVAL))?)
-                    .map_err(|_| Error::new(EINVAL))?;
-                SocketOption::Linger((first != 0).then(|| seconds(time)))
-            }
-            _ => return Err(Error::new(ENOPROTOOPT)),
-        };
-        let socket = self.ensure_socket(number)?;
-        self.stack.set_option(socket, option).map_err(errno)?;
-        Ok(0)
-    }
-
-    fn get_option(&mut self, number: usize, name: u64, value: &mut [u8]) -> Result<usize> {
-        let socket = self.ensure_socket(number)?;
-        if name == option::ERROR {
-            let error = self.stack.take_error(socket).map_or(0, |e| errno(e).errno);
-            return fill(value, &error.to_ne_bytes());
-        }
-        let name = match name {
-            option::REUSEADDR => OptionName::ReuseAddress,
-            option::BROADCAST => OptionName::Broadcast,
-            option::SNDBUF => OptionName::SendBuffer,
-            option::RCVBUF => OptionName::ReceiveBuffer,
-            option::KEEPALIVE => OptionName::KeepAlive,
-            option::LINGER => OptionName::Linger,
-            _ => return Err(Error::new(ENOPROTOOPT)),
-        };
-        let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX).to_ne_bytes();
-        match self.stack.option(socket, name).map_err(errno)? {
-            SocketOption::ReuseAddress(on)
-            | SocketOption::Broadcast(on)
-            | SocketOption::NoDelay(on) => fill(value, &i32::from(on).to_ne_bytes()),
-            SocketOption::SendBuffer(n) | SocketOption::ReceiveBuffer(n) => fill(value, &int(n)),
-            SocketOption::KeepAlive(interval) => {
-                fill(value, &i32::from(interval.is_some()).to_ne_bytes())
-            }
-            SocketOption::Linger(time) => {
-                let on = i32::from(time.is_some()).to_ne_bytes();
-                let secs = time.map_or(0, |t| t.secs());
-                fill(
-                    value,
-                    &[on, int(usize::try_from(secs).unwrap_or(0))].concat(),
-                )
-            }
-            SocketOption::TimeToLive(ttl) => fill(value, &i32::from(ttl).to_ne_bytes()),
-        }
-    }
-
     fn peer_name(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
         match self.remote_of(handle) {
@@ -346,25 +277,50 @@ impl View<'_> {
             }
             _ => return Err(Error::new(EBADF)),
         };
-        let remote = self.remote_of(handle).map_or(Endpoint::ANY, Into::into);
         let local = handle.socket.and_then(|s| self.stack.local(s));
-        let local = local.map_or(Endpoint::ANY, Into::into);
+        let remote = self.remote_of(handle);
+        let local = local.unwrap_or(remote.map_or(path::ANY, path::any_beside));
+        let remote = remote.unwrap_or(path::any_beside(local));
         let kind = self.scheme.kind.name();
         let text = match self.scheme.kind {
-            Kind::Tcp | Kind::Udp => format!("/scheme/{kind}/{remote}/{local}"),
-            Kind::Icmp => format!("/scheme/{kind}/echo/{}", remote.addr),
+            Kind::Tcp | Kind::Udp => {
+                let (remote, local) = (self.end_text(remote), self.end_text(local));
+                format!("/scheme/{kind}/{remote}/{local}")
+            }
+            Kind::Icmp => {
+                let remote = path::address_text(remote, self.zone_name(remote));
+                format!("/scheme/{kind}/echo/{remote}")
+            }
             Kind::Ip => format!("/scheme/{kind}"),
         };
         fill(buffer, text.as_bytes())
+    }
+
+    fn end_text(&self, end: SocketAddr) -> String {
+        path::end_text(end, self.zone_name(end))
+    }
+
+    /// The name of the link that an end belongs to.
+    fn zone_name(&self, end: SocketAddr) -> Option<&str> {
+        let link = self.stack.link(ZonedAddr::of(end).zone?)?;
+        Some(link.name())
     }
 }
 
 /// Does a datagram socket connected to `peer` hear it alone? Who talks to everybody is answered by anybody: a DHCP
 /// client connects to 255.255.255.255 and wants the server's answer.
 pub(super) fn only_from(peer: &SocketAddr) -> bool {
-    match peer {
-        SocketAddr::V4(peer) => !peer.ip().is_broadcast() && !peer.ip().is_multicast(),
-        SocketAddr::V6(peer) => !peer.ip().is_multicast(),
+    match peer.ip().to_canonical() {
+        IpAddr::V4(peer) => !peer.is_broadcast() && !peer.is_multicast(),
+        IpAddr::V6(peer) => !peer.is_multicast(),
+    }
+}
+
+/// An end whose IPv4 address may be written as an IPv6 one, in the one way that can be compared.
+fn canonical(end: SocketAddr) -> SocketAddr {
+    match end.ip().to_canonical() {
+        IpAddr::V4(address) => SocketAddr::new(address.into(), end.port()),
+        IpAddr::V6(_) => end,
     }
 }
 
@@ -377,7 +333,7 @@ fn dont_wait(flags: u64, result: Result<usize>) -> Result<usize> {
 }
 
 /// Copies as much as fits and says how much that was.
-fn fill(buffer: &mut [u8], bytes: &[u8]) -> Result<usize> {
+pub(super) fn fill(buffer: &mut [u8], bytes: &[u8]) -> Result<usize> {
     let n = bytes.len().min(buffer.len());
     match (buffer.get_mut(..n), bytes.get(..n)) {
         (Some(to), Some(from)) => {

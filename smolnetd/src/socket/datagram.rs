@@ -2,18 +2,20 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::bound::Bound;
+use super::group::Multicast;
 use super::inbox::Inbox;
 use super::{How, OptionName, Readiness, ReceiveFlags, Received, SocketKind, SocketOption};
 use crate::error::SocketError;
-use crate::ip::DEFAULT_TTL;
+use crate::ip::{DEFAULT_TTL, ZonedAddr};
 use crate::ports::LinkId;
 
 /// A socket that speaks in datagrams.
 #[derive(Debug)]
 pub(crate) struct DatagramSocket {
     pub(crate) kind: SocketKind,
-    /// The address it is bound to; none is any.
-    pub(crate) local: Option<IpAddr>,
+    /// The address it is bound to; none until it is.
+    pub(crate) local: Option<Bound>,
     /// The UDP port or ICMP identifier, in host order; 0 while it has none.
     pub(crate) port: u16,
     /// Did `connect` choose the local address? Then `disconnect` takes it back.
@@ -25,7 +27,9 @@ pub(crate) struct DatagramSocket {
     pub(crate) inbox: Inbox,
     pub(crate) error: Option<SocketError>,
     pub(crate) reuse: bool,
-    pub(crate) ttl: u8,
+    /// None is what the link says.
+    pub(crate) ttl: Option<u8>,
+    pub(crate) multicast: Multicast,
     /// The link whose transmit ring was full at the last send.
     pub(crate) waits_for: Option<LinkId>,
     broadcast: bool,
@@ -45,11 +49,27 @@ impl DatagramSocket {
             inbox: Inbox::default(),
             error: None,
             reuse: false,
-            ttl: DEFAULT_TTL,
+            ttl: None,
+            multicast: Multicast::default(),
             waits_for: None,
             broadcast: false,
             receive_ended: false,
             send_ended: false,
+        }
+    }
+
+    /// The address that it speaks from, if it is bound to one: a group's is only heard at.
+    pub(crate) fn source(&self) -> Option<ZonedAddr> {
+        self.local
+            .filter(|local| !local.is_group())
+            .and_then(Bound::one)
+    }
+
+    /// TTL or hop limit of what it sends to `to`; none is what the link says.
+    pub(crate) fn hops_to(&self, to: IpAddr) -> Option<u8> {
+        match to.is_multicast() {
+            true => Some(self.multicast.hops),
+            false => self.ttl,
         }
     }
 
@@ -114,9 +134,15 @@ impl DatagramSocket {
             // A datagram goes straight into the adapter's ring: there is no send buffer to size.
             SocketOption::SendBuffer(_) => (),
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
-            SocketOption::TimeToLive(ttl) => self.ttl = ttl,
+            SocketOption::TimeToLive(ttl) => self.ttl = Some(ttl),
             SocketOption::KeepAlive(_) | SocketOption::Linger(_) => (),
-            SocketOption::NoDelay(_) => return Err(SocketError::NoSuchOption),
+            SocketOption::MulticastHops(hops) => self.multicast.hops = hops,
+            SocketOption::MulticastLoop(on) => self.multicast.loops = on,
+            SocketOption::MulticastLink(link) => self.multicast.link = link,
+            // How a socket names addresses is not kept here.
+            SocketOption::NoDelay(_) | SocketOption::V6Only(_) => {
+                return Err(SocketError::NoSuchOption);
+            }
         }
         Ok(())
     }
@@ -127,10 +153,13 @@ impl DatagramSocket {
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.inbox.limit()),
             OptionName::SendBuffer => SocketOption::SendBuffer(self.inbox.limit()),
-            OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl),
+            OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
             OptionName::KeepAlive => SocketOption::KeepAlive(None),
             OptionName::Linger => SocketOption::Linger(None),
-            OptionName::NoDelay => return Err(SocketError::NoSuchOption),
+            OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast.hops),
+            OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast.loops),
+            OptionName::MulticastLink => SocketOption::MulticastLink(self.multicast.link),
+            OptionName::NoDelay | OptionName::V6Only => return Err(SocketError::NoSuchOption),
         })
     }
 }

@@ -57,6 +57,12 @@ impl Inbox {
         self.datagrams.is_empty()
     }
 
+    /// Bytes that wait to be read.
+    pub(crate) fn bytes(&self) -> usize {
+        let overhead = self.datagrams.len().saturating_mul(OVERHEAD);
+        self.charged.saturating_sub(overhead)
+    }
+
     /// Bytes that the datagrams here are charged in all.
     pub(crate) fn charged(&self) -> usize {
         self.charged

@@ -1,7 +1,9 @@
 //! Sockets: what a client holds. The kinds differ, the words are the same: open, bind, connect, receive, send,
 //! close; each call is done, failed, or would block until the socket's readiness changes.
 
+pub mod bound;
 pub(crate) mod datagram;
+pub(crate) mod group;
 pub(crate) mod icmp;
 pub(crate) mod inbox;
 pub(crate) mod raw;
@@ -11,6 +13,8 @@ pub mod udp;
 use core::net::SocketAddr;
 
 use smoltcp::time::Duration;
+
+use crate::ports::LinkId;
 
 /// A socket of the [`crate::stack::Stack`], of any kind. Never used again after close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ pub enum SocketKind {
     IcmpUdpErrors,
     /// Whole IPv4 packets of one protocol number, header included, both ways.
     Raw(u8),
+    /// The same with IPv6 packets. What they carry behind extension headers is the protocol.
+    RawV6(u8),
 }
 
 /// Who opened a socket.
@@ -126,8 +132,16 @@ pub enum SocketOption {
     Linger(Option<Duration>),
     /// TCP_NODELAY.
     NoDelay(bool),
-    /// IP_TTL, 1 to 255.
+    /// IP_TTL, or IPV6_UNICAST_HOPS: 1 to 255.
     TimeToLive(u8),
+    /// IPV6_V6ONLY: a socket of IPv6 does not hear IPv4. Before it is bound or connected.
+    V6Only(bool),
+    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: TTL or hop limit of what is sent to groups; 0 stays in the host.
+    MulticastHops(u8),
+    /// IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP: what is sent to a group reaches this host's members too.
+    MulticastLoop(bool),
+    /// IP_MULTICAST_IF, IPV6_MULTICAST_IF: over which link groups are spoken to; none leaves it to the routes.
+    MulticastLink(Option<LinkId>),
 }
 
 /// An option's name.
@@ -149,4 +163,12 @@ pub enum OptionName {
     NoDelay,
     /// [`SocketOption::TimeToLive`]
     TimeToLive,
+    /// [`SocketOption::V6Only`]
+    V6Only,
+    /// [`SocketOption::MulticastHops`]
+    MulticastHops,
+    /// [`SocketOption::MulticastLoop`]
+    MulticastLoop,
+    /// [`SocketOption::MulticastLink`]
+    MulticastLink,
 }

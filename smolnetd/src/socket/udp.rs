@@ -1,12 +1,14 @@
-//! UDP (RFC 768): which socket a datagram is for, which ports are free, and the datagram's form.
+//! UDP (RFC 768, RFC 8200 8.1): which socket a datagram is for, which ports are free, and the datagram's form.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use smoltcp::wire::{IpAddress, UdpPacket};
+use smoltcp::wire::UdpPacket;
 
 use super::SocketId;
+use super::bound::Bound;
 use crate::counters::counters;
+use crate::ip::ZonedAddr;
 use crate::secret::Secret;
 
 /// Length in bytes of a UDP header.
@@ -26,7 +28,7 @@ counters! {
         sent,
         /// Dropped: shorter than a header, or than its length says.
         bad_length,
-        /// Dropped: checksum.
+        /// Dropped: checksum, or none over IPv6.
         bad_checksum,
         /// Dropped: destination port 0, which no socket can have.
         bad_port,
@@ -53,12 +55,14 @@ pub(crate) struct Incoming<'p> {
 impl<'p> Incoming<'p> {
     pub(crate) fn parse(
         payload: &'p [u8],
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: IpAddr,
+        destination: IpAddr,
     ) -> Result<Incoming<'p>, Reason> {
         let packet = UdpPacket::new_checked(payload)
             .map_err(|_| -> Reason { |counters| &mut counters.bad_length })?;
-        if !packet.verify_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination)) {
+        // RFC 8200 8.1: over IPv6 it cannot be left out.
+        let missing = source.is_ipv6() && packet.checksum() == 0;
+        if missing || !packet.verify_checksum(&source.into(), &destination.into()) {
             return Err(|counters| &mut counters.bad_checksum);
         }
         if packet.dst_port() == 0 {
@@ -72,8 +76,8 @@ impl<'p> Incoming<'p> {
     }
 }
 
-/// Writes a datagram that carries `data`, filling `datagram` (8 bytes longer than `data`). IPv4 only, where the
-/// checksum could be left out and is not (RFC 1122 4.1.3.4).
+/// Writes a datagram that carries `data`, filling `datagram` (8 bytes longer than `data`). Over IPv4 the checksum could
+/// be left out and is not (RFC 1122 4.1.3.4).
 pub(crate) fn write(datagram: &mut [u8], source: SocketAddr, destination: SocketAddr, data: &[u8]) {
     let Ok(length) = u16::try_from(datagram.len()) else {
         return;
@@ -97,9 +101,12 @@ pub(crate) fn write(datagram: &mut [u8], source: SocketAddr, destination: Socket
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Binding {
     pub(crate) port: u16,
-    pub(crate) local: Option<IpAddr>,
+    pub(crate) local: Bound,
     pub(crate) peer: Option<SocketAddr>,
 }
+
+/// The least binding of a port, in the order of the table.
+const FIRST: Bound = Bound::Any;
 
 /// Which sockets have which ports.
 #[derive(Debug)]
@@ -140,7 +147,7 @@ impl UdpTable {
         let first = (
             Binding {
                 port,
-                local: None,
+                local: FIRST,
                 peer: None,
             },
             SocketId(0),
@@ -154,12 +161,14 @@ impl UdpTable {
     /// The socket that a datagram is for: of those it fits, the one that asks for the most; of equals the youngest.
     pub(crate) fn find(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketId> {
         let port = local.port();
-        let local = Some(local.ip());
+        let [one, family, any] = Bound::hearing(ZonedAddr::of(local));
         [
-            (local, Some(peer)),
-            (None, Some(peer)),
-            (local, None),
-            (None, None),
+            (one, Some(peer)),
+            (family, Some(peer)),
+            (any, Some(peer)),
+            (one, None),
+            (family, None),
+            (any, None),
         ]
         .into_iter()
         .find_map(|(local, peer)| {
@@ -179,7 +188,7 @@ impl UdpTable {
         peer: SocketAddr,
     ) -> impl Iterator<Item = SocketId> {
         self.holders(local.port())
-            .filter(move |(binding, _)| binding.local.is_none_or(|own| own == local.ip()))
+            .filter(move |(binding, _)| binding.local.hears(ZonedAddr::of(local)))
             .filter(move |(binding, _)| binding.peer.is_none_or(|theirs| theirs == peer))
             .map(|(_, id)| id)
     }
@@ -188,22 +197,17 @@ impl UdpTable {
     /// are no hindrance.
     pub(crate) fn is_taken(
         &self,
-        local: Option<IpAddr>,
+        local: Bound,
         port: u16,
         shares: impl Fn(SocketId) -> bool,
     ) -> bool {
-        self.holders(port).any(|(other, id)| {
-            (local.is_none() || other.local.is_none() || local == other.local) && !shares(id)
-        })
+        self.holders(port)
+            .any(|(other, id)| local.overlaps(other.local) && !shares(id))
     }
 
     /// A free port, none if there is none: RFC 6056 3.3.3, an offset that only we can compute for each peer, and a
     /// counter. A port is free again as soon as no socket has it.
-    pub(crate) fn ephemeral(
-        &mut self,
-        local: Option<IpAddr>,
-        peer: Option<SocketAddr>,
-    ) -> Option<u16> {
+    pub(crate) fn ephemeral(&mut self, local: Bound, peer: Option<SocketAddr>) -> Option<u16> {
         let span = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
         self.chosen = self.chosen.wrapping_add(1);
         // Without a peer the counter itself goes through the hash: every choice is a new random one (3.3.1).

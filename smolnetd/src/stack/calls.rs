@@ -1,14 +1,17 @@
 //! The calls on sockets, for all kinds: TCP's go to the TCP engine, the others to `datagrams`.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 
 use smoltcp::time::Instant;
 
 use super::sockets::Socket;
 use super::{Change, Stack};
 use crate::error::SocketError;
+use crate::ip::ZonedAddr;
 use crate::ports::Ports;
+use crate::socket::bound::{Bound, Family, Naming};
 use crate::socket::datagram::DatagramSocket;
+use crate::socket::tcp::{LocalEnd, TcpId};
 use crate::socket::{
     How, OptionName, Owner, Readiness, ReceiveFlags, Received, SocketId, SocketKind, SocketOption,
 };
@@ -22,7 +25,8 @@ impl Stack {
     /// # Errors
     /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
     pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
-        if matches!(kind, SocketKind::Raw(_)) && !owner.is_privileged() {
+        self.changes.insert(Change::Sockets);
+        if matches!(kind, SocketKind::Raw(_) | SocketKind::RawV6(_)) && !owner.is_privileged() {
             return Err(SocketError::AccessDenied);
         }
         self.sockets.check_room(owner)?;
@@ -35,17 +39,19 @@ impl Stack {
         let id = self
             .sockets
             .add(owner, Socket::Datagram(Box::new(DatagramSocket::new(kind))));
-        if let SocketKind::Raw(protocol) = kind {
-            self.raw.insert(protocol, id);
+        match kind {
+            SocketKind::Raw(protocol) => self.raw.insert((Family::V4, protocol), id),
+            SocketKind::RawV6(protocol) => self.raw.insert((Family::V6, protocol), id),
+            _ => (),
         }
         Ok(id)
     }
 
     /// Gives a socket its local address; port 0 chooses one. For [`SocketKind::IcmpUdpErrors`] the port is the UDP
-    /// port to hear about.
+    /// port to hear about. `::` is any address of both families, unless IPV6_V6ONLY is set.
     ///
     /// # Errors
-    /// `Invalid` when it has one, `AddressNotAvailable` when the address is not ours or no port is free, `AddressInUse`,
+    /// `Invalid` when it has one, or for a link-local address without its link; `FamilyNotSupported`; `AddressNotAvailable` when the address is not ours or no port is free, `AddressInUse`,
     /// `AccessDenied` for a port below 1024 to who is not root.
     pub fn bind(
         &mut self,
@@ -53,24 +59,38 @@ impl Stack {
         id: SocketId,
         local: SocketAddr,
     ) -> Result<(), SocketError> {
+        self.changes.insert(Change::Sockets);
         let privileged = self.sockets.owner(id)?.is_privileged();
-        if !local.is_ipv4() {
-            return Err(SocketError::FamilyNotSupported);
+        let naming = self.sockets.naming(id)?.given(local);
+        let local = naming.inward(local).map_err(|error| match error {
+            // An IPv4 address for a socket that is to know none.
+            SocketError::NetworkUnreachable => SocketError::Invalid,
+            error => error,
+        })?;
+        let (address, port) = (Bound::of(local, naming.v6_only), local.port());
+        match (address.one(), self.sockets.get(id)?) {
+            // Who is bound to a group's address hears what is sent to that group and nothing else.
+            (Some(group), Socket::Datagram(_)) if address.is_group() => {
+                if group.is_ambiguous() {
+                    return Err(SocketError::Invalid);
+                }
+            }
+            (Some(one), _) => self.network.check_own(one)?,
+            (None, _) => (),
         }
-        if !local.ip().is_unspecified() && !self.network.is_local(local.ip()) {
-            return Err(SocketError::AddressNotAvailable);
-        }
-        if local.port() != 0 && local.port() < FIRST_UNPRIVILEGED_PORT && !privileged {
+        if port != 0 && port < FIRST_UNPRIVILEGED_PORT && !privileged {
             return Err(SocketError::AccessDenied);
         }
         match *self.sockets.get(id)? {
             Socket::Tcp(tcp) => {
                 let reuse = self.tcp.option(tcp, OptionName::ReuseAddress)
                     == Ok(SocketOption::ReuseAddress(true));
-                self.tcp.bind(tcp, local, reuse)
+                self.tcp.bind(tcp, LocalEnd { address, port }, reuse)?;
             }
-            Socket::Datagram(_) => self.bind_datagram(now, id, local),
+            Socket::Datagram(_) => self.bind_datagram(now, id, address, port)?,
         }
+        self.sockets.set_naming(id, naming);
+        Ok(())
     }
 
     /// Makes a TCP socket a listener whose accept queue holds `backlog` connections.
@@ -88,25 +108,39 @@ impl Stack {
     /// it only says whom to send to and from whom to receive. An echo socket takes the port as given and ignores it.
     ///
     /// # Errors
-    /// No route, an address that cannot be a peer, and TCP's own.
+    /// No route, an address that cannot be a peer, one of another family than the socket's, and TCP's own.
     pub fn connect(
         &mut self,
         now: Instant,
         id: SocketId,
         remote: SocketAddr,
     ) -> Result<(), SocketError> {
-        let Socket::Tcp(tcp) = *self.sockets.get(id)? else {
-            return self.connect_datagram(id, remote);
-        };
+        self.changes.insert(Change::Sockets);
+        let naming = self.sockets.naming(id)?.given(remote);
+        let remote = naming.inward(remote)?;
+        match *self.sockets.get(id)? {
+            Socket::Tcp(tcp) => self.connect_tcp(now, tcp, remote)?,
+            Socket::Datagram(_) => self.connect_datagram(id, remote)?,
+        }
+        self.sockets.set_naming(id, naming);
+        Ok(())
+    }
+
+    fn connect_tcp(
+        &mut self,
+        now: Instant,
+        tcp: TcpId,
+        remote: SocketAddr,
+    ) -> Result<(), SocketError> {
         if remote.ip().is_multicast() || self.network.is_broadcast(remote.ip()) {
             return Err(SocketError::NetworkUnreachable);
         }
         let bound = self
             .tcp
             .local(tcp)
-            .map(|local| local.ip())
-            .filter(|local| !local.is_unspecified());
-        let path = self.network.path(remote.ip(), bound)?;
+            .filter(|local| !local.ip().is_unspecified())
+            .map(ZonedAddr::of);
+        let path = self.network.path(ZonedAddr::of(remote), bound)?;
         self.tcp.connect(now, tcp, remote, path)
     }
 
@@ -122,9 +156,11 @@ impl Stack {
         self.sockets.check_room(owner)?;
         let tcp = self.tcp.accept(listener)?;
         let accepted = self.sockets.add(owner, Socket::Tcp(tcp));
+        self.sockets.set_naming(accepted, self.sockets.naming(id)?);
         self.tcp_sockets.insert(tcp, accepted);
         // What came before the call is there to be read now.
-        self.changes.insert(Change::Socket(accepted));
+        self.changes
+            .extend([Change::Socket(accepted), Change::Sockets]);
         Ok(accepted)
     }
 
@@ -180,7 +216,13 @@ impl Stack {
         match *self.sockets.get(id)? {
             // POSIX: a connection-mode socket may ignore the address, or say that it is connected.
             Socket::Tcp(tcp) => self.tcp.send(now, tcp, data),
-            Socket::Datagram(_) => self.send_datagram(now, id, data, to, ports),
+            Socket::Datagram(_) => {
+                let naming = self.sockets.naming(id)?;
+                let naming = to.map_or(naming, |to| naming.given(to));
+                let to = to.map(|to| naming.inward(to)).transpose()?;
+                self.sockets.set_naming(id, naming);
+                self.send_datagram(now, id, data, to, ports)
+            }
         }
     }
 
@@ -211,26 +253,30 @@ impl Stack {
         }
         self.sockets.remove(id);
         self.changes.remove(&Change::Socket(id));
+        self.changes.insert(Change::Sockets);
     }
 
     /// Our end, if it has one.
     pub fn local(&self, id: SocketId) -> Option<SocketAddr> {
-        match self.sockets.get(id).ok()? {
+        let naming = self.sockets.naming(id).ok()?;
+        let local = match self.sockets.get(id).ok()? {
             Socket::Tcp(tcp) => self.tcp.local(*tcp),
             Socket::Datagram(socket) => {
-                let address = socket.local.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                (socket.port != 0 || socket.local.is_some())
-                    .then_some(SocketAddr::new(address, socket.port))
+                let address = socket.local.unwrap_or(naming.wildcard());
+                (socket.port != 0 || socket.local.is_some()).then(|| address.with_port(socket.port))
             }
-        }
+        };
+        local.map(|local| naming.outward(local))
     }
 
     /// Their end, if it has one.
     pub fn peer(&self, id: SocketId) -> Option<SocketAddr> {
-        match self.sockets.get(id).ok()? {
+        let peer = match self.sockets.get(id).ok()? {
             Socket::Tcp(tcp) => self.tcp.peer(*tcp),
             Socket::Datagram(socket) => socket.peer,
-        }
+        };
+        let naming = self.sockets.naming(id).ok()?;
+        peer.map(|peer| naming.outward(peer))
     }
 
     /// Is it a TCP listener?
@@ -263,12 +309,29 @@ impl Stack {
     /// Sets an option.
     ///
     /// # Errors
-    /// `NoSuchOption` when the kind does not have it, `Invalid` for a value out of range.
+    /// `NoSuchOption` when the kind does not have it, `Invalid` for a value out of range, or for what can no longer be
+    /// changed.
     pub fn set_option(&mut self, id: SocketId, option: SocketOption) -> Result<(), SocketError> {
+        if let SocketOption::V6Only(v6_only) = option {
+            return self.set_v6_only(id, v6_only);
+        }
         match *self.sockets.get(id)? {
             Socket::Tcp(tcp) => self.tcp.set_option(tcp, option),
             Socket::Datagram(_) => self.sockets.datagram_mut(id)?.set_option(option),
         }
+    }
+
+    /// RFC 3493 5.3. What a socket hears is decided when it is bound.
+    fn set_v6_only(&mut self, id: SocketId, v6_only: bool) -> Result<(), SocketError> {
+        if self.local(id).is_some() {
+            return Err(SocketError::Invalid);
+        }
+        let naming = Naming {
+            v6_only,
+            ..self.sockets.naming(id)?
+        };
+        self.sockets.set_naming(id, naming);
+        Ok(())
     }
 
     /// Reads an option.
@@ -276,6 +339,9 @@ impl Stack {
     /// # Errors
     /// `NoSuchOption`.
     pub fn option(&self, id: SocketId, name: OptionName) -> Result<SocketOption, SocketError> {
+        if name == OptionName::V6Only {
+            return Ok(SocketOption::V6Only(self.sockets.naming(id)?.v6_only));
+        }
         match self.sockets.get(id)? {
             Socket::Tcp(tcp) => self.tcp.option(*tcp, name),
             Socket::Datagram(socket) => socket.option(name),

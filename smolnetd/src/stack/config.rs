@@ -4,14 +4,14 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpCidr, Ipv4Packet};
+use smoltcp::wire::IpCidr;
 
 use super::input::DHCP_CLIENT_PORT;
 use super::network::LOOPBACK;
 use super::{Change, Stack};
 use crate::error::SocketError;
-use crate::icmp::{ErrorKind, Quoted};
-use crate::ip::HEADER_LENGTH;
+use crate::icmp::{self, ErrorKind};
+use crate::ip::ZonedAddr;
 use crate::link::{AddressError, AddressOrigin, Link, LinkEvent, LinkKind};
 use crate::ports::{LinkId, Ports};
 use crate::route::{Route, RouteError, Selector};
@@ -22,13 +22,16 @@ pub(super) struct Config {
     /// Links whose DHCP client is wanted.
     dhcp: BTreeSet<LinkId>,
     /// Name servers configured by hand; while there are any, the leased ones are not used.
-    resolvers: Vec<IpAddr>,
+    resolvers: Vec<ZonedAddr>,
     /// Name servers for when there are no others.
-    fallback_resolvers: Vec<IpAddr>,
-    /// Name servers from each link's lease.
-    leased_resolvers: BTreeMap<LinkId, Vec<IpAddr>>,
+    fallback_resolvers: Vec<ZonedAddr>,
+    /// Name servers that each link was told: by its lease, by routers.
+    learned_resolvers: BTreeMap<LinkId, Vec<ZonedAddr>>,
+    pub(super) search: super::search::SearchList,
+    /// How the links that give themselves IPv6 addresses make them.
+    pub(super) own_addresses: BTreeMap<LinkId, super::identifiers::Choice>,
     /// The addresses that each link had when they were last looked at.
-    known: BTreeMap<LinkId, Vec<IpAddr>>,
+    known: BTreeMap<LinkId, Vec<ZonedAddr>>,
 }
 
 impl Stack {
@@ -39,8 +42,10 @@ impl Stack {
         }
         self.tcp.link_gone(now, id);
         self.network.routes.remove_link(id);
+        self.network.remainders.remove(&id);
         self.config.dhcp.remove(&id);
-        self.set_leased_resolvers(id, Vec::new());
+        self.config.own_addresses.remove(&id);
+        self.names_learned(id);
         // Who waited for room on it finds out at the next call that it is gone.
         self.room_again(id);
         self.roomy.remove(&id);
@@ -67,6 +72,15 @@ impl Stack {
         self.apply_events(now, id);
         if !up {
             self.room_again(id);
+        }
+    }
+
+    /// What routes that addresses, leases and routers bring cost over a link, from now on: of several adapters that lead
+    /// to the same place the one with the lowest metric is taken.
+    pub fn set_link_metric(&mut self, now: Instant, id: LinkId, metric: u32) {
+        self.network.routes.set_link_metric(id, metric);
+        if self.network.sync_routes(id) {
+            self.routes_changed(now);
         }
     }
 
@@ -176,13 +190,14 @@ impl Stack {
         removed
     }
 
-    /// The name servers in order of preference: those configured by hand, else those of the leases, else the fallback.
-    pub fn resolvers(&self) -> Vec<IpAddr> {
+    /// The name servers in order of preference: those configured by hand, else those that leases and routers name, in
+    /// the order of the links, else the fallback.
+    pub fn resolvers(&self) -> Vec<ZonedAddr> {
         if !self.config.resolvers.is_empty() {
             return self.config.resolvers.clone();
         }
         let mut resolvers = Vec::new();
-        for resolver in self.config.leased_resolvers.values().flatten() {
+        for resolver in self.config.learned_resolvers.values().flatten() {
             if !resolvers.contains(resolver) {
                 resolvers.push(*resolver);
             }
@@ -194,13 +209,13 @@ impl Stack {
     }
 
     /// Name servers for as long as nothing else names any.
-    pub fn set_fallback_resolvers(&mut self, resolvers: Vec<IpAddr>) {
+    pub fn set_fallback_resolvers(&mut self, resolvers: Vec<ZonedAddr>) {
         self.config.fallback_resolvers = resolvers;
         self.changes.insert(Change::Resolvers);
     }
 
-    /// Configures name servers by hand; none leaves it to the leases.
-    pub fn set_resolvers(&mut self, resolvers: Vec<IpAddr>) {
+    /// Configures name servers by hand; none leaves it to leases and routers.
+    pub fn set_resolvers(&mut self, resolvers: Vec<ZonedAddr>) {
         self.config.resolvers = resolvers;
         self.changes.insert(Change::Resolvers);
     }
@@ -253,12 +268,12 @@ impl Stack {
             match event {
                 LinkEvent::Lease(lease) => {
                     self.network.routes.sync_lease(id, Some(&lease));
-                    self.set_leased_resolvers(id, lease.dns);
+                    self.names_learned(id);
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::LeaseLost { address: _ } => {
                     self.network.routes.sync_lease(id, None);
-                    self.set_leased_resolvers(id, Vec::new());
+                    self.names_learned(id);
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::AddressConflict { address, mac } => {
@@ -269,60 +284,88 @@ impl Stack {
                     self.addresses_changed(now, id);
                 }
                 LinkEvent::NeighbourUnreachable { address, packets } => {
+                    self.hop_lost(now, id, address);
+                    self.avoid_gateway(now, id, address);
                     self.tcp.next_hop_unreachable(now, id, address);
                     packets
                         .iter()
-                        .for_each(|packet| self.undeliverable(now, packet));
+                        .for_each(|packet| self.undeliverable(now, id, packet));
                 }
-                LinkEvent::NeighbourResolved(_) => (),
+                LinkEvent::AddressUsable { .. }
+                | LinkEvent::AddressDeprecated { .. }
+                | LinkEvent::AddressExpired { .. } => self.addresses_changed(now, id),
+                LinkEvent::AddressDuplicate { address, mac: _ } => {
+                    log::warn!("{address} is another station's, and not used");
+                    self.addresses_changed(now, id);
+                }
+                LinkEvent::AddressesLearned => self.addresses_changed(now, id),
+                LinkEvent::RoutesLearned => self.routes_learned(now, id),
+                LinkEvent::ParametersLearned => self.paths_changed(now),
+                LinkEvent::ResolversLearned => self.names_learned(id),
+                LinkEvent::Redirected(redirect) => self.redirected(now, id, &redirect),
+                LinkEvent::NeighbourResolved(address) => self.router_answers(now, id, address),
+                LinkEvent::RouterLost(address) => self.router_lost(now, id, address),
             }
+        }
+    }
+
+    /// RFC 1122 3.3.1.4: what goes by a gateway that does not answer goes by another, if there is one. Those that
+    /// advertise themselves are looked after by their link.
+    fn avoid_gateway(&mut self, now: Instant, id: LinkId, gateway: IpAddr) {
+        let link = self.network.links.get(&id);
+        let looked_after = link.is_some_and(|link| link.is_silent_router(gateway));
+        if !looked_after && self.network.routes.avoid_gateway(now, id, gateway) {
+            self.routes_changed(now);
         }
     }
 
     /// A packet of ours found no neighbour: whoever sent it hears what an ICMP host unreachable would say
     /// (RFC 1122 2.4, 3.2.2.1).
-    fn undeliverable(&mut self, now: Instant, packet: &[u8]) {
-        let Ok(header) = Ipv4Packet::new_checked(packet) else {
-            return;
-        };
-        if header.version() != 4 || packet.len() < HEADER_LENGTH {
-            return;
+    fn undeliverable(&mut self, now: Instant, link: LinkId, packet: &[u8]) {
+        let kind = ErrorKind::Unreachable(SocketError::HostUnreachable);
+        if let Some(quoted) = icmp::quoted(kind, packet) {
+            self.icmp_error(now, link, &quoted, None);
         }
-        let quoted = Quoted {
-            kind: ErrorKind::Unreachable(SocketError::HostUnreachable),
-            source: header.src_addr(),
-            destination: header.dst_addr(),
-            protocol: header.next_header().into(),
-            payload: header.payload(),
-        };
-        self.icmp_error(now, &quoted, None);
     }
 
-    fn set_leased_resolvers(&mut self, id: LinkId, resolvers: Vec<IpAddr>) {
+    /// RFC 2132 3.8 and 3.17, RFC 8106, RFC 3646: the name servers and search domains that a link was told are others.
+    fn names_learned(&mut self, id: LinkId) {
         let before = self.resolvers();
-        if resolvers.is_empty() {
-            self.config.leased_resolvers.remove(&id);
-        } else {
-            self.config.leased_resolvers.insert(id, resolvers);
+        let (mut servers, mut search) = (Vec::new(), Vec::new());
+        if let Some(link) = self.network.links.get(&id) {
+            let lease = link.lease();
+            servers.extend(lease.iter().flat_map(|lease| &lease.dns));
+            servers.extend(link.learned_resolvers());
+            search.extend(lease.and_then(|lease| lease.domain.clone()));
+            search.extend(link.learned_search());
         }
+        let servers: Vec<ZonedAddr> = servers
+            .into_iter()
+            .map(|server| ZonedAddr::on(server, id))
+            .collect();
+        match servers.is_empty() {
+            true => self.config.learned_resolvers.remove(&id),
+            false => self.config.learned_resolvers.insert(id, servers),
+        };
         if self.resolvers() != before {
             self.changes.insert(Change::Resolvers);
         }
+        self.set_learned_search(id, search);
     }
 
     /// A link's addresses may have changed: connected routes, flows and the DHCP client follow.
     pub(super) fn addresses_changed(&mut self, now: Instant, id: LinkId) {
         let link = self.network.links.get(&id);
-        let current: Vec<IpAddr> = link
+        let current: Vec<ZonedAddr> = link
             .map(Link::addresses)
             .unwrap_or_default()
             .iter()
-            .map(|address| address.cidr.address().into())
+            .map(|own| ZonedAddr::on(own.address(), id))
             .collect();
         let before = self.config.known.insert(id, current).unwrap_or_default();
         for address in before
             .into_iter()
-            .filter(|address| !self.network.is_local(*address))
+            .filter(|address| !self.network.owns(*address))
         {
             self.tcp.address_gone(now, address);
         }
@@ -335,6 +378,11 @@ impl Stack {
     /// The route table has changed: the flows ask again for their way.
     pub(super) fn routes_changed(&mut self, now: Instant) {
         self.changes.insert(Change::Routes);
+        self.paths_changed(now);
+    }
+
+    /// Another way, or more or less room on it: the flows ask again.
+    pub(super) fn paths_changed(&mut self, now: Instant) {
         self.tcp.reroute(now, &self.network.egress(&mut NoPorts));
     }
 }

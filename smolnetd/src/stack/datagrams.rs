@@ -1,18 +1,18 @@
 //! The calls on UDP, ICMP and raw sockets.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 
 use smoltcp::time::Instant;
-use smoltcp::wire::{Icmpv4Message, IpProtocol};
+use smoltcp::wire::IpProtocol;
 
 use super::Stack;
-use super::input::DHCP_CLIENT_PORT;
 use crate::counters::count;
 use crate::error::SocketError;
-use crate::icmp;
-use crate::ip::{HEADER_LENGTH, Outgoing};
+use crate::icmp::{self, Echo};
+use crate::ip::ZonedAddr;
 use crate::output::Path;
 use crate::ports::Ports;
+use crate::socket::bound::{Bound, Family};
 use crate::socket::datagram::DatagramSocket;
 use crate::socket::udp::{Binding, UDP_HEADER_LENGTH};
 use crate::socket::{SocketId, SocketKind, raw, udp};
@@ -21,7 +21,7 @@ use crate::socket::{SocketId, SocketKind, raw, udp};
 fn binding(socket: &DatagramSocket) -> Binding {
     Binding {
         port: socket.port,
-        local: socket.local,
+        local: socket.local.unwrap_or(Bound::Any),
         peer: socket.hears,
     }
 }
@@ -31,31 +31,34 @@ impl Stack {
         &mut self,
         now: Instant,
         id: SocketId,
-        local: SocketAddr,
+        address: Bound,
+        port: u16,
     ) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
-        let address = Some(local.ip()).filter(|address| !address.is_unspecified());
+        let bound = Some(address);
         match socket.kind {
-            SocketKind::Raw(_) => self.sockets.datagram_mut(id)?.local = address,
+            SocketKind::Raw(_) | SocketKind::RawV6(_) => {
+                self.sockets.datagram_mut(id)?.local = bound;
+            }
             SocketKind::Udp | SocketKind::IcmpEcho | SocketKind::IcmpUdpErrors
                 if socket.port != 0 =>
             {
                 return Err(SocketError::Invalid);
             }
-            SocketKind::Udp => self.bind_udp(now, id, address, local.port())?,
+            SocketKind::Udp => self.bind_udp(now, id, address, port)?,
             SocketKind::IcmpEcho => {
                 let identifier = self
                     .icmp
                     .claim(id)
                     .ok_or(SocketError::AddressNotAvailable)?;
                 let socket = self.sockets.datagram_mut(id)?;
-                (socket.local, socket.port) = (address, identifier);
+                (socket.local, socket.port) = (bound, identifier);
             }
-            SocketKind::IcmpUdpErrors if local.port() == 0 => return Err(SocketError::Invalid),
+            SocketKind::IcmpUdpErrors if port == 0 => return Err(SocketError::Invalid),
             SocketKind::IcmpUdpErrors => {
-                self.icmp.watch(local.port(), id);
+                self.icmp.watch(port, id);
                 let socket = self.sockets.datagram_mut(id)?;
-                (socket.local, socket.port) = (address, local.port());
+                (socket.local, socket.port) = (bound, port);
             }
             SocketKind::Tcp => return Err(SocketError::NotSupported),
         }
@@ -66,7 +69,7 @@ impl Stack {
         &mut self,
         now: Instant,
         id: SocketId,
-        address: Option<IpAddr>,
+        address: Bound,
         wanted: u16,
     ) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
@@ -82,10 +85,10 @@ impl Stack {
             }
             wanted
         };
-        self.rebind(id, |socket| (socket.local, socket.port) = (address, port))?;
-        if port == DHCP_CLIENT_PORT {
-            self.update_dhcp(now);
-        }
+        self.rebind(id, |socket| {
+            (socket.local, socket.port) = (Some(address), port);
+        })?;
+        self.dhcp_port_changed(now, port);
         Ok(())
     }
 
@@ -112,16 +115,23 @@ impl Stack {
         peer: SocketAddr,
     ) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
-        let bound = socket.local.filter(|_| !socket.local_from_route);
+        let wildcard = self.sockets.naming(id)?.given(peer).wildcard();
+        let local = socket.local.filter(|_| !socket.local_from_route);
+        let bound = socket.source().filter(|_| local.is_some());
         let (kind, port) = (socket.kind, socket.port);
         if kind == SocketKind::Udp && peer.port() == 0 {
             return Err(SocketError::Invalid);
         }
-        let path = self.network.path(peer.ip(), bound)?;
+        let path = self.path_from(socket, ZonedAddr::of(peer), bound)?;
+        let peer = ZonedAddr::on(peer.ip(), path.zone).with_port(peer.port());
         // Who speaks to everybody is answered by anybody, and maybe at everybody's address: it hears what it heard
-        // before. DHCP clients connect so.
+        // before. DHCP clients connect so. Who is bound to a group's address goes on hearing that.
         let group = peer.ip().is_multicast() || self.network.is_broadcast(peer.ip());
-        let source = if group { bound } else { Some(path.source) };
+        let source = match local {
+            Some(local) if group || local.is_group() => local,
+            None if group => wildcard,
+            _ => Bound::One(ZonedAddr::on(path.source, path.zone)),
+        };
         let hears = (!group).then_some(peer);
         let port = match kind {
             SocketKind::Udp if port == 0 => self.udp.ephemeral(source, Some(peer)),
@@ -132,8 +142,8 @@ impl Stack {
         .ok_or(SocketError::AddressNotAvailable)?;
         let connect = |socket: &mut DatagramSocket| {
             (socket.local, socket.port, socket.peer, socket.hears) =
-                (source, port, Some(peer), hears);
-            socket.local_from_route = bound.is_none();
+                (Some(source), port, Some(peer), hears);
+            socket.local_from_route = local != Some(source);
         };
         match kind {
             SocketKind::Udp => self.rebind(id, connect)?,
@@ -147,10 +157,11 @@ impl Stack {
     pub(super) fn disconnect_datagram(&mut self, id: SocketId) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
         let kind = socket.kind;
+        let wildcard = self.sockets.naming(id)?.wildcard();
         let disconnect = |socket: &mut DatagramSocket| {
             (socket.peer, socket.hears) = (None, None);
             if core::mem::take(&mut socket.local_from_route) {
-                socket.local = None;
+                socket.local = Some(wildcard);
             }
         };
         match kind {
@@ -168,19 +179,20 @@ impl Stack {
             return;
         };
         let (kind, binding) = (socket.kind, binding(socket));
-        if let Some(link) = socket.waits_for {
+        let waits_for = socket.waits_for;
+        self.leave_groups(now, id);
+        if let Some(link) = waits_for {
             self.waiting.remove(&(link, id));
         }
         match kind {
             SocketKind::Udp => {
                 self.udp.remove(binding, id);
-                if binding.port == DHCP_CLIENT_PORT {
-                    self.update_dhcp(now);
-                }
+                self.dhcp_port_changed(now, binding.port);
             }
             SocketKind::IcmpEcho => self.icmp.release(binding.port),
             SocketKind::IcmpUdpErrors => self.icmp.unwatch(binding.port, id),
-            SocketKind::Raw(protocol) => self.raw.remove(protocol, id),
+            SocketKind::Raw(protocol) => self.raw.remove((Family::V4, protocol), id),
+            SocketKind::RawV6(protocol) => self.raw.remove((Family::V6, protocol), id),
             SocketKind::Tcp => (),
         }
     }
@@ -200,7 +212,8 @@ impl Stack {
         let sent = match kind {
             SocketKind::Udp => self.send_udp(now, id, data, to, ports),
             SocketKind::IcmpEcho => self.send_echo(now, id, data, to, ports),
-            SocketKind::Raw(protocol) => self.send_raw(now, protocol, data, ports),
+            SocketKind::Raw(protocol) => self.send_raw(now, (Family::V4, protocol), data, ports),
+            SocketKind::RawV6(protocol) => self.send_raw(now, (Family::V6, protocol), data, ports),
             SocketKind::IcmpUdpErrors | SocketKind::Tcp => Err((SocketError::NotSupported, None)),
         };
         match sent {
@@ -227,19 +240,30 @@ impl Stack {
         if to.port() == 0 {
             return Err(SocketError::Invalid.into());
         }
-        let path = self.path_for(id, to.ip(), UDP_HEADER_LENGTH, data)?;
+        let path = self.path_for(id, ZonedAddr::of(to))?;
         if self.sockets.datagram(id)?.port == 0 {
-            self.bind_udp(now, id, None, 0)?;
+            let wildcard = self.sockets.naming(id)?.wildcard();
+            self.bind_udp(now, id, wildcard, 0)?;
         }
         let socket = self.sockets.datagram(id)?;
         let from = SocketAddr::new(path.source, socket.port);
-        let header = self.header(&path, to.ip(), IpProtocol::Udp, socket.ttl)?;
+        let ends = (from, to);
+        let (hops, loops) = (socket.hops_to(to.ip()), socket.multicast.loops);
+        let header = self
+            .network
+            .header(&path, to.ip(), IpProtocol::Udp, hops, ends)?;
         let length = data.len().saturating_add(UDP_HEADER_LENGTH);
         let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
-        self.network
-            .send(now, &path, header, length, fill, ports)
-            .map_err(|error| (error, Some(path)))?;
+        if hops != Some(0) {
+            self.network
+                .send(now, &path, header, length, fill, ports)
+                .map_err(|error| (error, Some(path)))?;
+        }
         count(&mut self.udp.counters.sent);
+        // Not before it has left: who is told to wait sends it again.
+        if to.ip().is_multicast() && loops {
+            self.loop_to_group(&path, from, to, data);
+        }
         Ok(())
     }
 
@@ -251,12 +275,12 @@ impl Stack {
         to: Option<SocketAddr>,
         ports: &mut impl Ports,
     ) -> Result<(), Failed> {
-        let to = to.ok_or(SocketError::DestinationRequired)?.ip();
+        let to = ZonedAddr::of(to.ok_or(SocketError::DestinationRequired)?);
         if data.len() < 2 {
             return Err(SocketError::Invalid.into());
         }
         // The client's first two bytes are the sequence number: what it does not write is six bytes of the header.
-        let path = self.path_for(id, to, 6, data)?;
+        let path = self.path_for(id, to)?;
         if self.sockets.datagram(id)?.port == 0 {
             let identifier = self
                 .icmp
@@ -266,10 +290,14 @@ impl Stack {
         }
         let socket = self.sockets.datagram(id)?;
         let rest = [&socket.port.to_be_bytes(), data].concat();
-        let header = self.header(&path, to, IpProtocol::Icmp, socket.ttl)?;
+        let ends = (path.source, to.address);
+        let hops = socket.hops_to(to.address);
+        let protocol = icmp::protocol_for(to.address);
+        let header = self
+            .network
+            .header(&path, to.address, protocol, hops, socket.port)?;
         let length = rest.len().saturating_add(4);
-        let fill =
-            |message: &mut [u8]| icmp::write_echo(message, Icmpv4Message::EchoRequest, &rest);
+        let fill = |message: &mut [u8]| icmp::write_echo(message, Echo::Request, &rest, ends);
         self.network
             .send(now, &path, header, length, fill, ports)
             .map_err(|error| (error, Some(path)))
@@ -278,66 +306,39 @@ impl Stack {
     fn send_raw(
         &mut self,
         now: Instant,
-        protocol: u8,
+        (family, protocol): raw::Kind,
         packet: &[u8],
         ports: &mut impl Ports,
     ) -> Result<(), Failed> {
-        let written = raw::check(packet, protocol)?;
-        let bound = Some(IpAddr::V4(written.source)).filter(|source| !source.is_unspecified());
-        if bound.is_some_and(|source| !self.network.is_local(source)) {
-            return Err(SocketError::AddressNotAvailable.into());
-        }
-        let path = self.network.path(written.destination.into(), bound)?;
-        if packet.len() > usize::from(path.mtu) {
-            return Err(SocketError::MessageTooLong.into());
-        }
-        let source = ipv4(path.source)?;
-        let fill = |to: &mut [u8]| raw::write(to, packet, source);
+        let written = raw::check(packet, family, protocol)?;
+        let bound = Some(written.source).filter(|source| !source.is_unspecified());
+        let path = self.network.path_from(written.destination, bound)?;
+        let fill = |to: &mut [u8]| raw::write(to, packet, path.source);
         self.network
-            .transmit(now, &path, packet.len(), fill, ports)
+            .send_whole(now, &path, written.destination, packet.len(), fill, ports)
             .map_err(|error| (error, Some(path)))
     }
 
-    /// The way for a datagram of `header` and `data` bytes behind the IP header, from where the socket is bound.
-    fn path_for(
-        &self,
-        id: SocketId,
-        to: IpAddr,
-        header: usize,
-        data: &[u8],
-    ) -> Result<Path, SocketError> {
-        let bound = self.sockets.datagram(id)?.local;
-        if bound.is_some_and(|local| !self.network.is_local(local)) {
+    /// The way for a datagram from where the socket is bound.
+    fn path_for(&self, id: SocketId, to: ZonedAddr) -> Result<Path, SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let bound = socket.source();
+        if bound.is_some_and(|local| !self.network.has(local)) {
             return Err(SocketError::AddressNotAvailable);
         }
-        let path = self.network.path(to, bound)?;
-        let length = data
-            .len()
-            .saturating_add(header)
-            .saturating_add(HEADER_LENGTH);
-        if length > usize::from(path.mtu) {
-            Err(SocketError::MessageTooLong)
-        } else {
-            Ok(path)
-        }
+        self.path_from(socket, to, bound)
     }
 
-    fn header(
-        &mut self,
-        path: &Path,
-        destination: IpAddr,
-        protocol: IpProtocol,
-        ttl: u8,
-    ) -> Result<Outgoing, SocketError> {
-        let identification = self.network.next_identification(path.source, destination);
-        let (source, destination) = (ipv4(path.source)?, ipv4(destination)?);
-        Ok(Outgoing {
-            source,
-            destination,
-            protocol,
-            ttl,
-            identification,
-        })
+    fn path_from(
+        &self,
+        socket: &DatagramSocket,
+        to: ZonedAddr,
+        bound: Option<ZonedAddr>,
+    ) -> Result<Path, SocketError> {
+        match socket.multicast.link.filter(|_| to.address.is_multicast()) {
+            Some(link) => self.network.path_to_group(link, to, bound),
+            None => self.network.path(to, bound),
+        }
     }
 }
 
@@ -347,12 +348,5 @@ type Failed = (SocketError, Option<Path>);
 impl From<SocketError> for Failed {
     fn from(error: SocketError) -> Failed {
         (error, None)
-    }
-}
-
-fn ipv4(address: IpAddr) -> Result<Ipv4Addr, SocketError> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(SocketError::FamilyNotSupported),
     }
 }

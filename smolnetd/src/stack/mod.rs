@@ -4,20 +4,30 @@
 //! in [`Stack::poll`] and goes through `network`: route, link, the adapter's slot. A packet to ourselves takes the same
 //! ways, over the loopback link.
 
+mod autoconf;
 mod calls;
 mod config;
 mod datagrams;
+mod fragments;
+mod groups;
 mod icmp;
+mod identifiers;
 mod input;
+mod listing;
 mod network;
+mod path;
+mod search;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::time::{Duration, Instant};
 
+pub use identifiers::IdentifierKind;
+pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;
+pub use search::is_domain;
 use sockets::{Bounds, Sockets};
 
 use crate::counters::count;
@@ -69,13 +79,17 @@ impl Default for Limits {
 pub enum Change {
     /// The readiness of a socket may be another.
     Socket(SocketId),
+    /// A socket was opened, bound, connected or closed.
+    Sockets,
     /// A link came, went, or changed its carrier.
     Link(LinkId),
     /// A link's addresses.
     Addresses(LinkId),
+    /// A link's neighbours: one answers, or does not.
+    Neighbours(LinkId),
     /// The route table.
     Routes,
-    /// The name servers.
+    /// The name servers or the search list.
     Resolvers,
 }
 
@@ -168,6 +182,10 @@ impl Stack {
         if self.network.routes.expire(now) > 0 {
             self.routes_changed(now);
         }
+        if self.network.path_mtus.expire(now) {
+            self.paths_changed(now);
+        }
+        self.expire_fragments(now, ports);
         let mut budget = LOOPED_PER_POLL;
         loop {
             self.tcp.poll(now, &mut self.network.egress(ports));
@@ -193,6 +211,8 @@ impl Stack {
         [
             links,
             self.network.routes.next_deadline(),
+            self.network.path_mtus.next_deadline(),
+            self.network.reassembly.next_deadline(),
             self.tcp.next_deadline(),
         ]
         .into_iter()
@@ -225,6 +245,11 @@ impl Stack {
                 self.changes.insert(Change::Socket(*id));
             }
         }
+        for (id, link) in &mut self.network.links {
+            if link.take_neighbours_changed() {
+                self.changes.insert(Change::Neighbours(*id));
+            }
+        }
         changes.extend(core::mem::take(&mut self.changes));
     }
 
@@ -243,6 +268,16 @@ impl Stack {
         self.links().find(|link| link.name() == name)
     }
 
+    /// The link that a zone names (RFC 4007 11): by its name, or by its number.
+    pub fn zone(&self, text: &str) -> Option<LinkId> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let numbered = || {
+            let number = text.parse().ok().filter(|_| is_number)?;
+            self.link(LinkId(number))
+        };
+        self.link_by_name(text).or_else(numbered).map(Link::id)
+    }
+
     /// The route table.
     pub fn routes(&self) -> &RouteTable {
         &self.network.routes
@@ -252,13 +287,20 @@ impl Stack {
     pub fn stats(&self) -> Vec<(String, u64)> {
         let own = [
             ("ip", self.network.counters.iter().collect::<Vec<_>>()),
+            (
+                "fragment",
+                self.network.reassembly.counters.iter().collect(),
+            ),
+            ("path_mtu", self.network.path_mtus.counters.iter().collect()),
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
         ];
-        let links = self
-            .links()
-            .map(|link| (link.name(), link.counters().iter().collect()));
+        let links = self.links().map(|link| {
+            let counters = link.counters().iter();
+            let learned = link.autoconf_counters().iter();
+            (link.name(), counters.chain(learned).collect())
+        });
         own.into_iter()
             .chain(links)
             .flat_map(|(owner, counters)| {
@@ -288,6 +330,7 @@ impl Stack {
         for id in due {
             if let Some(link) = self.network.links.get_mut(&id) {
                 link.poll(now, ports);
+                self.network.flush_pieces(now, id, ports);
                 self.apply_events(now, id);
             }
         }

@@ -1,28 +1,31 @@
 //! Where packets leave: the links, the one route table, and the choice between them.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::hash::{BuildHasher, Hash};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
 
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpCidr, Ipv4Cidr};
+use smoltcp::wire::{IpCidr, IpProtocol, Ipv4Cidr, Ipv6Cidr};
 
+use super::fragments::Remainder;
+use super::path::is_limited_broadcast;
 use crate::counters::count;
 use crate::error::SocketError;
-use crate::ip::{HEADER_LENGTH, IpCounters, Outgoing};
+use crate::flow::table::Keyed;
+use crate::fragment::{Identifications, Reassembly};
+use crate::ip::{IpCounters, Outgoing, ZonedAddr, needs_zone, v4, v6};
 use crate::link::{AddressOrigin, Link, LinkConfig, LinkKind, TransmitError};
 use crate::output::{Output, Path};
+use crate::path_mtu::PathMtus;
 use crate::ports::{LinkId, Ports};
 use crate::route::RouteTable;
 use crate::secret::Secret;
 
-/// The loopback link: always there, always up, with 127.0.0.1/8.
+/// The loopback link: always there, always up, with 127.0.0.1/8 and ::1/128.
 pub const LOOPBACK: LinkId = LinkId(0);
 
-/// MTU of the loopback link in bytes: the largest IPv4 packet.
+/// MTU of the loopback link in bytes: the largest IPv4 packet; IPv6 leaves the rest unused.
 const LOOPBACK_MTU: u16 = u16::MAX;
-
-/// Counters of identifications.
-const IDENTIFICATIONS: usize = 256;
 
 /// The links and the routes over them.
 #[derive(Debug)]
@@ -30,9 +33,16 @@ pub(super) struct Network {
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) routes: RouteTable,
     pub(super) counters: IpCounters,
-    secret: Secret,
-    /// Counters of identifications, each shared by the pairs of addresses that a keyed hash puts together.
-    identifications: [u16; IDENTIFICATIONS],
+    /// What routers said of paths that carry less than their link.
+    pub(super) path_mtus: PathMtus,
+    /// Packets of which not all fragments have come.
+    pub(super) reassembly: Reassembly,
+    /// Of each link, the packet that has left in part.
+    pub(super) remainders: BTreeMap<LinkId, Remainder>,
+    identifications: Identifications,
+    /// What flow labels are made with.
+    labels: Keyed,
+    pub(super) secret: Secret,
     next_link: u32,
 }
 
@@ -40,9 +50,13 @@ impl Network {
     pub(super) fn new(secret: Secret, now: Instant) -> Network {
         let mut network = Network {
             links: BTreeMap::new(),
-            routes: RouteTable::new(),
+            routes: RouteTable::new(Keyed(secret.hash("routes", 0), secret.hash("routes", 1))),
             counters: IpCounters::default(),
-            identifications: [0; IDENTIFICATIONS],
+            path_mtus: PathMtus::default(),
+            reassembly: Reassembly::default(),
+            remainders: BTreeMap::new(),
+            identifications: Identifications::new(secret),
+            labels: Keyed(secret.hash("flow label", 0), secret.hash("flow label", 1)),
             next_link: LOOPBACK.0,
             secret,
         };
@@ -55,9 +69,12 @@ impl Network {
         };
         let id = network.add_link(now, config);
         if let Some(link) = network.links.get_mut(&id) {
-            let address = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::LOCALHOST, 8));
-            // The one address that needs no configuration; the link has none yet, so that it has room.
-            let _ = link.add_address(now, address, AddressOrigin::Static);
+            let v4 = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::LOCALHOST, 8));
+            let v6 = IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Addr::LOCALHOST, 128));
+            // The addresses that need no configuration; the link has none yet, so that it has room.
+            for address in [v4, v6] {
+                let _ = link.add_address(now, address, AddressOrigin::Static);
+            }
         }
         network.sync_routes(id);
         network
@@ -77,13 +94,56 @@ impl Network {
         let Some(link) = self.links.get(&id) else {
             return false;
         };
-        let addresses = link.addresses().iter().map(|address| address.cidr);
+        let connected = link.addresses().iter().filter(|own| own.is_connected());
+        let addresses = connected.map(|own| own.cidr);
         self.routes.sync_addresses(id, addresses)
     }
 
-    /// Is `address` one of this host's own, on whatever link (RFC 1122 3.3.4.2, the weak model)?
-    pub(super) fn is_local(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.links.values().any(|link| link.has_address(address))
+    /// Is `address` one of this host's own: on its link if it means nothing elsewhere (RFC 4007 9), on whatever link
+    /// otherwise (RFC 1122 3.3.4.2, the weak model)?
+    pub(super) fn has(&self, address: ZonedAddr) -> bool {
+        let ZonedAddr { address, zone } = address;
+        match zone {
+            Some(link) => self
+                .links
+                .get(&link)
+                .is_some_and(|link| link.has_address(address)),
+            None if needs_zone(address) => false,
+            None => {
+                address.is_loopback() || self.links.values().any(|link| link.has_address(address))
+            }
+        }
+    }
+
+    /// Can a socket be bound to `address`?
+    ///
+    /// # Errors
+    /// `Invalid` if it does not say on which link, `AddressNotAvailable`.
+    pub(super) fn check_own(&self, address: ZonedAddr) -> Result<(), SocketError> {
+        if address.is_ambiguous() {
+            return Err(SocketError::Invalid);
+        }
+        if self.has(address) {
+            Ok(())
+        } else {
+            Err(SocketError::AddressNotAvailable)
+        }
+    }
+
+    /// Is it ours, though perhaps not to be used just now: while it is asked whether another has it?
+    pub(super) fn owns(&self, address: ZonedAddr) -> bool {
+        let zone = address.zone;
+        let mut links = self.links.values();
+        links.any(|link| {
+            zone.is_none_or(|zone| zone == link.id()) && link.owns_address(address.address)
+        })
+    }
+
+    /// Do packets for the multicast group `group` concern this host on `link`?
+    pub(super) fn is_member(&self, link: LinkId, group: IpAddr) -> bool {
+        self.links
+            .get(&link)
+            .is_some_and(|link| link.is_member(group))
     }
 
     /// Is `address` a broadcast address on `link`?
@@ -96,90 +156,6 @@ impl Network {
     /// Is `address` a broadcast address of any network we are on, or the limited one?
     pub(super) fn is_broadcast(&self, address: IpAddr) -> bool {
         is_limited_broadcast(address) || self.links.values().any(|link| link.is_broadcast(address))
-    }
-
-    /// How a packet gets to `destination`: over which link, to which neighbour, and from which address, unless
-    /// `bound` says that.
-    ///
-    /// # Errors
-    /// No route, no address to speak from, the link is down, or an address that is nobody's.
-    pub(super) fn path(
-        &self,
-        destination: IpAddr,
-        bound: Option<IpAddr>,
-    ) -> Result<Path, SocketError> {
-        if !destination.is_ipv4() {
-            return Err(SocketError::FamilyNotSupported);
-        }
-        if destination.is_unspecified() {
-            return Err(SocketError::Invalid);
-        }
-        if self.is_local(destination) {
-            let source = bound.unwrap_or(destination);
-            return self.path_over(LOOPBACK, destination, Some(source));
-        }
-        // RFC 1122 3.2.1.3 (g): 127.0.0.0/8 stays in the host.
-        if bound.is_some_and(|source| source.is_loopback()) {
-            return Err(SocketError::Invalid);
-        }
-        if is_limited_broadcast(destination) {
-            let link = self
-                .broadcast_link(bound)
-                .ok_or(SocketError::NetworkUnreachable)?;
-            return self.path_over(link, destination, bound);
-        }
-        match self.routes.lookup(destination) {
-            Some(route) => {
-                let source = bound.or(route.source.filter(|source| self.is_local(*source)));
-                self.path_over(route.link, route.next_hop(destination), source)
-            }
-            None if destination.is_multicast() => {
-                let link = self
-                    .broadcast_link(bound)
-                    .ok_or(SocketError::NetworkUnreachable)?;
-                self.path_over(link, destination, bound)
-            }
-            None => Err(SocketError::NetworkUnreachable),
-        }
-    }
-
-    fn path_over(
-        &self,
-        id: LinkId,
-        next_hop: IpAddr,
-        source: Option<IpAddr>,
-    ) -> Result<Path, SocketError> {
-        let link = self
-            .links
-            .get(&id)
-            .filter(|link| link.is_up())
-            .ok_or(SocketError::NetworkDown)?;
-        // RFC 2131 4.1: who has no address yet speaks from 0.0.0.0, and only to everybody.
-        let nameless = is_limited_broadcast(next_hop).then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let source = source
-            .or_else(|| link.source_address(next_hop))
-            .or(nameless)
-            .ok_or(SocketError::AddressNotAvailable)?;
-        Ok(Path {
-            link: id,
-            source,
-            next_hop,
-            mtu: link.mtu(),
-        })
-    }
-
-    /// The link for what has no route, like the limited broadcast: the one that has the address it is sent from, else
-    /// the first Ethernet that is up.
-    fn broadcast_link(&self, bound: Option<IpAddr>) -> Option<LinkId> {
-        let mut usable = self
-            .links
-            .values()
-            .filter(|link| link.is_up() && link.kind() == LinkKind::Ethernet);
-        match bound.filter(|source| !source.is_unspecified()) {
-            Some(source) => usable.find(|link| link.has_address(source)),
-            None => usable.next(),
-        }
-        .map(Link::id)
     }
 
     /// Sends one packet of our own along `path`: `fill` writes what follows the IP header, `length` bytes of it.
@@ -196,13 +172,33 @@ impl Network {
         ports: &mut impl Ports,
     ) -> Result<(), SocketError> {
         let write = |packet: &mut [u8]| fill(header.write(packet));
-        self.transmit(
-            now,
-            path,
-            length.saturating_add(HEADER_LENGTH),
-            write,
-            ports,
-        )
+        let length = length.saturating_add(header.length());
+        self.send_whole(now, path, header.destination(), length, write, ports)
+    }
+
+    /// Sends one whole packet to `destination` along `path`, in pieces if it is too big for that.
+    ///
+    /// # Errors
+    /// As [`Network::send`]; `MessageTooLong` if it must not be cut, or is longer than any packet.
+    pub(super) fn send_whole(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        destination: IpAddr,
+        length: usize,
+        write: impl FnOnce(&mut [u8]),
+        ports: &mut impl Ports,
+    ) -> Result<(), SocketError> {
+        if length <= usize::from(path.mtu) {
+            return self.transmit(now, path, length, write, ports);
+        }
+        if length > longest_packet(destination) {
+            return Err(SocketError::MessageTooLong);
+        }
+        let mut packet = vec![0; length];
+        write(&mut packet);
+        let identification = self.next_identification(path, destination);
+        self.transmit_in_pieces(now, path, &packet, identification, ports)
     }
 
     /// Sends one whole packet along `path`.
@@ -217,11 +213,24 @@ impl Network {
         write: impl FnOnce(&mut [u8]),
         ports: &mut impl Ports,
     ) -> Result<(), SocketError> {
-        let link = self
-            .links
-            .get_mut(&path.link)
-            .ok_or(SocketError::NetworkDown)?;
-        match link.transmit(now, path.next_hop, length, write, ports) {
+        self.transmit_to(now, path.link, path.next_hop, length, write, ports)
+    }
+
+    /// Sends one whole packet over `link` to the neighbour `next_hop`.
+    ///
+    /// # Errors
+    /// As [`Network::send`].
+    pub(super) fn transmit_to(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        next_hop: IpAddr,
+        length: usize,
+        write: impl FnOnce(&mut [u8]),
+        ports: &mut impl Ports,
+    ) -> Result<(), SocketError> {
+        let link = self.links.get_mut(&link).ok_or(SocketError::NetworkDown)?;
+        match link.transmit(now, next_hop, length, write, ports) {
             Ok(()) => {
                 count(&mut self.counters.sent);
                 Ok(())
@@ -235,19 +244,62 @@ impl Network {
         }
     }
 
-    /// The identification of the next packet to `destination`: it counts up for each pair of addresses, so that it
-    /// does not come again soon (RFC 6864 4.3), and how many packets went to others cannot be told from it (RFC 7739 3).
-    pub(super) fn next_identification(&mut self, source: IpAddr, destination: IpAddr) -> u16 {
-        let [place, a, b, ..] = self
-            .secret
-            .hash("ip identification", (source, destination))
-            .to_ne_bytes();
-        let start = u16::from_ne_bytes([a, b]);
-        let Some(counter) = self.identifications.get_mut(usize::from(place)) else {
-            return start;
+    /// The header of a packet along `path` to `destination`. `hop_limit` is what a socket asks for; `flow` is the same
+    /// for all packets that belong together.
+    ///
+    /// # Errors
+    /// `FamilyNotSupported` if both ends are not of one family.
+    pub(super) fn header(
+        &mut self,
+        path: &Path,
+        destination: IpAddr,
+        protocol: IpProtocol,
+        hop_limit: Option<u8>,
+        flow: impl Hash,
+    ) -> Result<Outgoing, SocketError> {
+        match (path.source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Ok(Outgoing::V4(v4::Header {
+                source,
+                destination,
+                protocol,
+                ttl: hop_limit.unwrap_or(path.hop_limit),
+                // IPv4's has 16 bits.
+                identification: self.next_identification(path, destination.into()) as u16,
+            })),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let ends = (source, destination, u8::from(protocol), flow);
+                Ok(Outgoing::V6(v6::Header {
+                    source,
+                    destination,
+                    protocol,
+                    hop_limit: hop_limit.unwrap_or(path.hop_limit),
+                    flow_label: label(&self.labels, ends),
+                }))
+            }
+            _ => Err(SocketError::FamilyNotSupported),
+        }
+    }
+
+    fn next_identification(&mut self, path: &Path, destination: IpAddr) -> u32 {
+        self.identifications.next(path.source, destination)
+    }
+
+    /// A packet of ours was too big for a link on the way to `destination`, which carries `mtu` bytes (0: it does not
+    /// say). Whoever calls has found the socket or connection that sent it. True if the path carries less than before.
+    pub(super) fn packet_too_big(
+        &mut self,
+        now: Instant,
+        destination: ZonedAddr,
+        mtu: u16,
+    ) -> bool {
+        let Ok(path) = self.path(destination, None) else {
+            return false;
         };
-        *counter = counter.wrapping_add(1);
-        start.wrapping_add(*counter)
+        let (link, destination) = (path.link, destination.address);
+        let known = self
+            .path_mtus
+            .too_big(now, link, destination, mtu, path.mtu);
+        known.is_some()
     }
 
     /// The view that the TCP engine has of all this.
@@ -259,9 +311,17 @@ impl Network {
     }
 }
 
-/// Is it 255.255.255.255?
-pub(super) fn is_limited_broadcast(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if address.is_broadcast())
+/// RFC 6437 3: the flow label is uniform, the same for all packets of a flow, and not to be guessed.
+fn label(labels: &Keyed, flow: impl Hash) -> u32 {
+    labels.hash_one(flow) as u32 & 0xf_ffff
+}
+
+/// The longest packet of `address`'s family in bytes: IPv6 does not count its header.
+fn longest_packet(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => 65_535,
+        IpAddr::V6(_) => 65_535 + v6::HEADER_LENGTH,
+    }
 }
 
 /// The way out for TCP.
@@ -279,10 +339,13 @@ impl<P: Ports> Output for Egress<'_, P> {
     }
 
     fn emit(&mut self, now: Instant, path: &Path, length: usize, fill: impl FnOnce(&mut [u8])) {
-        let mut fill = Some(fill);
+        let (mut fill, labels) = (Some(fill), self.network.labels);
         let write = |packet: &mut [u8]| {
             if let Some(fill) = fill.take() {
                 fill(packet);
+                if path.source.is_ipv6() {
+                    v6::complete(packet, path.hop_limit, |ends| label(&labels, ends));
+                }
             }
         };
         // What does not leave has its counter at the link, and TCP sends it again.
@@ -293,17 +356,24 @@ impl<P: Ports> Output for Egress<'_, P> {
         }
     }
 
-    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path> {
-        self.network.path(remote, Some(local)).ok()
+    fn path(&self, local: SocketAddr, remote: SocketAddr) -> Option<Path> {
+        let (to, from) = (ZonedAddr::of(remote), ZonedAddr::of(local));
+        self.network.path(to, Some(from)).ok()
     }
 
-    fn is_local(&self, address: IpAddr) -> bool {
-        self.network.is_local(address)
+    fn is_local(&self, end: SocketAddr) -> bool {
+        self.network.has(ZonedAddr::of(end))
     }
 
     fn confirm(&mut self, now: Instant, path: &Path) {
         if let Some(link) = self.network.links.get_mut(&path.link) {
             link.confirm(now, path.next_hop);
+        }
+    }
+
+    fn doubt(&mut self, now: Instant, path: &Path) {
+        if let Some(link) = self.network.links.get_mut(&path.link) {
+            link.doubt(now, path.next_hop);
         }
     }
 }

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use crate::error::SocketError;
+use crate::socket::bound::Naming;
 use crate::socket::datagram::DatagramSocket;
 use crate::socket::inbox;
 use crate::socket::tcp::TcpId;
@@ -19,6 +20,7 @@ pub(super) enum Socket {
 #[derive(Debug)]
 struct Entry {
     owner: Owner,
+    naming: Naming,
     socket: Socket,
 }
 
@@ -76,7 +78,15 @@ impl Sockets {
         self.next = self.next.wrapping_add(1);
         let own = self.per_user.entry(owner.uid).or_default();
         *own = own.saturating_add(1);
-        self.entries.insert(id, Entry { owner, socket });
+        let naming = Naming::default();
+        self.entries.insert(
+            id,
+            Entry {
+                owner,
+                naming,
+                socket,
+            },
+        );
         id
     }
 
@@ -92,6 +102,13 @@ impl Sockets {
             self.inbox_bytes = self.inbox_bytes.saturating_sub(socket.inbox.clear());
         }
         Some(entry.socket)
+    }
+
+    /// All, in the order in which they were opened.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketId, Owner, &Socket)> {
+        self.entries
+            .iter()
+            .map(|(id, entry)| (*id, entry.owner, &entry.socket))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,6 +127,20 @@ impl Sockets {
             .get(&id)
             .map(|entry| entry.owner)
             .ok_or(SocketError::BadSocket)
+    }
+
+    /// How a socket's owner writes addresses.
+    pub(super) fn naming(&self, id: SocketId) -> Result<Naming, SocketError> {
+        self.entries
+            .get(&id)
+            .map(|entry| entry.naming)
+            .ok_or(SocketError::BadSocket)
+    }
+
+    pub(super) fn set_naming(&mut self, id: SocketId, naming: Naming) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.naming = naming;
+        }
     }
 
     pub(super) fn datagram(&self, id: SocketId) -> Result<&DatagramSocket, SocketError> {
@@ -164,6 +195,10 @@ impl Sockets {
         let received = socket.receive(buffer, flags);
         let freed = before.saturating_sub(socket.inbox.charged());
         self.inbox_bytes = self.inbox_bytes.saturating_sub(freed);
-        received
+        let naming = self.naming(id)?;
+        received.map(|received| Received {
+            source: received.source.map(|source| naming.outward(source)),
+            ..received
+        })
     }
 }

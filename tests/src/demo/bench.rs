@@ -6,28 +6,42 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use commands::OpenedFile;
-use lab::machine::{MachineSpec, NicSpec};
+use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Tap, TapSpec};
 use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
 
-use crate::options::Options;
+use crate::options::{Nic, Options};
 
 const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const PORT: u16 = 5001;
-/// Bytes moved each way.
-const LENGTH: u64 = 512 << 20;
 const CHUNK: usize = 256 << 10;
-const DAEMONS: [&str; 2] = ["virtio-netd", "smolnetd"];
 /// Clock ticks of `/proc` a second, on every Linux that Debian runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Bytes moved each way.
+fn length(nic: Nic) -> u64 {
+    match nic {
+        Nic::Virtio => 512 << 20,
+        Nic::Rndis => 16 << 20,
+    }
+}
+
+/// The threads that move them.
+fn daemons(nic: Nic) -> &'static [&'static str] {
+    match nic {
+        Nic::Virtio => &["virtio-netd", "smolnetd"],
+        Nic::Rndis => &["xhcid", "usb-rndisd", "smolnetd"],
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let nic = options.nic.unwrap_or_default();
     let namespace = Namespace::new()?.without_ipv6()?;
     let tap = Tap::create(&namespace, &TapSpec::default())?;
     let machine = MachineSpec::new()
         .named("bench")
-        .nic(NicSpec::virtio(Netdev::Tap(tap)));
+        .nic(nic.on(Netdev::Tap(tap)));
     let address = StaticAddress {
         address: OURS.to_string(),
         prefix_length: 24,
@@ -39,27 +53,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .address(address)
         .log_level(level);
     let stack = Stack::start(spec)?;
-    println!(
-        "{:<28} {:>12} {:>10} {:>34}",
-        "", "result", "frames", "CPU a frame (virtio-netd, smolnetd)"
-    );
-    measure(&stack, "TCP out", || out(&stack, &namespace))?;
-    measure(&stack, "TCP in", || inward(&stack, &namespace))?;
-    measure(&stack, "ping, 10,000 round trips", || pings(&stack))
+    let names = format!("CPU a frame ({})", daemons(nic).join(", "));
+    println!("{:<28} {:>12} {:>10} {names:>44}", "", "result", "frames");
+    let length = length(nic);
+    measure(&stack, nic, "TCP out", || out(&stack, &namespace, length))?;
+    measure(&stack, nic, "TCP in", || inward(&stack, &namespace, length))?;
+    measure(&stack, nic, "ping, 10,000 round trips", || pings(&stack))
 }
 
 /// Runs one measurement and prints its result with the frames and the CPU time that it took.
-fn measure(stack: &Stack, name: &str, run: impl FnOnce() -> Result<String>) -> Result<()> {
+fn measure(
+    stack: &Stack,
+    nic: Nic,
+    name: &str,
+    run: impl FnOnce() -> Result<String>,
+) -> Result<()> {
     let (frames, cpu) = (frames(stack)?, cpu_seconds());
     let result = run()?;
     let (frames, after) = (self::frames(stack)?.saturating_sub(frames), cpu_seconds());
-    let each = DAEMONS.map(|daemon| {
-        let spent = after.get(daemon).unwrap_or(&0.0) - cpu.get(daemon).unwrap_or(&0.0);
+    let each = daemons(nic).iter().map(|daemon| {
+        let spent = after.get(*daemon).unwrap_or(&0.0) - cpu.get(*daemon).unwrap_or(&0.0);
         format!("{:.2} µs", spent * 1e6 / frames.max(1) as f64)
     });
     println!(
-        "{name:<28} {result:>12} {frames:>10} {:>34}",
-        each.join(", ")
+        "{name:<28} {result:>12} {frames:>10} {:>44}",
+        each.collect::<Vec<_>>().join(", ")
     );
     Ok(())
 }
@@ -111,7 +129,7 @@ fn rate(bytes: u64, time: Duration) -> String {
     format!("{:.1} MB/s", bytes as f64 / 1e6 / time.as_secs_f64())
 }
 
-fn out(stack: &Stack, namespace: &Namespace) -> Result<String> {
+fn out(stack: &Stack, namespace: &Namespace, length: u64) -> Result<String> {
     let listener = listener(namespace)?;
     std::thread::scope(|scope| {
         let sink = scope.spawn(move || -> std::io::Result<u64> {
@@ -128,25 +146,25 @@ fn out(stack: &Stack, namespace: &Namespace) -> Result<String> {
         let connection = OpenedFile::connect((LINUX, PORT).into()).context("connecting")?;
         let started = Instant::now();
         let block = vec![0x5a; CHUNK];
-        for _ in 0..LENGTH / CHUNK as u64 {
+        for _ in 0..length / CHUNK as u64 {
             connection.write_all(&block).context("sending")?;
         }
         drop(connection);
         let count = sink.join().map_err(|_| Error::new("the sink panicked"))??;
-        match count == LENGTH {
+        match count == length {
             true => Ok(rate(count, started.elapsed())),
-            false => Err(Error::new(format!("{count} of {LENGTH} bytes arrived"))),
+            false => Err(Error::new(format!("{count} of {length} bytes arrived"))),
         }
     })
 }
 
-fn inward(stack: &Stack, namespace: &Namespace) -> Result<String> {
+fn inward(stack: &Stack, namespace: &Namespace, length: u64) -> Result<String> {
     let listener = listener(namespace)?;
     std::thread::scope(|scope| {
         scope.spawn(move || -> std::io::Result<()> {
             let (mut stream, _) = listener.accept()?;
             let block = vec![0x5a; CHUNK];
-            for _ in 0..LENGTH / CHUNK as u64 {
+            for _ in 0..length / CHUNK as u64 {
                 stream.write_all(&block)?;
             }
             Ok(())
@@ -161,9 +179,9 @@ fn inward(stack: &Stack, namespace: &Namespace) -> Result<String> {
                 n => count += n as u64,
             }
         }
-        match count == LENGTH {
+        match count == length {
             true => Ok(rate(count, started.elapsed())),
-            false => Err(Error::new(format!("{count} of {LENGTH} bytes arrived"))),
+            false => Err(Error::new(format!("{count} of {length} bytes arrived"))),
         }
     })
 }

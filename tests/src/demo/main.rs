@@ -1,7 +1,9 @@
 //! `./demo`: the daemons on QEMU's hardware, shown stage by stage, or with a command of the user's choice.
 
 mod bench;
+mod net6;
 mod options;
+mod programs;
 mod session;
 mod shell;
 mod stages;
@@ -27,6 +29,14 @@ fn main() -> ExitCode {
         Action::Stages => stages::run(&options),
         Action::Bench => bench::run(&options),
         Action::Shell => session::Session::start(&options).and_then(|s| shell::run(&s, &options)),
+        Action::Run(program) => match programs::run(&options, program) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Action::Up => programs::up(),
+        Action::Serve => programs::serve(&options),
+        Action::Status => programs::status(),
+        Action::Down => programs::down(),
         Action::Command(words) => {
             session::Session::start(&options).and_then(|session| session.command(words, &options))
         }

@@ -1,10 +1,11 @@
 //! A running machine for the commands of the user.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use commands::Terminal;
-use lab::machine::{MachineSpec, NicSpec};
+use lab::machine::MachineSpec;
 use lab::network::{Netdev, Slirp, Tap};
 use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
 use libredox::Fd;
@@ -17,7 +18,9 @@ use crate::options::{Action, Net, Options};
 const ADDRESS: Duration = Duration::from_secs(10);
 /// How long the others let it, so that they show what is there when it is.
 const PATIENCE: Duration = Duration::from_secs(2);
-pub(crate) const ADDRESSES: &str = "/scheme/netcfg/ifaces/eth0/addr/list";
+
+/// The certificates that this machine trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The daemons on a machine, with the network that the options name.
 pub(crate) struct Session {
@@ -30,15 +33,26 @@ impl Session {
             Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
             Net::User => {
                 let forward = |slirp: Slirp, &(here, there)| slirp.forward_tcp(here, there);
-                Netdev::Slirp(options.forwards.iter().fold(Slirp::new(), forward))
+                Netdev::Slirp(options.forwards.iter().fold(options.slirp(), forward))
             }
         };
         let name = match &options.action {
-            Action::Command(words) => words.first().map_or("command", String::as_str),
+            Action::Command(words) | Action::Run(words) => {
+                words.first().map_or("command", String::as_str)
+            }
+            Action::Serve => "up",
             _ => "shell",
         };
-        let machine = MachineSpec::new().named(name).nic(NicSpec::virtio(netdev));
+        let nic = options.nic.unwrap_or_default().on(netdev);
+        let machine = MachineSpec::new().named(name).nic(nic);
         let stack = Stack::start(with_address(StackSpec::new(machine), options))?;
+        // The machine trusts whom this one trusts; where nobody is known here, nobody is there.
+        if let Ok(authorities) = std::fs::read(AUTHORITIES) {
+            stack.trust(&authorities)?;
+        }
+        for (here, there) in &options.files {
+            put(&stack, here, there)?;
+        }
         Ok(Session { stack })
     }
 
@@ -48,6 +62,10 @@ impl Session {
             return Ok(());
         };
         match name.as_str() {
+            "ping6" => self.wait_for_ipv6()?,
+            "ping" | "curl" | "nc" if arguments.iter().any(|word| names_ipv6(word)) => {
+                self.wait_for_ipv6()?
+            }
             "ping" | "curl" | "nc" | "dns" => self.wait_for_address()?,
             _ => self.settle(),
         }
@@ -71,9 +89,8 @@ impl Session {
 
     /// Waits until the first adapter has an address, from the configuration or by DHCP.
     pub(crate) fn wait_for_address(&self) -> Result<()> {
-        let configured = |text: &str| text.contains('/');
         self.stack
-            .wait_for(ADDRESSES, ADDRESS, configured)
+            .wait_for_ipv4("eth0", ADDRESS)
             .map(drop)
             .map_err(|error| {
                 Error::new(format!(
@@ -82,10 +99,25 @@ impl Session {
             })
     }
 
+    /// Waits until programs can be run: for an address, and for IPv6's where it is asked for.
+    pub(crate) fn wait_for_network(&self, options: &Options) -> Result<()> {
+        match options.ipv6 {
+            Some(true) => self.wait_for_ipv6(),
+            _ => self.wait_for_address(),
+        }
+    }
+
+    /// Waits until the first adapter has an IPv6 address.
+    fn wait_for_ipv6(&self) -> Result<()> {
+        self.stack
+            .wait_for_ipv6("eth0", ADDRESS)
+            .map(drop)
+            .map_err(|error| Error::new(format!("no router gives an IPv6 address ({error})")))
+    }
+
     /// Gives the network a moment to be configured; without an address there is still much to see.
     pub(crate) fn settle(&self) {
-        let configured = |text: &str| text.contains('/');
-        if let Err(error) = self.stack.wait_for(ADDRESSES, PATIENCE, configured) {
+        if let Err(error) = self.stack.wait_for_ipv4("eth0", PATIENCE) {
             log::debug!("{error}");
         }
     }
@@ -103,6 +135,11 @@ pub(crate) fn keep_pcap(stack: &Stack, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Does this argument ask for IPv6: the option, an address, or a URL with one?
+fn names_ipv6(word: &str) -> bool {
+    word == "-6" || word.contains("::") || word.contains('[')
+}
+
 /// The options' static address, if there is one.
 pub(crate) fn with_address(spec: StackSpec, options: &Options) -> StackSpec {
     let spec = spec.log_level(options.level);
@@ -115,6 +152,15 @@ pub(crate) fn with_address(spec: StackSpec, options: &Options) -> StackSpec {
             name_server: None,
         }),
     }
+}
+
+/// Copies a file of this machine to where the stack's machine has it as `/there`.
+fn put(stack: &Stack, here: &Path, there: &str) -> Result<()> {
+    let path = stack.machine().run().file("root").join(there);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).context(folder.display())?;
+    }
+    std::fs::copy(here, &path).map(drop).context(here.display())
 }
 
 /// This process's standard input as a descriptor of the lab: a thread copies it into a pipe.

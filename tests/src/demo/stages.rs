@@ -1,20 +1,21 @@
 //! `./demo`: every stage from the card to an accepted connection, on a network that the lab brings along.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use commands::Terminal;
-use lab::machine::{MachineSpec, NicSpec};
+use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Slirp, Tap};
-use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE};
+use lab::peers::{AUTHORITY, Certificate, DnsAnswer, DnsServer, HttpServer, PAGE};
 use lab::{Context, Error, Result, Stack, StackSpec};
 use redox_host::ProcessSpec;
 
-use crate::options::{Net, Options};
-use crate::session::{ADDRESSES, keep_pcap, with_address};
+use crate::net6;
+use crate::options::{Net, Nic, Options};
+use crate::session::{keep_pcap, with_address};
 use crate::table::Table;
 
 const STAGE: Duration = Duration::from_secs(5);
@@ -24,59 +25,84 @@ const FORWARDED_PORT: u16 = 7007;
 const LISTENING_PORT: u16 = 7;
 const GREETING: &str = "hello from the host\n";
 
-/// The network of the demonstration: a namespace of its own with a name server and a web server.
+/// The network of the demonstration: a namespace of its own with a name server and a web server, in both families.
 struct Surroundings {
     namespace: Namespace,
     _names: DnsServer,
-    _pages: HttpServer,
+    _pages: [HttpServer; 2],
 }
 
 impl Surroundings {
     fn new() -> Result<Surroundings> {
         let namespace = Namespace::with_own_resolver()?;
-        let any = Ipv4Addr::LOCALHOST;
+        let any = Ipv6Addr::UNSPECIFIED;
         let names = namespace
             .enter(|| UdpSocket::bind((any, 53)))?
             .context("port 53 of the lab's network")?;
-        let pages = namespace
-            .enter(|| TcpListener::bind((any, 80)))?
-            .context("port 80 of the lab's network")?;
-        let answer = DnsAnswer::Addresses(vec![Slirp::GATEWAY]);
+        let listen = |port| {
+            namespace
+                .enter(|| TcpListener::bind((any, port)))?
+                .context(format_args!("port {port} of the lab's network"))
+        };
+        let pages = HttpServer::start(listen(80)?)?;
+        let secure = HttpServer::start_tls(listen(443)?, Certificate::Good)?;
+        let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
+        let answer = DnsAnswer::at(both);
         Ok(Surroundings {
             _names: DnsServer::start(names, [(NAME, answer)])?,
-            _pages: HttpServer::start(pages)?,
+            _pages: [pages, secure],
             namespace,
         })
     }
 }
 
+/// All stages, for the card that the user named or for each kind, one after the other.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let Some(nic) = options.nic else {
+        let virtio = run_on(Nic::Virtio, options);
+        println!();
+        // The packets of each have a file of their own.
+        let mut second = options.clone();
+        if let Some(path) = &mut second.pcap {
+            path.as_mut_os_string().push(".rndis");
+        }
+        return virtio.and(run_on(Nic::Rndis, &second));
+    };
+    run_on(nic, options)
+}
+
+fn run_on(nic: Nic, options: &Options) -> Result<()> {
     let surroundings = Surroundings::new()?;
     let netdev = match &options.net {
         Net::User => {
-            let slirp = Slirp::new().inside(&surroundings.namespace);
+            let slirp = options.slirp().inside(&surroundings.namespace);
             Netdev::Slirp(slirp.forward_tcp(FORWARDED_PORT, LISTENING_PORT))
         }
         Net::Tap(name) => Netdev::Tap(Tap::existing(name)),
     };
-    let machine = MachineSpec::new()
-        .named("demo")
-        .nic(NicSpec::virtio(netdev));
+    let machine = MachineSpec::new().named("demo").nic(nic.on(netdev));
     let spec = with_address(StackSpec::new(machine), options);
-    let mut table = Table::new("QEMU's virtio-net, driven by virtio-netd, with smolnetd above it");
+    let mut table = Table::new(match nic {
+        Nic::Virtio => "QEMU's virtio-net, driven by virtio-netd, with smolnetd above it",
+        Nic::Rndis => "QEMU's usb-net, driven by usb-rndisd, with smolnetd above it",
+    });
     let mut started = None;
     table.stage("device up", || {
         let mut stack = Stack::start_hardware(spec)?;
-        stack.start_driver(0)?;
+        match nic {
+            Nic::Virtio => drop(stack.start_driver(0)?),
+            Nic::Rndis => stack.start_xhcid()?,
+        }
         let names = stack.command("ls /scheme");
         let names = String::from_utf8_lossy(&names.out).into_owned();
         let adapter = names.lines().find(|name| name.starts_with("network."));
-        let adapter = adapter.context("virtio-netd serves no adapter")?.to_owned();
+        let adapter = adapter.context("the driver serves no adapter")?.to_owned();
         started = Some(stack);
         Ok(adapter.trim_end_matches('/').to_owned())
     })?;
     let mut stack = started.context("the stack")?;
-    let result = stages(&mut table, &mut stack, &surroundings, &options.net);
+    let result = stages(&mut table, &mut stack, &surroundings, &options.net)
+        .and_then(|()| stages_of_ipv6(&mut table, &stack, options));
     keep_pcap(&stack, options)?;
     report(&stack, result, &table)
 }
@@ -96,10 +122,7 @@ fn stages(
             stack.read(&eth0("mac"))?.trim()
         ))
     })?;
-    table.stage("address (DHCP)", || {
-        let text = stack.wait_for(ADDRESSES, STAGE, |text| text.contains('/'))?;
-        Ok(text.trim().to_owned())
-    })?;
+    table.stage("address (DHCP)", || stack.wait_for_ipv4("eth0", STAGE))?;
     let gateway = gateway(stack)?;
     table.stage("gateway resolved", || resolve(stack, &gateway))?;
     table.stage("ping 127.0.0.1", || {
@@ -113,21 +136,44 @@ fn stages(
     }
     table.stage("name resolved", || {
         let text = output(stack, &format!("dns {NAME}"))?;
-        Ok(format!("{NAME} is {}", text.trim()))
+        let addresses: Vec<&str> = text.lines().collect();
+        Ok(format!("{NAME} is {}", addresses.join(", ")))
     })?;
-    table.stage("page over HTTP", || {
-        let page = output(stack, &format!("curl -s -f http://{NAME}/"))?;
-        match page == PAGE {
-            true => Ok(format!("{} bytes", page.len())),
-            false => Err(Error::new(format!(
-                "not the page that was served: {page:?}"
-            ))),
-        }
-    })?;
+    table.stage("page over HTTP", || page(stack, "http"))?;
+    stack.trust(AUTHORITY.as_bytes())?;
+    table.stage("page over HTTPS", || page(stack, "https"))?;
     table.stage("connection accepted", || accept(stack, surroundings))
 }
 
-fn eth0(file: &str) -> String {
+/// Fetches the page of the lab's web server.
+fn page(stack: &Stack, scheme: &str) -> Result<String> {
+    let page = output(stack, &format!("curl -s -f {scheme}://{NAME}/"))?;
+    match page == PAGE {
+        true => Ok(format!("{} bytes", page.len())),
+        false => Err(Error::new(format!(
+            "not the page that was served: {page:?}"
+        ))),
+    }
+}
+
+/// IPv6 where it is known to be: on the user network unless it was turned off, and on a TAP if a router was heard of by
+/// the time that IPv4's stages took. Where there is none, nothing waits for it.
+fn stages_of_ipv6(table: &mut Table, stack: &Stack, options: &Options) -> Result<()> {
+    let expected = match options.ipv6 {
+        Some(wanted) => wanted,
+        None => options.net == Net::User || net6::heard(stack),
+    };
+    match expected {
+        true => net6::stages(
+            table,
+            stack,
+            (options.net == Net::User).then_some((NAME, PAGE)),
+        ),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn eth0(file: &str) -> String {
     format!("/scheme/netcfg/ifaces/eth0/{file}")
 }
 
@@ -155,7 +201,7 @@ fn resolve(stack: &Stack, gateway: &str) -> Result<String> {
     ))
 }
 
-fn output(stack: &Stack, line: &str) -> Result<String> {
+pub(crate) fn output(stack: &Stack, line: &str) -> Result<String> {
     let done = stack.command(line);
     let text = String::from_utf8_lossy(&done.out).into_owned();
     match done.result {
@@ -164,7 +210,7 @@ fn output(stack: &Stack, line: &str) -> Result<String> {
     }
 }
 
-fn last_line(stack: &Stack, line: &str) -> Result<String> {
+pub(crate) fn last_line(stack: &Stack, line: &str) -> Result<String> {
     let text = output(stack, line)?;
     Ok(text.lines().last().unwrap_or_default().to_owned())
 }

@@ -49,11 +49,13 @@ pub struct Machine {
     qmp: Qmp,
     qemu: Process,
     bus: PciBus,
-    nics: Vec<PciFunction>,
+    spec: MachineSpec,
+    /// None for those on USB.
+    nics: Vec<Option<PciFunction>>,
+    xhci: Option<PciFunction>,
     doorbell: MsiDoorbell,
     vectors: IvshmemServer,
     ram: SharedRam,
-    chipset: Chipset,
     run: Arc<RunDirectory>,
 }
 
@@ -113,26 +115,26 @@ impl Machine {
         let qmp = Qmp::new(stream).map_err(|error| start_error(&mut qemu, &error.to_string()))?;
 
         let bus = PciBus::new(&qtest);
-        let chipset = spec.chipset_kind();
         let mut machine = Self {
             qtest,
             qmp,
             qemu,
             bus,
+            spec: spec.clone(),
             nics: Vec::new(),
+            xhci: None,
             doorbell: MsiDoorbell(0),
             vectors,
             ram,
-            chipset,
             run,
         };
-        machine.set_up(spec.nic_count())?;
+        machine.set_up()?;
         Ok(machine)
     }
 
     /// What firmware does: addresses for BARs, routes for interrupt lines.
-    fn set_up(&mut self, nics: usize) -> Result<()> {
-        interrupts::route_lines(&self.bus, self.chipset);
+    fn set_up(&mut self) -> Result<()> {
+        interrupts::route_lines(&self.bus, self.spec.chipset_kind());
         let doorbell = PciAddress::slot(spec::DOORBELL_SLOT);
         let [registers, ..] = self.bus.assign_bars(doorbell)?;
         let (address, _) = registers
@@ -140,9 +142,15 @@ impl Machine {
             .context("the doorbell device has no registers")?;
         self.doorbell = MsiDoorbell(address.saturating_add(DOORBELL_OFFSET));
         self.bus.enable(doorbell);
-        for index in 0..nics {
-            let nic = self.set_up_function(nic_address(index))?;
-            self.nics.push(nic);
+        for (index, nic) in self.spec.nics().iter().enumerate() {
+            let function = match nic.is_usb() {
+                true => None,
+                false => Some(self.set_up_function(nic_address(index))?),
+            };
+            self.nics.push(function);
+        }
+        if self.nics.iter().any(Option::is_none) {
+            self.xhci = Some(self.set_up_function(PciAddress::slot(spec::XHCI_SLOT))?);
         }
         Ok(())
     }
@@ -155,7 +163,11 @@ impl Machine {
         let bars = self.bus.assign_bars(address)?;
         self.bus.set_interrupt_line(
             address,
-            interrupts::line_of(self.chipset, address, self.bus.interrupt_pin(address)),
+            interrupts::line_of(
+                self.spec.chipset_kind(),
+                address,
+                self.bus.interrupt_pin(address),
+            ),
         );
         Ok(PciFunction { address, bars })
     }
@@ -180,17 +192,48 @@ impl Machine {
         &self.ram
     }
 
-    /// Network card `index`, in the order of the specification.
+    /// Network card `index`, in the order of the specification; an error for one on USB.
     pub fn nic(&self, index: usize) -> Result<PciFunction> {
-        self.nics
-            .get(index)
-            .copied()
-            .context(format_args!("there is no network card {index}"))
+        let nic = self.nics.get(index).copied().flatten();
+        nic.context(format_args!("there is no network card {index} on PCI"))
     }
 
-    /// How many network cards the specification had.
+    /// How many network cards the specification had, on PCI and on USB.
     pub fn nic_count(&self) -> usize {
         self.nics.len()
+    }
+
+    /// The xHCI controller; an error when no network card is on USB.
+    pub fn xhci(&self) -> Result<PciFunction> {
+        self.xhci.context("no network card is on USB")
+    }
+
+    /// The port of the xHCI controller that network card `index` is for, counted from 1; None for one on PCI.
+    pub fn usb_port(&self, index: usize) -> Option<u8> {
+        let on_usb = self.nics.get(index)?.is_none();
+        on_usb.then(|| self.spec.root_port(index))
+    }
+
+    /// Whether network card `index` is on USB and was there from the start.
+    pub fn is_plugged(&self, index: usize) -> bool {
+        let nic = self.spec.nics().get(index);
+        nic.is_some_and(|nic| nic.is_usb() && nic.is_plugged())
+    }
+
+    /// Plugs in network card `index`, which is on USB and not there.
+    pub fn plug(&self, index: usize) -> Result<()> {
+        let nic = self.spec.nics().get(index).filter(|nic| nic.is_usb());
+        let nic = nic.context(format_args!("there is no network card {index} on USB"))?;
+        let device = nic.device(index, self.spec.usb_port(index));
+        let device = device.into_iter().map(|(name, value)| (name, value.into()));
+        self.qmp
+            .device_add(serde_json::Value::Object(device.collect()))
+    }
+
+    /// Pulls out network card `index`, which is on USB; it is gone when this returns.
+    pub fn unplug(&self, index: usize) -> Result<()> {
+        self.qmp.device_del(&nic_name(index))?;
+        self.qmp.wait_for_event("DEVICE_DELETED", START).map(drop)
     }
 
     /// The registers behind a memory BAR; None for the other kinds.
@@ -229,7 +272,7 @@ impl Machine {
         &self,
         handler: impl Fn(u8, bool) + Send + Sync + 'static,
     ) -> Result<()> {
-        let chipset = self.chipset;
+        let chipset = self.spec.chipset_kind();
         self.qtest.intercept_lines(move |input, raised| {
             if let Some(line) = interrupts::line_of_input(chipset, input) {
                 handler(line, raised);

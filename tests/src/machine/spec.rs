@@ -7,6 +7,14 @@ use crate::network::{Namespace, Netdev};
 
 /// Slot of the device that turns interrupts into eventfds.
 pub(super) const DOORBELL_SLOT: u8 = 2;
+/// Slot of the xHCI controller, on machines with adapters on USB.
+pub(super) const XHCI_SLOT: u8 = 3;
+/// The id of the controller.
+const XHCI: &str = "xhci";
+/// Ports of it for SuperSpeed, which come before the others.
+const SUPERSPEED_PORTS: u8 = 4;
+/// Ports of it for adapters, at least.
+const USB_PORTS: u8 = 4;
 /// Slot of the first network card; the next ones follow.
 const FIRST_NIC_SLOT: u8 = 4;
 
@@ -29,37 +37,67 @@ impl Chipset {
     }
 }
 
-/// A virtio network card.
+/// A network card: on PCI, or an adapter on USB.
 #[derive(Clone, Debug)]
 pub struct NicSpec {
     netdev: Netdev,
-    transitional: bool,
-    msix: bool,
-    properties: Vec<String>,
+    kind: Kind,
+    properties: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Virtio { transitional: bool, msix: bool },
+    Rndis { plugged: bool },
 }
 
 impl NicSpec {
-    /// A modern card (1af4:1041) with MSI-X, plugged into `netdev`.
+    /// A modern virtio card (1af4:1041) with MSI-X, plugged into `netdev`.
     pub fn virtio(netdev: Netdev) -> Self {
-        Self {
-            netdev,
+        let kind = Kind::Virtio {
             transitional: false,
             msix: true,
+        };
+        Self::new(netdev, kind)
+    }
+
+    /// QEMU's usb-net (0525:a4a2), which speaks RNDIS, on the machine's xHCI controller, plugged into `netdev`.
+    pub fn rndis(netdev: Netdev) -> Self {
+        Self::new(netdev, Kind::Rndis { plugged: true })
+    }
+
+    fn new(netdev: Netdev, kind: Kind) -> Self {
+        Self {
+            netdev,
+            kind,
             properties: Vec::new(),
         }
     }
 
-    /// A transitional card (1af4:1000), which legacy drivers can use too.
+    /// A transitional card (1af4:1000), which legacy drivers can use too. Virtio only.
     #[must_use]
     pub fn transitional(mut self) -> Self {
-        self.transitional = true;
+        if let Kind::Virtio { transitional, .. } = &mut self.kind {
+            *transitional = true;
+        }
         self
     }
 
-    /// No MSI-X: it has only its interrupt line.
+    /// No MSI-X: it has only its interrupt line. Virtio only.
     #[must_use]
     pub fn without_msix(mut self) -> Self {
-        self.msix = false;
+        if let Kind::Virtio { msix, .. } = &mut self.kind {
+            *msix = false;
+        }
+        self
+    }
+
+    /// It is not there until [`super::Machine::plug`]; what it will be plugged into is. USB only.
+    #[must_use]
+    pub fn unplugged(mut self) -> Self {
+        if let Kind::Rndis { plugged } = &mut self.kind {
+            *plugged = false;
+        }
         self
     }
 
@@ -70,26 +108,47 @@ impl NicSpec {
         self.property("mac", &digits.join(":"))
     }
 
-    /// Any property of virtio-net-pci, like "packed" "on".
+    /// Any property of virtio-net-pci or usb-net, like "packed" "on".
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
-        self.properties.push(format!("{name}={value}"));
+        self.properties.push((name.into(), value.into()));
         self
     }
 
-    fn device(&self, index: usize) -> String {
-        let legacy = if self.transitional { "off" } else { "on" };
-        let address = nic_address(index).device;
-        let mut device = format!(
-            "virtio-net-pci,id={},netdev={},addr={address},disable-legacy={legacy},romfile=",
-            nic_name(index),
-            netdev_name(index)
-        );
-        let vectors = (!self.msix).then(|| "vectors=0".to_owned());
-        for property in vectors.iter().chain(&self.properties) {
-            device.push(',');
-            device.push_str(property);
+    /// Whether it is there from the start.
+    pub(super) fn is_plugged(&self) -> bool {
+        self.kind != Kind::Rndis { plugged: false }
+    }
+
+    pub(super) fn is_usb(&self) -> bool {
+        matches!(self.kind, Kind::Rndis { .. })
+    }
+
+    /// The properties of card `index`, the driver's name first; on USB it takes port `usb_port` of the bus.
+    pub(super) fn device(&self, index: usize, usb_port: u8) -> Vec<(String, String)> {
+        let property = |name: &str, value: String| (name.to_owned(), value);
+        let mut device = vec![
+            property("id", nic_name(index)),
+            property("netdev", netdev_name(index)),
+        ];
+        match self.kind {
+            Kind::Virtio { transitional, msix } => {
+                let legacy = if transitional { "off" } else { "on" };
+                device.insert(0, property("driver", "virtio-net-pci".into()));
+                // QEMU reads it as hexadecimal.
+                let slot = format!("{:x}", nic_address(index).device);
+                device.push(property("addr", slot));
+                device.push(property("disable-legacy", legacy.into()));
+                device.push(property("romfile", String::new()));
+                device.extend((!msix).then(|| property("vectors", "0".into())));
+            }
+            Kind::Rndis { .. } => {
+                device.insert(0, property("driver", "usb-net".into()));
+                device.push(property("bus", format!("{XHCI}.0")));
+                device.push(property("port", usb_port.to_string()));
+            }
         }
+        device.extend(self.properties.iter().cloned());
         device
     }
 }
@@ -169,7 +228,8 @@ impl MachineSpec {
         self
     }
 
-    /// Adds a network card: the first is in slot 4, the next in slot 5.
+    /// Adds a network card. Card 0 on PCI would be in slot 4, card 1 in slot 5; the first on USB is in port 5 of the
+    /// controller, the next in port 6.
     #[must_use]
     pub fn nic(mut self, nic: NicSpec) -> Self {
         self.nics.push(nic);
@@ -213,8 +273,28 @@ impl MachineSpec {
         self.msi_vectors
     }
 
-    pub(super) fn nic_count(&self) -> usize {
-        self.nics.len()
+    pub(super) fn nics(&self) -> &[NicSpec] {
+        &self.nics
+    }
+
+    /// The port of the USB bus that card `index` takes, counted from 1.
+    pub(super) fn usb_port(&self, index: usize) -> u8 {
+        let before = self.nics.iter().take(index);
+        before.filter(|nic| nic.is_usb()).count() as u8 + 1
+    }
+
+    /// The controller's number for that port.
+    pub(super) fn root_port(&self, index: usize) -> u8 {
+        SUPERSPEED_PORTS + self.usb_port(index)
+    }
+
+    /// The controller, if there is an adapter for it.
+    fn controller(&self) -> Option<String> {
+        let adapters = self.nics.iter().filter(|nic| nic.is_usb()).count() as u8;
+        let ports = adapters.max(USB_PORTS);
+        let controller =
+            format!("qemu-xhci,id={XHCI},addr={XHCI_SLOT},p2={ports},p3={SUPERSPEED_PORTS}");
+        (adapters > 0).then_some(controller)
     }
 
     /// Where QEMU runs: all its cards have to be reachable from there.
@@ -259,10 +339,17 @@ impl MachineSpec {
             "-device",
             format!("ivshmem-doorbell,chardev=doorbell,vectors={vectors},addr={DOORBELL_SLOT}"),
         );
+        if let Some(controller) = self.controller() {
+            option("-device", controller);
+        }
         for (index, nic) in self.nics.iter().enumerate() {
             let netdev = netdev_name(index);
             option("-netdev", nic.netdev.argument(&netdev));
-            option("-device", nic.device(index));
+            if nic.is_plugged() {
+                let device = nic.device(index, self.usb_port(index));
+                let device = device.iter().map(|(name, value)| format!("{name}={value}"));
+                option("-device", device.collect::<Vec<_>>().join(","));
+            }
             if self.capture {
                 let path = escape(&run.join(format!("{}.pcap", nic_name(index))));
                 option(

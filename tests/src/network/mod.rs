@@ -1,13 +1,17 @@
 //! What the network card is plugged into: QEMU's own user network (slirp), a TAP with Linux as the peer, or a bare cable.
 
+mod lan;
 mod namespace;
 mod peers;
+mod radvd;
 mod slirp;
 mod tap;
 mod wire;
 
+pub use lan::{LAN_DEVICE, Lan, WAN_DEVICE};
 pub use namespace::Namespace;
 pub use peers::Peers;
+pub use radvd::Radvd;
 pub use slirp::Slirp;
 pub use tap::{Tap, TapSpec};
 pub use wire::Wire;

@@ -32,11 +32,11 @@ impl Namespace {
         Self::hold("")
     }
 
-    /// The same, and programs inside read in /etc/resolv.conf that the name server is 127.0.0.1: slirp's 10.0.2.3 then
-    /// passes its questions to whoever serves port 53 in this namespace.
+    /// The same, and programs inside read in /etc/resolv.conf that the name server is 127.0.0.1 and ::1: slirp's
+    /// 10.0.2.3 and fd12::3 then pass their questions to whoever serves port 53 in this namespace.
     pub fn with_own_resolver() -> Result<Self> {
         Self::hold(
-            "file=$(mktemp) && echo nameserver 127.0.0.1 >$file && \
+            "file=$(mktemp) && printf 'nameserver 127.0.0.1\\nnameserver ::1\\n' >$file && \
              mount --bind $file $(readlink -f /etc/resolv.conf) && rm $file && ",
         )
     }
@@ -101,7 +101,6 @@ impl Namespace {
     }
 
     /// The process that keeps the namespace alive.
-    #[cfg(test)]
     pub(super) fn holder_id(&self) -> u32 {
         self.0.holder.id()
     }

@@ -56,14 +56,25 @@ impl Peers {
         lease_seconds: u32,
         options: &[&str],
     ) -> Result<Process> {
+        let range = format!("--dhcp-range={first},{last},{lease_seconds}s");
+        let mut all = vec!["--port=0", "--log-dhcp", "--no-ping", range.as_str()];
+        all.extend(options);
+        self.dnsmasq(device, &all)
+    }
+
+    /// dnsmasq on `device` with these options: names, leases and router advertisements. It serves when this returns.
+    pub fn dnsmasq(&self, device: &str, options: &[&str]) -> Result<Process> {
         let dnsmasq = self
-            .program("dnsmasq --keep-in-foreground --conf-file=/dev/null --log-facility=- --log-dhcp --port=0", "dnsmasq-base")?
-            .args(["--user=root", "--leasefile-ro", "--bind-interfaces", "--no-ping"])
+            .program(
+                "dnsmasq --keep-in-foreground --conf-file=/dev/null --log-facility=-",
+                "dnsmasq-base",
+            )?
+            .args(["--user=root", "--leasefile-ro", "--bind-interfaces"])
+            .args(["--no-resolv", "--no-hosts", "--pid-file="])
             .arg(format!("--interface={device}"))
-            .arg(format!("--dhcp-range={first},{last},{lease_seconds}s"))
             .args(options)
             .start()?;
-        dnsmasq.wait_for_errors("sockets bound exclusively", START)?;
+        dnsmasq.wait_for_errors("started, version", START)?;
         Ok(dnsmasq)
     }
 }

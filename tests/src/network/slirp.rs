@@ -1,15 +1,26 @@
 //! QEMU's user network: 10.0.2.2 is the host's loopback, 10.0.2.3 the host's name server, and a DHCP server gives
-//! 10.0.2.15. No privilege is needed for it.
+//! 10.0.2.15. The same in IPv6, where a router advertises the prefix fd12::/64. No privilege is needed for it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Namespace;
 
 /// A user network.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Slirp {
     options: Vec<String>,
     namespace: Option<Namespace>,
+    ipv6: bool,
+}
+
+impl Default for Slirp {
+    fn default() -> Self {
+        Self {
+            options: Vec::new(),
+            namespace: None,
+            ipv6: true,
+        }
+    }
 }
 
 impl Slirp {
@@ -20,9 +31,24 @@ impl Slirp {
     /// The first address that its DHCP server gives.
     pub const FIRST_LEASE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
-    /// QEMU's defaults, on the host's network.
+    /// The gateway's address of the advertised prefix, behind which is the loopback of the host.
+    pub const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfd12, 0, 0, 0, 0, 0, 0, 2);
+    /// The name server's, behind which is the first IPv6 one of the host's /etc/resolv.conf. It is advertised when
+    /// there is one there (RFC 8106), and told by DHCPv6 in any case.
+    pub const NAME_SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd12, 0, 0, 0, 0, 0, 0, 3);
+    /// The router that sends the advertisements.
+    pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+
+    /// Both families, on the host's network.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As networks were: nobody speaks IPv6.
+    #[must_use]
+    pub fn without_ipv6(mut self) -> Self {
+        self.ipv6 = false;
+        self
     }
 
     /// The host is `namespace`, not the network of the machine.
@@ -52,7 +78,12 @@ impl Slirp {
     }
 
     pub(super) fn argument(&self, id: &str) -> String {
-        let mut argument = format!("user,id={id}");
+        // One family named alone turns the other off.
+        let families = match self.ipv6 {
+            true => "ipv4=on,ipv6=on,ipv6-net=fd12::/64",
+            false => "ipv4=on,ipv6=off",
+        };
+        let mut argument = format!("user,id={id},{families}");
         for option in &self.options {
             argument.push(',');
             argument.push_str(option);

@@ -47,9 +47,8 @@ impl Tap {
         let header = if *vnet_hdr { " vnet_hdr" } else { "" };
         namespace.ip(&format!("tuntap add dev {name} mode tap{header}"))?;
         namespace.ip(&format!("link set dev {name} mtu {mtu}"))?;
-        for address in addresses {
-            namespace.ip(&format!("address add {address} dev {name}"))?;
-        }
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        namespace.add_addresses(name, &addresses)?;
         namespace.ip(&format!("link set dev {name} up"))?;
         Ok(Self {
             name: name.clone(),

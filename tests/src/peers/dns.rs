@@ -1,38 +1,63 @@
 //! A name server for the names that the test says (RFC 1035), with the failures that real ones have.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::tcp::TcpServer;
 use crate::error::Result;
 use crate::wait::Stop;
 
 /// What the server does when it is asked for the addresses of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsAnswer {
-    /// These addresses.
-    Addresses(Vec<Ipv4Addr>),
+    /// These addresses, to who asks for their family.
+    Addresses(Vec<IpAddr>),
     /// RCODE 3, "Name Error". The answer for every name that was not configured.
     NoSuchName,
     /// RCODE 2, "Server failure".
     ServerFailure,
     /// Nothing at all.
     Silence,
-    /// No answer and the TC bit: ask again over TCP (which nobody serves).
-    Truncated,
+    /// These addresses over TCP; over UDP no answer and the TC bit: ask again.
+    Truncated(Vec<IpAddr>),
 }
 
-/// A name server on UDP.
+impl DnsAnswer {
+    /// One address of one family or both.
+    pub fn at<A: Into<IpAddr>>(addresses: impl IntoIterator<Item = A>) -> Self {
+        Self::Addresses(addresses.into_iter().map(Into::into).collect())
+    }
+}
+
+/// A name server on UDP, and on TCP if it is given a listener.
 #[derive(Debug)]
 pub struct DnsServer {
     address: SocketAddr,
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
-    questions: Arc<Mutex<Vec<String>>>,
+    tcp: Option<TcpServer>,
+    zone: Arc<Zone>,
+}
+
+/// What it knows, and what it was asked.
+#[derive(Debug)]
+struct Zone {
+    names: HashMap<String, DnsAnswer>,
+    questions: Mutex<Vec<String>>,
+}
+
+/// What a message came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
 }
 
 const TYPE_A: u16 = 1;
+const TYPE_AAAA: u16 = 28;
 const CLASS_IN: u16 = 1;
 const TIME_TO_LIVE: u32 = 60;
 const RESPONSE: u8 = 0x80;
@@ -52,22 +77,38 @@ impl DnsServer {
         socket: UdpSocket,
         names: impl IntoIterator<Item = (&'a str, DnsAnswer)>,
     ) -> Result<Self> {
-        let names: HashMap<String, DnsAnswer> = names
+        let names = names
             .into_iter()
             .map(|(name, answer)| (name.to_ascii_lowercase(), answer))
             .collect();
+        let zone = Arc::new(Zone {
+            names,
+            questions: Mutex::default(),
+        });
         let address = socket.local_addr()?;
-        let (stop, questions) = (Arc::new(Stop::new()?), Arc::new(Mutex::new(Vec::new())));
-        let (stopped, asked) = (stop.clone(), questions.clone());
+        let stop = Arc::new(Stop::new()?);
+        let (stopped, asked) = (stop.clone(), zone.clone());
         let thread = std::thread::Builder::new()
             .name(format!("names {address}"))
-            .spawn(move || serve(&socket, &stopped, &names, &asked))?;
+            .spawn(move || serve(&socket, &stopped, &asked))?;
         Ok(Self {
             address,
             stop,
             thread: Some(thread),
-            questions,
+            tcp: None,
+            zone,
         })
+    }
+
+    /// Answers on TCP too.
+    pub fn also_on(mut self, listener: TcpListener) -> Result<Self> {
+        let zone = self.zone.clone();
+        let server = TcpServer::start(listener, move |stream| {
+            // An error is a client that went away.
+            let _ = serve_stream(stream, &zone);
+        })?;
+        self.tcp = Some(server);
+        Ok(self)
     }
 
     /// Where it listens.
@@ -77,7 +118,8 @@ impl DnsServer {
 
     /// The names that were asked for, in order, repeats included.
     pub fn questions(&self) -> Vec<String> {
-        self.questions
+        self.zone
+            .questions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -93,12 +135,7 @@ impl Drop for DnsServer {
     }
 }
 
-fn serve(
-    socket: &UdpSocket,
-    stop: &Stop,
-    names: &HashMap<String, DnsAnswer>,
-    asked: &Mutex<Vec<String>>,
-) {
+fn serve(socket: &UdpSocket, stop: &Stop, zone: &Zone) {
     let mut buffer = [0; 1500];
     while stop.wait_readable(socket) {
         // An error is the ICMP answer to an earlier reply: its client has gone.
@@ -108,18 +145,29 @@ fn serve(
         let Some(query) = buffer.get(..length) else {
             continue;
         };
-        if let Some(reply) = answer(query, names, asked) {
+        if let Some(reply) = answer(query, zone, Transport::Udp) {
             let _ = socket.send_to(&reply, from);
         }
     }
 }
 
+/// RFC 1035 4.2.2: two bytes of length stand before each message.
+fn serve_stream(mut stream: TcpStream, zone: &Zone) -> std::io::Result<()> {
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut query = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut query)?;
+        let Some(reply) = answer(&query, zone, Transport::Tcp) else {
+            return Ok(());
+        };
+        let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
+        stream.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat())?;
+    }
+}
+
 /// The reply to a message; None for none.
-fn answer(
-    query: &[u8],
-    names: &HashMap<String, DnsAnswer>,
-    asked: &Mutex<Vec<String>>,
-) -> Option<Vec<u8>> {
+fn answer(query: &[u8], zone: &Zone, transport: Transport) -> Option<Vec<u8>> {
     // RFC 1035 4.1.1: id, QR|OPCODE|AA|TC|RD, RA|Z|RCODE, then four counts.
     let header = query.first_chunk::<HEADER>()?;
     let (flags, questions) = (header[2], u16::from_be_bytes([header[4], header[5]]));
@@ -139,23 +187,34 @@ fn answer(
     else {
         return Some(reply(header, &[], 0, FORMAT_ERROR, &[]));
     };
-    asked
+    zone.questions
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(name.clone());
-    match names
+    match zone
+        .names
         .get(&name.to_ascii_lowercase())
         .unwrap_or(&DnsAnswer::NoSuchName)
     {
         DnsAnswer::Silence => None,
         DnsAnswer::NoSuchName => Some(reply(header, bytes, 0, NAME_ERROR, &[])),
         DnsAnswer::ServerFailure => Some(reply(header, bytes, 0, SERVER_FAILURE, &[])),
-        DnsAnswer::Truncated => Some(reply(header, bytes, TRUNCATED, 0, &[])),
-        DnsAnswer::Addresses(addresses) if (kind, class) == (TYPE_A, CLASS_IN) => {
-            Some(reply(header, bytes, 0, 0, addresses))
+        DnsAnswer::Truncated(_) if transport == Transport::Udp => {
+            Some(reply(header, bytes, TRUNCATED, 0, &[]))
         }
-        // The name exists; it has nothing of that type (RFC 2308 2.2, NODATA).
-        DnsAnswer::Addresses(_) => Some(reply(header, bytes, 0, 0, &[])),
+        DnsAnswer::Addresses(addresses) | DnsAnswer::Truncated(addresses) => {
+            // None of that type: the name exists all the same (RFC 2308 2.2, NODATA).
+            let wanted = |address: &&IpAddr| (record_type(**address), CLASS_IN) == (kind, class);
+            let addresses: Vec<IpAddr> = addresses.iter().filter(wanted).copied().collect();
+            Some(reply(header, bytes, 0, 0, &addresses))
+        }
+    }
+}
+
+fn record_type(address: IpAddr) -> u16 {
+    match address {
+        IpAddr::V4(_) => TYPE_A,
+        IpAddr::V6(_) => TYPE_AAAA,
     }
 }
 
@@ -198,7 +257,7 @@ fn reply(
     question: &[u8],
     flags: u8,
     rcode: u8,
-    addresses: &[Ipv4Addr],
+    addresses: &[IpAddr],
 ) -> Vec<u8> {
     let questions = u16::from(!question.is_empty());
     let answers = u16::try_from(addresses.len()).unwrap_or(u16::MAX);
@@ -215,11 +274,19 @@ fn reply(
     for address in addresses.iter().take(answers.into()) {
         // 4.1.4: the name is the question's, which starts behind the header.
         message.extend([0xc0, HEADER as u8]);
-        message.extend(TYPE_A.to_be_bytes());
+        message.extend(record_type(*address).to_be_bytes());
         message.extend(CLASS_IN.to_be_bytes());
         message.extend(TIME_TO_LIVE.to_be_bytes());
-        message.extend(4u16.to_be_bytes());
-        message.extend(address.octets());
+        match address {
+            IpAddr::V4(v4) => {
+                message.extend(4u16.to_be_bytes());
+                message.extend(v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                message.extend(16u16.to_be_bytes());
+                message.extend(v6.octets());
+            }
+        }
     }
     message
 }

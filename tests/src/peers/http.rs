@@ -1,8 +1,9 @@
 //! A web server (RFC 9110, 9112): a page, as many bytes as wanted, and uploads that are answered with their hash.
 //!
 //! `GET /` the page · `GET /bytes/N` N bytes of the [`pattern`](super::pattern()), whole or by `Range` · `/chunked/N` and
-//! `/until-close/N` the same with the other two ways to say where a body ends · `PUT` or `POST` anywhere: the SHA-256 of
-//! the body.
+//! `/until-close/N` the same with the other two ways to say where a body ends · `/cut/N` N bytes of which only half come,
+//! unless asked for by `Range` · `/to/URL` a redirect to there, or to a path · `PUT` or `POST` anywhere: the SHA-256 of the
+//! body. The same over TLS, with a certificate of the lab's.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use super::certificates::Certificate;
 use super::pattern::{hexadecimal, pattern};
 use super::tcp::TcpServer;
 use crate::error::Result;
@@ -33,6 +35,32 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves on `listener`.
     pub fn start(listener: TcpListener) -> Result<Self> {
+        Self::serving(listener, |stream, count| {
+            stream.set_nodelay(true)?;
+            serve(&mut BufReader::new(stream), count)
+        })
+    }
+
+    /// Serves on `listener` over TLS.
+    pub fn start_tls(listener: TcpListener, certificate: Certificate) -> Result<Self> {
+        let config = certificate.server()?;
+        Self::serving(listener, move |stream, count| {
+            stream.set_nodelay(true)?;
+            let connection = rustls::ServerConnection::new(config.clone());
+            let connection = connection.map_err(io::Error::other)?;
+            let mut reader = BufReader::new(rustls::StreamOwned::new(connection, stream));
+            serve(&mut reader, count)?;
+            // A body up to the end is whole only with this farewell.
+            let stream = reader.get_mut();
+            stream.conn.send_close_notify();
+            stream.flush()
+        })
+    }
+
+    fn serving(
+        listener: TcpListener,
+        serve: impl Fn(&TcpStream, &AtomicU64) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Self> {
         let requests = Arc::new(AtomicU64::new(0));
         let count = requests.clone();
         let tcp = TcpServer::start(listener, move |stream| {
@@ -73,11 +101,10 @@ enum Framing {
     UntilClose,
 }
 
-fn serve(stream: &TcpStream, count: &AtomicU64) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = read_request(&mut reader)? {
-        let framing = respond(&request, &mut reader, stream)?;
+fn serve<S: Read + Write>(reader: &mut BufReader<S>, count: &AtomicU64) -> io::Result<()> {
+    while let Some(request) = read_request(reader)? {
+        let framing = respond(&request, reader)?;
+        reader.get_mut().flush()?;
         count.fetch_add(1, Ordering::Relaxed);
         if !request.keep_alive || framing == Framing::UntilClose {
             break;
@@ -143,20 +170,25 @@ fn nonsense(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {what}"))
 }
 
-fn respond(request: &Request, body: &mut impl Read, stream: &TcpStream) -> io::Result<Framing> {
+fn respond<S: Read + Write>(request: &Request, reader: &mut BufReader<S>) -> io::Result<Framing> {
     match request.method.as_str() {
-        "GET" | "HEAD" => get(request, stream),
-        "PUT" | "POST" => receive(request, body, stream),
+        "GET" | "HEAD" => get(request, reader.get_mut()),
+        "PUT" | "POST" => receive(request, reader),
         _ => text(
             request,
-            stream,
+            reader.get_mut(),
             "405 Method Not Allowed",
             "Only GET, HEAD, PUT and POST.\n",
         ),
     }
 }
 
-fn get(request: &Request, stream: &TcpStream) -> io::Result<Framing> {
+fn get(request: &Request, stream: &mut impl Write) -> io::Result<Framing> {
+    if let Some(place) = request.path.strip_prefix("/to/") {
+        let slash = if place.contains("://") { "" } else { "/" };
+        let status = format!("302 Found\r\nLocation: {slash}{place}");
+        return text(request, stream, &status, "It is elsewhere.\n");
+    }
     let size = |digits: &str| digits.parse::<u64>().ok();
     match request
         .path
@@ -169,6 +201,10 @@ fn get(request: &Request, stream: &TcpStream) -> io::Result<Framing> {
         ["bytes", digits] if let Some(length) = size(digits) => {
             generated(request, stream, length, Framing::Length)
         }
+        ["cut", digits] if let Some(length) = size(digits) => match &request.range {
+            Some(_) => generated(request, stream, length, Framing::Length),
+            None => cut(stream, length),
+        },
         ["chunked", digits] if let Some(length) = size(digits) => {
             generated(request, stream, length, Framing::Chunked)
         }
@@ -181,7 +217,7 @@ fn get(request: &Request, stream: &TcpStream) -> io::Result<Framing> {
 
 fn text(
     request: &Request,
-    mut stream: &TcpStream,
+    stream: &mut impl Write,
     status: &str,
     body: &str,
 ) -> io::Result<Framing> {
@@ -202,7 +238,7 @@ fn text(
 
 fn generated(
     request: &Request,
-    mut stream: &TcpStream,
+    stream: &mut impl Write,
     length: u64,
     framing: Framing,
 ) -> io::Result<Framing> {
@@ -242,7 +278,23 @@ fn generated(
     Ok(framing)
 }
 
-fn write_pattern(mut stream: &TcpStream, start: u64, end: u64, framing: Framing) -> io::Result<()> {
+/// Promises `length` bytes, sends half of them and breaks off.
+fn cut(stream: &mut impl Write, length: u64) -> io::Result<Framing> {
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+    )?;
+    write_pattern(stream, 0, length / 2, Framing::Length)?;
+    stream.flush()?;
+    Err(io::Error::other("cut, as asked for"))
+}
+
+fn write_pattern(
+    stream: &mut impl Write,
+    start: u64,
+    end: u64,
+    framing: Framing,
+) -> io::Result<()> {
     let mut buffer = vec![0; BLOCK];
     let mut offset = start;
     while offset < end {
@@ -294,23 +346,29 @@ fn parse_range(text: &str, length: u64) -> Range {
     }
 }
 
-fn receive(request: &Request, body: &mut impl Read, mut stream: &TcpStream) -> io::Result<Framing> {
+fn receive<S: Read + Write>(request: &Request, body: &mut BufReader<S>) -> io::Result<Framing> {
     let Some(length) = request.content_length else {
         // Without a length the body cannot be skipped, so this is the connection's last answer.
-        text(request, stream, "411 Length Required", "How many bytes?\n")?;
+        text(
+            request,
+            body.get_mut(),
+            "411 Length Required",
+            "How many bytes?\n",
+        )?;
         return Ok(Framing::UntilClose);
     };
     if request.expects_continue {
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        body.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        body.get_mut().flush()?;
     }
     let mut hash = Sha256::new();
-    let received = io::copy(&mut body.take(length), &mut hash)?;
+    let received = io::copy(&mut body.by_ref().take(length), &mut hash)?;
     if received < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     text(
         request,
-        stream,
+        body.get_mut(),
         "200 OK",
         &format!("{}\n", hexadecimal(&hash.finalize())),
     )

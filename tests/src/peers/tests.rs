@@ -1,7 +1,7 @@
 //! Against ordinary clients.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::*;
@@ -114,13 +114,16 @@ fn ask(server: &DnsServer, name: &str) -> Option<Vec<u8>> {
 
 #[test]
 fn names_resolve_or_fail_as_they_were_told() {
-    let addresses =
-        DnsAnswer::Addresses(vec![Ipv4Addr::new(10, 0, 2, 2), Ipv4Addr::new(10, 0, 2, 9)]);
+    let addresses = ["10.0.2.2", "fd12::2", "10.0.2.9"].map(|a| a.parse().unwrap());
+    let addresses = DnsAnswer::at::<IpAddr>(addresses);
     let names = [
         ("Host.lab", addresses),
         ("broken.lab", DnsAnswer::ServerFailure),
         ("silent.lab", DnsAnswer::Silence),
-        ("large.lab", DnsAnswer::Truncated),
+        (
+            "large.lab",
+            DnsAnswer::Truncated(vec![Ipv4Addr::LOCALHOST.into()]),
+        ),
     ];
     let server = DnsServer::start(UdpSocket::bind("127.0.0.1:0").unwrap(), names).unwrap();
     let reply = ask(&server, "host.LAB").unwrap();
@@ -134,6 +137,32 @@ fn names_resolve_or_fail_as_they_were_told() {
     assert_eq!(ask(&server, "large.lab").unwrap()[2], 0x83, "TC");
     assert_eq!(ask(&server, "silent.lab"), None);
     assert_eq!(server.questions().len(), 5);
+}
+
+#[test]
+fn what_does_not_fit_a_datagram_is_told_over_tcp() {
+    let names = [(
+        "large.lab",
+        DnsAnswer::Truncated(vec![Ipv6Addr::LOCALHOST.into()]),
+    )];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = DnsServer::start(UdpSocket::bind("127.0.0.1:0").unwrap(), names).unwrap();
+    let server = server.also_on(listener).unwrap();
+    let question =
+        b"\x00\x1b\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05large\x03lab\x00\x00\x1c\x00\x01";
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(question).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    assert_eq!(
+        reply[2..14],
+        [0xab, 0xcd, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]
+    );
+    assert_eq!(reply[reply.len() - 18..][..2], [0, 16]);
+    assert_eq!(reply[reply.len() - 16..], Ipv6Addr::LOCALHOST.octets());
+    assert_eq!(server.questions(), ["large.lab"]);
 }
 
 #[test]

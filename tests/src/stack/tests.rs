@@ -6,7 +6,7 @@ use super::*;
 use crate::machine::{Chipset, NicSpec};
 use crate::network::{Netdev, Slirp};
 
-const LINK: &str = "/scheme/network.pci-00-00-04.0_virtio_net/link";
+const LINK: &str = "/scheme/network.pci-0000-00-04.0_virtio_net/link";
 
 fn start(machine: MachineSpec, nic: NicSpec, change: impl FnOnce(StackSpec) -> StackSpec) -> Stack {
     let mut stack = Stack::start_hardware(change(StackSpec::new(machine.nic(nic)))).unwrap();

@@ -22,7 +22,7 @@ use crate::pcid::{FUNCTION, Pcid};
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Where the driver serves the card.
-pub(crate) const SCHEME: &str = "/scheme/network.pci-00-00-04.0_virtio_net";
+pub(crate) const SCHEME: &str = "/scheme/network.pci-0000-00-04.0_virtio_net";
 
 /// The machine that the card is in.
 pub(crate) struct CardPlatform {

@@ -8,9 +8,29 @@ use libredox::Fd;
 use syscall::error::{EAGAIN, EBADF, EINTR, ENODEV, EWOULDBLOCK, Error};
 
 use crate::frame::{FrameSink, FrameSource, Slot};
+use crate::network::bundle;
 
 /// Frames that wait for the driver at most.
 const QUEUE_LIMIT: usize = 256;
+
+/// What a read or a write of the data file carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// One frame: upstream's drivers.
+    One,
+    /// As many as fit ([`bundle`]).
+    Bundle,
+}
+
+impl Framing {
+    /// The buffer for frames of at most `capacity` bytes.
+    fn room(self, capacity: usize) -> usize {
+        match self {
+            Framing::One => capacity,
+            Framing::Bundle => size_of::<Pages>(),
+        }
+    }
+}
 
 /// Room for one frame. Whole pages on page boundaries: for a read, the kernel lends those to the
 /// driver instead of copying them.
@@ -60,16 +80,21 @@ impl Buffer {
 /// Frames from the driver.
 pub struct Receiver {
     data: Arc<Fd>,
+    framing: Framing,
     buffer: Buffer,
+    /// What of the buffer was handed on.
+    taken: usize,
     errors: u64,
     failure: Option<Error>,
 }
 
 impl Receiver {
-    pub(super) fn new(data: Arc<Fd>, capacity: usize) -> Self {
+    pub(super) fn new(data: Arc<Fd>, framing: Framing, capacity: usize) -> Self {
         Self {
             data,
-            buffer: Buffer::new(capacity),
+            framing,
+            buffer: Buffer::new(framing.room(capacity)),
+            taken: 0,
             errors: 0,
             failure: None,
         }
@@ -83,6 +108,26 @@ impl Receiver {
     /// The error by which the driver showed that it is gone, if it did: the adapter is of no more use.
     pub fn failure(&self) -> Option<Error> {
         self.failure
+    }
+
+    /// Reads what fits. False when nothing waits, or the driver is gone.
+    fn fill(&mut self) -> bool {
+        self.taken = 0;
+        self.buffer.length = 0;
+        match read(self.data.raw(), self.buffer.all()) {
+            Ok(length) => {
+                self.buffer.length = length;
+                true
+            }
+            Err(Error {
+                errno: EAGAIN | EWOULDBLOCK,
+            }) => false,
+            Err(error) => {
+                self.errors += 1;
+                self.failure = is_fatal(error).then_some(error).or(self.failure);
+                false
+            }
+        }
     }
 }
 
@@ -101,20 +146,20 @@ impl FrameSource for Receiver {
     type Frame<'a> = Received<'a>;
 
     fn next_frame(&mut self) -> Option<Received<'_>> {
-        match read(self.data.raw(), self.buffer.all()) {
-            Ok(length) => {
-                self.buffer.length = length;
-                Some(Received(self.buffer.frame()))
-            }
-            Err(Error {
-                errno: EAGAIN | EWOULDBLOCK,
-            }) => None,
-            Err(error) => {
-                self.errors += 1;
-                self.failure = is_fatal(error).then_some(error).or(self.failure);
-                None
-            }
+        if self.framing == Framing::One {
+            return self.fill().then(|| Received(self.buffer.frame()));
         }
+        let waits = |bytes: &[u8], taken| bytes.get(taken..).and_then(bundle::take).is_some();
+        if !waits(self.buffer.frame(), self.taken) && !self.fill() {
+            return None;
+        }
+        let (frame, _) = self
+            .buffer
+            .frame()
+            .get(self.taken..)
+            .and_then(bundle::take)?;
+        self.taken += bundle::size(frame.len());
+        Some(Received(frame))
     }
 }
 
@@ -133,6 +178,8 @@ pub struct TransmitCounters {
 pub struct Transmitter {
     data: Arc<Fd>,
     capacity: usize,
+    /// Where the frames of one write are gathered.
+    bundle: Option<Buffer>,
     queue: VecDeque<Buffer>,
     free: Vec<Buffer>,
     /// The driver has no room; an event comes when it has.
@@ -142,10 +189,12 @@ pub struct Transmitter {
 }
 
 impl Transmitter {
-    pub(super) fn new(data: Arc<Fd>, capacity: usize) -> Self {
+    pub(super) fn new(data: Arc<Fd>, framing: Framing, capacity: usize) -> Self {
+        let bundle = (framing == Framing::Bundle).then(|| Buffer::new(framing.room(capacity)));
         Self {
             data,
             capacity,
+            bundle,
             queue: VecDeque::new(),
             free: Vec::new(),
             blocked: false,
@@ -178,6 +227,32 @@ impl Transmitter {
     pub fn on_writable(&mut self) {
         self.blocked = false;
         self.flush();
+    }
+
+    /// Writes the frames at the head of the queue, in one call. Gives how many of them are done with.
+    fn write_some(&mut self) -> Result<usize, Error> {
+        let Some(bundle) = &mut self.bundle else {
+            let Some(buffer) = self.queue.front() else {
+                return Ok(0);
+            };
+            return write(self.data.raw(), buffer.frame()).map(|_| 1);
+        };
+        bundle.length = 0;
+        for buffer in &self.queue {
+            let used = bundle.length;
+            let room = bundle.all().get_mut(used..).unwrap_or_default();
+            let Some(size) = bundle::put(room, buffer.frame()) else {
+                break;
+            };
+            bundle.length += size;
+        }
+        let written = write(self.data.raw(), bundle.frame())?;
+        let mut frames = 0;
+        let mut bytes = bundle.frame().get(..written).unwrap_or_default();
+        while let Some((_, rest)) = bundle::take(bytes) {
+            (bytes, frames) = (rest, frames + 1);
+        }
+        Ok(frames.max(1))
     }
 
     fn fail(&mut self, error: Error) {
@@ -251,11 +326,9 @@ impl FrameSink for Transmitter {
     }
 
     fn flush(&mut self) {
-        while !self.blocked
-            && let Some(buffer) = self.queue.front()
-        {
-            match write(self.data.raw(), buffer.frame()) {
-                Ok(_) => {}
+        while !self.blocked && !self.queue.is_empty() {
+            let done = match self.write_some() {
+                Ok(frames) => frames,
                 Err(Error {
                     errno: EAGAIN | EWOULDBLOCK,
                 }) => {
@@ -263,9 +336,13 @@ impl FrameSink for Transmitter {
                     return;
                 }
                 Err(error) if is_fatal(error) => return self.fail(error),
-                Err(_) => self.counters.tx_refused += 1,
-            }
-            self.free.extend(self.queue.pop_front());
+                Err(_) => {
+                    self.counters.tx_refused += 1;
+                    1
+                }
+            };
+            let done = done.min(self.queue.len());
+            self.free.extend(self.queue.drain(..done));
         }
     }
 

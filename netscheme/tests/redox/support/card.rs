@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) room: usize,
     pub(crate) doorbells: usize,
     pub(crate) link: LinkState,
+    /// It was pulled out.
+    pub(crate) gone: bool,
 }
 
 /// The test's side of the card: its state, and the line that interrupts the driver.
@@ -94,6 +96,7 @@ pub(crate) fn driver(
         room,
         doorbells: 0,
         link: LinkState::UP,
+        gone: false,
     };
     let state = Arc::new(Mutex::new(state));
     let interrupts = open("pipe", O_RDWR);
@@ -123,7 +126,7 @@ fn run(adapter: &str, nic: Driver, window: &Window) -> i32 {
         .watch(interrupts.raw(), INTERRUPT, EventFlags::EVENT_READ)
         .unwrap();
     let mut events = Vec::new();
-    let mut more = true;
+    let (mut more, mut over) = (true, false);
     loop {
         window.show(|seen| {
             seen.parked = server.parked();
@@ -142,6 +145,13 @@ fn run(adapter: &str, nic: Driver, window: &Window) -> i32 {
         if events.iter().any(|event| event.token == INTERRUPT) {
             interrupts.read(&mut [0; 64]).unwrap();
             more |= server.on_interrupt().unwrap();
+            if server.nic().0.lock().unwrap().gone {
+                more |= server.end().unwrap();
+                over = true;
+            }
+        }
+        if over && !server.is_used() {
+            return 0;
         }
     }
 }

@@ -135,6 +135,11 @@ impl Connection {
         self.socket().recv_queue()
     }
 
+    /// Octets written that the peer has not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.socket().send_queue()
+    }
+
     /// RST (RFC 9293 3.10.5), if there is a peer that knows of us; it leaves when the flow is served.
     pub fn abort(&mut self, error: Option<SocketError>) {
         match self.state() {

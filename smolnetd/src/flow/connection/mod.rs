@@ -5,6 +5,7 @@ mod network;
 mod timeouts;
 
 use core::fmt;
+use core::net::SocketAddr;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
@@ -85,6 +86,8 @@ pub struct Connection {
     guard: Guard,
     /// Who will read what it receives.
     pub holder: Holder,
+    /// Length in bytes of the IP and TCP headers of its segments.
+    headers: u16,
     /// IRS, once known.
     irs: Option<Seq>,
     /// Octets read by the socket, on the circle of sequence numbers.
@@ -118,7 +121,14 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    fn new(iss: Seq, mtu: u16, options: &TcpOptions, holder: Holder, now: Instant) -> Connection {
+    fn new(
+        iss: Seq,
+        (key, mtu): (FlowKey, u16),
+        options: &TcpOptions,
+        holder: Holder,
+        now: Instant,
+    ) -> Connection {
+        let headers = headers_of(key);
         // From 65536 on smoltcp 0.14 panics when a peer that scales windows fills the buffer.
         let receive = options.receive_buffer.clamp(1, usize::from(u16::MAX));
         let buffers = (
@@ -136,8 +146,9 @@ impl Connection {
         Connection {
             set,
             handle,
-            guard: Guard::new(iss, mss_for(mtu), receive),
+            guard: Guard::new(iss, mss_for(mtu, headers), receive),
             holder,
+            headers,
             irs: None,
             consumed: 0,
             written: 0,
@@ -166,7 +177,7 @@ impl Connection {
         options: &TcpOptions,
         holder: Holder,
     ) -> Result<Connection, SocketError> {
-        let mut connection = Connection::new(iss, path.mtu, options, holder, now);
+        let mut connection = Connection::new(iss, (key, path.mtu), options, holder, now);
         Engine::connect(
             now,
             path.mtu,
@@ -189,7 +200,7 @@ impl Connection {
     ) -> Option<Connection> {
         let mut connection = Connection::new(
             half.iss,
-            path.mtu,
+            (key, path.mtu),
             options,
             Holder::Queued(half.listener),
             now,
@@ -295,7 +306,15 @@ impl Connection {
     }
 }
 
-/// The segment size that a path of this MTU carries, in bytes, as smoltcp reckons it for IPv4: no options.
-fn mss_for(mtu: u16) -> usize {
-    usize::from(mtu.saturating_sub(40))
+/// Length in bytes of the headers of a flow's segments: no options.
+pub(super) fn headers_of(key: FlowKey) -> u16 {
+    match key.local {
+        SocketAddr::V4(_) => 40,
+        SocketAddr::V6(_) => 60,
+    }
+}
+
+/// The segment size that a path of this MTU carries, in bytes, as smoltcp reckons it.
+fn mss_for(mtu: u16, headers: u16) -> usize {
+    usize::from(mtu.saturating_sub(headers))
 }

@@ -1,6 +1,7 @@
 //! The network's side of a connection.
 
 use smoltcp::socket::tcp::State;
+use smoltcp::time::Duration;
 use smoltcp::wire::TcpControl;
 
 use super::{Connection, Context, Holder, Served, mss_for};
@@ -12,11 +13,13 @@ use crate::flow::congestion::DUPLICATES;
 use crate::flow::segment::{Control, Segment, tcp_in};
 use crate::flow::sequence::Seq;
 use crate::guard::{Repair, Standing, Verdict};
-use crate::output::Output;
+use crate::output::{Output, Path};
 use crate::socket::tcp::Reason;
 
 /// Segments that a flow may emit before the next flow's turn.
 const QUANTUM: usize = 32;
+/// A connection attempt that has no answer after this long has sent its SYN twice.
+const SECOND_SYN: Duration = Duration::from_secs(2);
 
 impl Connection {
     /// A segment of this connection came in.
@@ -94,9 +97,18 @@ impl Connection {
 
     /// Gives smoltcp a packet. True if a reply was owed at once and found no room.
     fn hand_over<O: Output>(&mut self, cx: &mut Context<'_, O>, packet: &[u8]) -> bool {
-        let mut wire = Wire::new(cx.now, cx.path, cx.out, &mut self.guard);
+        let path = self.way(cx.path);
+        let mut wire = Wire::new(cx.now, &path, cx.out, &mut self.guard);
         cx.engine.ingress(&mut self.set, packet, &mut wire);
         wire.reply_lost
+    }
+
+    /// The path as the socket's owner wants it.
+    fn way(&self, path: &Path) -> Path {
+        Path {
+            hop_limit: self.socket().hop_limit().unwrap_or(path.hop_limit),
+            ..*path
+        }
     }
 
     /// Notes how far the peer has acknowledged.
@@ -114,12 +126,12 @@ impl Connection {
     /// Has smoltcp do what congestion control wants, in the only language that it understands: acknowledgements that
     /// say nothing new but the window, or, three times the same, that something was lost.
     fn steer<O: Output>(&mut self, cx: &mut Context<'_, O>) {
-        let show = u32::from(self.guard.congestion().take_showing());
-        let resend = if self.guard.congestion().take_resend() {
-            DUPLICATES
-        } else {
-            0
-        };
+        let in_vain = self.is_connecting() && cx.now >= self.opened + SECOND_SYN;
+        if self.guard.congestion().take_stuck() || in_vain {
+            cx.out.doubt(cx.now, cx.path);
+        }
+        let show = self.guard.congestion().take_showing();
+        let resend = self.guard.congestion().take_resend();
         // In LAST-ACK smoltcp takes no window from what acknowledges nothing.
         let hears = matches!(
             self.socket().state(),
@@ -128,21 +140,31 @@ impl Connection {
         if !hears {
             return;
         }
-        for _ in 0..show.max(resend) {
-            let peer = FlowKey {
-                local: cx.key.remote,
-                remote: cx.key.local,
-            };
-            let ack = Control::ack(
-                peer,
-                self.rcv_nxt(),
-                self.una(),
-                self.guard.window_to_show(),
-            );
-            let mut packet = vec![0; ack.length()];
-            ack.write(&mut packet);
-            self.hand_over(cx, &packet);
+        if resend {
+            // Another window first: whatever was counted as duplicate before is forgotten, and three will be three.
+            let window = self.guard.window_to_show();
+            let other = if window > 1 { window - 1 } else { 2 };
+            self.hint(cx, other);
+            self.hint(cx, window);
+            for _ in 0..DUPLICATES {
+                self.hint(cx, window);
+            }
+        } else if show {
+            let window = self.guard.window_to_show();
+            self.hint(cx, window);
         }
+    }
+
+    /// Has smoltcp hear an acknowledgement of what it knows to be acknowledged, with this window.
+    fn hint<O: Output>(&mut self, cx: &mut Context<'_, O>, window: u16) {
+        let peer = FlowKey {
+            local: cx.key.remote,
+            remote: cx.key.local,
+        };
+        let ack = Control::ack(peer, self.rcv_nxt(), self.una(), window);
+        let mut packet = vec![0; ack.length()];
+        ack.write(&mut packet);
+        self.hand_over(cx, &packet);
     }
 
     /// RFC 5961 section 7: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, but not too often.
@@ -171,6 +193,7 @@ impl Connection {
             }
             self.owes_ack = false;
         }
+        let path = self.way(cx.path);
         self.guard.start_run();
         for _ in 0..QUANTUM {
             if self.guard.runs_wild() {
@@ -181,7 +204,7 @@ impl Connection {
                 return Served::Idle;
             }
             self.steer(cx);
-            let mut wire = Wire::new(cx.now, cx.path, cx.out, &mut self.guard);
+            let mut wire = Wire::new(cx.now, &path, cx.out, &mut self.guard);
             let emitted = cx.engine.egress(&mut self.set, &mut wire);
             if wire.starved {
                 return self.starve(cx);
@@ -221,7 +244,21 @@ impl Connection {
 
     /// The path carries packets of `mtu` bytes only.
     pub fn limit_mtu(&mut self, mtu: u16) {
-        self.guard.congestion().limit_mss(mss_for(mtu));
+        let mss = mss_for(mtu, self.headers);
+        self.guard.congestion().limit_mss(mss);
+    }
+
+    /// Another way leads to the peer: what did not arrive by the former one is tried again.
+    pub fn path_changed(&mut self) {
+        let una = self.una();
+        self.guard.congestion().path_changed(una);
+    }
+
+    /// What is on its way does not arrive: it is to be sent again, at once. That it does not is `news`, or was known
+    /// and may be under repair.
+    pub fn send_again(&mut self, news: bool) {
+        let (una, end) = (self.una(), self.guard.snd_nxt());
+        self.guard.congestion().path_lost(una, end, news);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The neighbours on one link: how well each is known (the states of RFC 4861 section 7.3.2), what waits for it, and
 //! when it has to be asked. Which packet asks (ARP, neighbour solicitation) is the caller's business.
 
+mod heard;
 mod room;
 mod state;
 
@@ -10,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use smoltcp::time::{Duration, Instant};
 
 use self::state::State;
-use super::LinkCounters;
 use super::random::Random;
+use super::{LinkCounters, NeighbourInfo};
 use crate::counters::count;
 
+pub(super) use self::heard::{Claim, Flags, Heard};
 pub use self::state::NeighbourState;
 pub(super) use self::state::{Due, Evidence, Learned, Resolution};
 
@@ -29,8 +31,15 @@ const DELAY_FIRST_PROBE_TIME: Duration = Duration::from_secs(5);
 /// RFC 4861 section 10: REACHABLE_TIME times MIN_RANDOM_FACTOR and MAX_RANDOM_FACTOR.
 const REACHABLE_TIME: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(45));
 
-/// Neighbours that are remembered.
-pub(super) const MAX_NEIGHBOURS: usize = 512;
+/// RFC 4861 section 6.2.1: the most that AdvReachableTime may be.
+const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
+/// What a router may make of RETRANS_TIMER.
+const MIN_RETRANS_TIMER: Duration = Duration::from_millis(100);
+const MAX_RETRANS_TIMER: Duration = Duration::from_secs(60);
+
+/// Neighbours that are remembered, of both families together. With [`MAX_PENDING`] packets of 1500 bytes they take less
+/// than half a megabyte, whatever others send.
+pub(crate) const MAX_NEIGHBOURS: usize = 512;
 /// Of these, such as only made themselves known and were never sent anything.
 pub(super) const MAX_STRANGERS: usize = 128;
 /// Packets that may wait for one neighbour.
@@ -45,8 +54,13 @@ struct Neighbour {
     last_used: Instant,
     /// It made itself known, and nothing was ever sent to it.
     stranger: bool,
+    /// IsRouter of RFC 4861 section 5.1; never with ARP.
+    router: bool,
     pending: VecDeque<Box<[u8]>>,
 }
+
+/// On one link, a neighbour is asked for an upper layer's doubts no more often.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The neighbours on one link.
 #[derive(Debug)]
@@ -58,6 +72,15 @@ pub(super) struct Neighbours {
     strangers: VecDeque<IpAddr>,
     /// Packets that wait, all neighbours together.
     pending: usize,
+    /// ReachableTime of IPv6's neighbours lies between these.
+    reachable_time: (Duration, Duration),
+    /// RetransTimer of IPv6's neighbours.
+    retrans_timer: Duration,
+    /// When somebody may be doubted again.
+    may_doubt: Instant,
+    /// Has somebody come or gone, or is in another state than before? That time alone makes a neighbour stale is no
+    /// news: nobody is woken up for it.
+    changed: bool,
     random: Random,
 }
 
@@ -68,6 +91,10 @@ impl Neighbours {
             timers: BTreeSet::new(),
             strangers: VecDeque::new(),
             pending: 0,
+            reachable_time: REACHABLE_TIME,
+            retrans_timer: RETRANS_TIMER,
+            may_doubt: Instant::ZERO,
+            changed: false,
             random,
         }
     }
@@ -108,7 +135,7 @@ impl Neighbours {
         self.make_room(now, counters);
         let state = State::Incomplete {
             asked: 1,
-            deadline: now + RETRANS_TIMER,
+            deadline: now + self.retrans_timer(address),
         };
         self.insert(
             address,
@@ -116,6 +143,7 @@ impl Neighbours {
                 state,
                 last_used: now,
                 stranger: false,
+                router: false,
                 pending: VecDeque::new(),
             },
         );
@@ -174,7 +202,7 @@ impl Neighbours {
         let Some(neighbour) = self.entries.get(&address) else {
             match evidence {
                 Evidence::Request => self.admit_stranger(now, address, mac, counters),
-                Evidence::Reply | Evidence::Hearsay => count(&mut counters.arp_rx_not_learned),
+                Evidence::Reply | Evidence::Hearsay => count(&mut counters.neighbour_not_learned),
             }
             return Learned::Nothing;
         };
@@ -200,7 +228,7 @@ impl Neighbours {
             }
             (state, _) if state.mac() == Some(mac) => Learned::Nothing,
             (State::Reachable { mac: known, .. }, _) => {
-                count(&mut counters.arp_rx_contradictions);
+                count(&mut counters.neighbour_contradictions);
                 self.set_state(
                     address,
                     State::Probe {
@@ -212,7 +240,7 @@ impl Neighbours {
                 Learned::Verify(known)
             }
             (State::Probe { .. }, _) => {
-                count(&mut counters.arp_rx_contradictions);
+                count(&mut counters.neighbour_contradictions);
                 Learned::Nothing
             }
             (State::Delay { deadline, .. }, _) => {
@@ -226,20 +254,40 @@ impl Neighbours {
         }
     }
 
-    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1.
-    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) {
+    /// An upper layer has proof that `address` hears us: RFC 4861 section 7.3.1. True when that was news.
+    pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) -> bool {
         let Some(neighbour) = self.entries.get(&address) else {
-            return;
+            return false;
         };
         match neighbour.state {
-            State::Incomplete { .. } => {}
+            State::Incomplete { .. } => false,
             // Proof comes with every acknowledgement; one in a while is enough.
-            State::Reachable { until, .. } if until >= now + REACHABLE_TIME.0 => {}
+            State::Reachable { until, .. } if until >= now + self.reachable_time(address).0 => {
+                false
+            }
             State::Reachable { mac, .. }
             | State::Stale { mac }
             | State::Delay { mac, .. }
-            | State::Probe { mac, .. } => self.set_reachable(now, address, mac),
+            | State::Probe { mac, .. } => {
+                self.set_reachable(now, address, mac);
+                true
+            }
         }
+    }
+
+    /// An upper layer has cause to think that `address` is gone: it is asked at once. Not often, whoever calls: a peer
+    /// that never answers must not have us ask our neighbours all the time.
+    pub(super) fn doubt(&mut self, now: Instant, address: IpAddr) {
+        let known = self.entries.get(&address).map(|known| known.state.at(now));
+        let (
+            Some(State::Reachable { mac, .. } | State::Stale { mac } | State::Delay { mac, .. }),
+            true,
+        ) = (known, self.may_doubt <= now)
+        else {
+            return;
+        };
+        self.may_doubt = now + DOUBT_INTERVAL;
+        self.set_state(address, State::Delay { mac, deadline: now });
     }
 
     /// One thing that is due at `now`, with the state already moved on; to be called until there is none.
@@ -266,7 +314,8 @@ impl Neighbours {
     ) -> Option<Due> {
         let neighbour = self.entries.get(&address)?;
         let waits = !neighbour.pending.is_empty();
-        let deadline = now + RETRANS_TIMER;
+        let router = neighbour.router;
+        let deadline = now + self.retrans_timer(address);
         let (state, mac) = match neighbour.state {
             State::Incomplete { asked, .. } if asked < MAX_MULTICAST_SOLICIT => {
                 let asked = asked.saturating_add(1);
@@ -275,7 +324,11 @@ impl Neighbours {
             State::Incomplete { .. } => {
                 count(&mut counters.neighbour_failed);
                 let packets = self.remove(address);
-                return Some(Due::Failed { address, packets });
+                return Some(Due::Failed {
+                    address,
+                    router,
+                    packets,
+                });
             }
             State::Delay { mac, .. } => {
                 let asked = 1;
@@ -303,8 +356,13 @@ impl Neighbours {
             // packets that already wait do so at once.
             State::Probe { .. } if waits => (State::Incomplete { asked: 1, deadline }, None),
             State::Probe { .. } => {
-                self.remove(address);
-                return None;
+                let packets = self.remove(address);
+                // Nobody waits for it; but others may be better routers.
+                return router.then_some(Due::Failed {
+                    address,
+                    router,
+                    packets,
+                });
             }
             State::Reachable { .. } | State::Stale { .. } => return None,
         };
@@ -319,6 +377,7 @@ impl Neighbours {
 
     /// Forgets everybody. Returns how many packets waited.
     pub(super) fn clear(&mut self) -> usize {
+        self.changed = true;
         self.entries.clear();
         self.timers.clear();
         self.strangers.clear();
@@ -340,19 +399,57 @@ impl Neighbours {
     }
 
     /// Everybody, by address.
-    pub(super) fn iter(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (IpAddr, Option<[u8; 6]>, NeighbourState)> {
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = NeighbourInfo> {
         self.entries.iter().map(move |(address, neighbour)| {
             let state = neighbour.state.at(now);
-            (*address, state.mac(), state.name())
+            NeighbourInfo {
+                address: *address,
+                mac: state.mac(),
+                state: state.name(),
+                router: neighbour.router,
+            }
         })
     }
 
     fn set_reachable(&mut self, now: Instant, address: IpAddr, mac: [u8; 6]) {
-        let until = now + self.random.between(REACHABLE_TIME.0, REACHABLE_TIME.1);
+        let (least, most) = self.reachable_time(address);
+        let until = now + self.random.between(least, most);
         self.set_state(address, State::Reachable { mac, until });
+    }
+
+    fn reachable_time(&self, address: IpAddr) -> (Duration, Duration) {
+        match address {
+            IpAddr::V4(_) => REACHABLE_TIME,
+            IpAddr::V6(_) => self.reachable_time,
+        }
+    }
+
+    fn retrans_timer(&self, address: IpAddr) -> Duration {
+        match address {
+            IpAddr::V4(_) => RETRANS_TIMER,
+            IpAddr::V6(_) => self.retrans_timer,
+        }
+    }
+
+    /// RFC 4861 section 6.3.2: BaseReachableTime, times MIN_RANDOM_FACTOR and MAX_RANDOM_FACTOR.
+    pub(super) fn set_reachable_time(&mut self, base: Duration) {
+        if base > Duration::ZERO && base <= MAX_REACHABLE_TIME {
+            self.reachable_time = (base / 2, base + base / 2);
+        }
+    }
+
+    /// False when the time is absurd, and ignored.
+    pub(super) fn set_retrans_timer(&mut self, time: Duration) -> bool {
+        let sensible = time >= MIN_RETRANS_TIMER && time <= MAX_RETRANS_TIMER;
+        if sensible {
+            self.retrans_timer = time;
+        }
+        sensible
+    }
+
+    /// Has anything changed since the last question?
+    pub(super) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
     }
 
     fn set_state(&mut self, address: IpAddr, state: State) {
@@ -366,6 +463,7 @@ impl Neighbours {
             self.timers.insert((deadline, address));
         }
         neighbour.state = state;
+        self.changed = true;
     }
 
     fn insert(&mut self, address: IpAddr, neighbour: Neighbour) {
@@ -373,12 +471,14 @@ impl Neighbours {
             self.timers.insert((deadline, address));
         }
         self.entries.insert(address, neighbour);
+        self.changed = true;
     }
 
     fn remove(&mut self, address: IpAddr) -> Vec<Box<[u8]>> {
         let Some(neighbour) = self.entries.remove(&address) else {
             return Vec::new();
         };
+        self.changed = true;
         if let Some(deadline) = neighbour.state.deadline() {
             self.timers.remove(&(deadline, address));
         }

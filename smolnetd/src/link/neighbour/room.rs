@@ -32,6 +32,7 @@ impl Neighbours {
                 state,
                 last_used: now,
                 stranger: true,
+                router: false,
                 pending: VecDeque::new(),
             },
         );

@@ -123,9 +123,10 @@ pub(in crate::link) enum Due {
         address: IpAddr,
         mac: Option<[u8; 6]>,
     },
-    /// It did not answer; these packets waited.
+    /// It did not answer; these packets waited. With a router, there may be none.
     Failed {
         address: IpAddr,
+        router: bool,
         packets: Vec<Box<[u8]>>,
     },
 }

@@ -75,7 +75,7 @@ fn requests_for_others_are_left_to_them() {
     bench.request_from(PEER, PEER_MAC, OTHER);
     assert_eq!(bench.sent(), []);
     assert_eq!(bench.state_of(PEER), None);
-    assert_eq!(bench.link.counters().arp_rx_not_learned, 1);
+    assert_eq!(bench.link.counters().neighbour_not_learned, 1);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_forged_claim_on_a_gateway_that_is_there_is_not_believed() {
         bench.state_of(PEER),
         Some((Some(PEER_MAC), NeighbourState::Reachable))
     );
-    assert_eq!(bench.link.counters().arp_rx_contradictions, 3);
+    assert_eq!(bench.link.counters().neighbour_contradictions, 3);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_sender_from_elsewhere_is_answered_and_not_remembered() {
     let (to, sender, target) = (OTHER_MAC, OURS, elsewhere);
     assert_eq!(bench.sent(), [Sent::Reply { to, sender, target }]);
     assert_eq!(bench.state_of(elsewhere), None);
-    assert_eq!(bench.link.counters().arp_rx_not_learned, 1);
+    assert_eq!(bench.link.counters().neighbour_not_learned, 1);
 }
 
 #[test]

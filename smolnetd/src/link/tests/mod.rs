@@ -5,6 +5,7 @@ mod conflict;
 mod hostile;
 mod loopback;
 mod transmit;
+mod v6;
 
 use core::net::{IpAddr, Ipv4Addr};
 

@@ -1,15 +1,14 @@
 //! What a line written to `netcfg` will do once it is committed.
 
-use core::net::IpAddr;
-
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
 use crate::error::SocketError;
+use crate::ip::ZonedAddr;
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec, Selector};
-use crate::stack::Stack;
+use crate::stack::{IdentifierKind, Stack};
 
 /// One accepted line.
 #[derive(Clone, Debug)]
@@ -18,17 +17,24 @@ pub(super) enum Edit {
     SetAddress(LinkId, IpCidr),
     AddAddress(LinkId, IpCidr),
     RemoveAddress(LinkId, IpCidr),
+    /// How the adapter makes its own addresses.
+    Identifier(LinkId, IdentifierKind),
+    /// Whether it makes temporary ones.
+    Temporary(LinkId, bool),
     AddRoute(RouteSpec, Option<LinkId>),
     RemoveRoute(Selector),
     /// These name servers instead of all others.
-    Resolvers(Vec<IpAddr>),
+    Resolvers(Vec<ZonedAddr>),
+    /// These domains instead of all others.
+    Search(Vec<String>),
 }
 
 impl Edit {
-    /// Puts `self` behind `edits`. Name servers written together are one list.
+    /// Puts `self` behind `edits`. Name servers, or domains, written together are one list.
     pub(super) fn append_to(self, edits: &mut Vec<Edit>) {
         match (edits.last_mut(), self) {
             (Some(Edit::Resolvers(servers)), Edit::Resolvers(more)) => servers.extend(more),
+            (Some(Edit::Search(domains)), Edit::Search(more)) => domains.extend(more),
             (_, edit) => edits.push(edit),
         }
     }
@@ -40,6 +46,8 @@ impl Edit {
                 stack.add_address(now, link, cidr, AddressOrigin::Static)
             }
             Edit::RemoveAddress(link, cidr) => stack.remove_address(now, link, cidr),
+            Edit::Identifier(link, kind) => stack.set_identifier_kind(now, link, kind),
+            Edit::Temporary(link, on) => stack.use_temporary_addresses(now, link, on),
             Edit::AddRoute(spec, link) => {
                 let link = match (link, spec.gateway) {
                     (Some(link), _) => link,
@@ -50,7 +58,7 @@ impl Edit {
                         .ok_or(SocketError::NetworkUnreachable)?,
                     (None, None) => return Err(SocketError::Invalid),
                 };
-                stack.add_route(now, spec.into_route(link, Origin::Static))
+                stack.add_route(now, spec.into_route(link, Origin::Static, now))
             }
             Edit::RemoveRoute(selector) => match stack.remove_route(now, &selector) {
                 0 => Err(SocketError::NotFound),
@@ -58,6 +66,10 @@ impl Edit {
             },
             Edit::Resolvers(servers) => {
                 stack.set_resolvers(servers);
+                Ok(())
+            }
+            Edit::Search(domains) => {
+                stack.set_search_domains(domains);
                 Ok(())
             }
         }

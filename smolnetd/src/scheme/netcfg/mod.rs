@@ -4,8 +4,13 @@
 //! first byte. Each write is one or more whole lines, checked at once: a line that makes no sense answers EINVAL and
 //! changes nothing. What was accepted is applied by fsync, which answers if it cannot be, or by close.
 
+mod accept;
 mod edit;
 mod nodes;
+mod show;
+mod shown;
+#[cfg(test)]
+mod tests;
 
 use netscheme::directory;
 use netscheme::handles::Handles;
@@ -17,7 +22,7 @@ use smoltcp::time::Instant;
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOENT, ENOTDIR, Error, Result,
+    EACCES, EBADF, EINVAL, EISDIR, EMFILE, EMSGSIZE, ENOBUFS, ENOENT, ENOTDIR, Error, Result,
 };
 use syscall::flag::{
     EventFlags, F_GETFL, F_SETFL, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY,
@@ -29,9 +34,14 @@ use crate::adapters::Adapters;
 use crate::stack::{Change, Stack};
 use edit::Edit;
 use nodes::{Found, Node};
+use shown::Shown;
 
-/// Open files, all users together.
+/// Open files, all users together, and how many of them are for root alone: whoever fills the table with the others
+/// does not lock the administrator out.
 const MOST_HANDLES: usize = 4096;
+const RESERVED_HANDLES: usize = 64;
+/// Bytes that the files of others than root show, all together: a list of all sockets is long.
+const MOST_SHOWN: usize = 64 << 20;
 /// Bytes that may be written between two commits.
 const LARGEST_WRITE: usize = 16 * 1024;
 
@@ -40,15 +50,19 @@ enum Handle {
     File(Box<File>),
 }
 
+impl Handle {
+    fn lists_sockets(&self) -> bool {
+        matches!(self, Handle::File(file) if file.node.lists_sockets())
+    }
+}
+
 struct File {
     node: &'static Node,
     /// The `*` of the node's path: an adapter's name.
     link: Option<String>,
     path: String,
     uid: u32,
-    /// What a read shows, and how far it has got.
-    snapshot: Option<Vec<u8>>,
-    position: usize,
+    shown: Shown,
     /// Accepted and not applied yet.
     edits: Vec<Edit>,
     written: usize,
@@ -58,6 +72,8 @@ struct File {
 /// The open files of `netcfg`.
 pub(crate) struct NetcfgScheme {
     handles: Handles<Handle>,
+    /// How many of them list the sockets: while there are none, what sockets do costs nothing here.
+    socket_lists: usize,
     /// The end of a pipe that drivers announce themselves through; see [`netscheme::network::announce`].
     announcer: usize,
 }
@@ -66,6 +82,7 @@ impl NetcfgScheme {
     pub(crate) fn new(announcer: usize) -> NetcfgScheme {
         NetcfgScheme {
             handles: Handles::new(MOST_HANDLES),
+            socket_lists: 0,
             announcer,
         }
     }
@@ -76,8 +93,45 @@ impl NetcfgScheme {
         })
     }
 
+    /// May somebody open one more file?
+    fn check_room(&self, uid: u32) -> Result<()> {
+        let most = match uid {
+            0 => MOST_HANDLES,
+            _ => MOST_HANDLES - RESERVED_HANDLES,
+        };
+        match self.handles.len() < most {
+            true => Ok(()),
+            false => Err(Error::new(EMFILE)),
+        }
+    }
+
+    /// Bytes that the files of others than root show.
+    fn shown(&self) -> usize {
+        let snapshot = |handle: &Handle| match handle {
+            Handle::File(file) if file.uid != 0 => file.shown.len(),
+            _ => 0,
+        };
+        self.handles
+            .iter()
+            .map(|(_, handle)| snapshot(handle))
+            .sum()
+    }
+
     fn insert(&mut self, handle: Handle) -> Result<usize> {
-        self.handles.insert(handle).map_err(|_| Error::new(EMFILE))
+        let lists = handle.lists_sockets();
+        let number = self
+            .handles
+            .insert(handle)
+            .map_err(|_| Error::new(EMFILE))?;
+        self.socket_lists += usize::from(lists);
+        Ok(number)
+    }
+
+    fn remove(&mut self, number: usize) {
+        if let Some(handle) = self.handles.remove(number) {
+            let lists = usize::from(handle.lists_sockets());
+            self.socket_lists = self.socket_lists.saturating_sub(lists);
+        }
     }
 
     fn file_mut(&mut self, number: usize) -> Result<&mut File> {
@@ -88,15 +142,17 @@ impl NetcfgScheme {
         }
     }
 
-    /// The files that show what changed: each is at its beginning again, and whoever watches it is told.
+    /// The files that show what changed: each begins anew after its end, and whoever watches it is told.
     pub(crate) fn changed(&mut self, change: Change) -> Vec<(usize, EventFlags)> {
         let mut told = Vec::new();
+        if matches!(change, Change::Socket(_) | Change::Sockets) && self.socket_lists == 0 {
+            return told;
+        }
         for (number, handle) in self.handles.iter_mut() {
             if let Handle::File(file) = handle
                 && file.node.shows(change)
             {
-                file.snapshot = None;
-                file.position = 0;
+                file.shown.change();
                 let flags = EventFlags::EVENT_READ;
                 let posted = file.readiness.arrived(flags, flags);
                 told.push((number, posted));
@@ -195,6 +251,7 @@ impl SchemeSync for NetcfgView<'_> {
             None => return Err(Error::new(EBADF)),
         };
         let path = nodes::join(base, path).ok_or(Error::new(EINVAL))?;
+        self.scheme.check_room(caller.uid)?;
         if path == announce::NODE {
             return self.hand_out_announcer(caller);
         }
@@ -218,8 +275,7 @@ impl SchemeSync for NetcfgView<'_> {
                     link: link.map(str::to_owned),
                     path,
                     uid: caller.uid,
-                    snapshot: None,
-                    position: 0,
+                    shown: Shown::default(),
                     edits: Vec::new(),
                     written: 0,
                     readiness: Readiness::default(),
@@ -241,17 +297,17 @@ impl SchemeSync for NetcfgView<'_> {
         _caller: &CallerCtx,
     ) -> Result<usize> {
         let file = self.scheme.file_mut(number)?;
-        if file.snapshot.is_none() {
-            let (node, link) = (file.node, file.link.clone());
+        if file.shown.is_due() {
+            let (node, link, uid) = (file.node, file.link.clone(), file.uid);
             let text = self.show(node, link.as_deref())?;
-            self.scheme.file_mut(number)?.snapshot = Some(text);
+            if uid != 0 && self.scheme.shown().saturating_add(text.len()) > MOST_SHOWN {
+                return Err(Error::new(ENOBUFS));
+            }
+            self.scheme.file_mut(number)?.shown.begin(text);
         }
         let file = self.scheme.file_mut(number)?;
         file.readiness.acted(EventFlags::EVENT_READ);
-        let text = file.snapshot.as_deref().unwrap_or_default();
-        let n = directory::read_at(text, file.position as u64, buffer);
-        file.position = file.position.saturating_add(n);
-        Ok(n)
+        Ok(file.shown.read(buffer))
     }
 
     fn write(
@@ -372,7 +428,7 @@ impl SchemeSync for NetcfgView<'_> {
         {
             log::warn!("netcfg: what was written could not be applied at close: {error}");
         }
-        self.scheme.handles.remove(number);
+        self.scheme.remove(number);
     }
 }
 

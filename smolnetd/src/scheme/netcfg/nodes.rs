@@ -1,18 +1,12 @@
 //! What there is under `/scheme/netcfg`: one table of paths, each with how it is read and written.
 
-use core::fmt::Write as _;
-use core::net::IpAddr;
-
-use netscheme::frame::Mac;
 use smoltcp::time::Instant;
-use smoltcp::wire::IpCidr;
 
 use super::edit::Edit;
+use super::{accept, show};
 use crate::adapters::Adapters;
 use crate::error::SocketError;
-use crate::link::{Link, LinkKind};
-use crate::ports::LinkId;
-use crate::route::RouteSpec;
+use crate::link::Link;
 use crate::stack::{Change, Stack};
 
 /// What a node is read from.
@@ -44,8 +38,10 @@ pub(super) struct Node {
 enum Topic {
     Links,
     Addresses,
+    Neighbours,
     Routes,
     Resolvers,
+    Sockets,
     /// Changes all the time; watching it tells nothing.
     Counters,
 }
@@ -55,10 +51,16 @@ impl Node {
         match change {
             Change::Link(_) => matches!(self.topic, Topic::Links | Topic::Addresses),
             Change::Addresses(_) => self.topic == Topic::Addresses,
+            Change::Neighbours(_) => self.topic == Topic::Neighbours,
             Change::Routes => self.topic == Topic::Routes,
             Change::Resolvers => self.topic == Topic::Resolvers,
-            Change::Socket(_) => false,
+            Change::Socket(_) | Change::Sockets => self.topic == Topic::Sockets,
         }
+    }
+
+    /// Is it the list of sockets, which changes with every one of them?
+    pub(super) fn lists_sockets(&self) -> bool {
+        self.topic == Topic::Sockets
     }
 
     /// Permission bits: all may read, root may write.
@@ -79,46 +81,26 @@ const fn node(path: &'static str, topic: Topic, read: Option<Read>, write: Optio
 }
 
 /// Everything there is.
+#[rustfmt::skip]
 static NODES: &[Node] = &[
-    node("ifaces/*/mac", Topic::Links, Some(mac), None),
-    node("ifaces/*/mtu", Topic::Links, Some(mtu), None),
-    node("ifaces/*/link", Topic::Links, Some(link_state), None),
-    node(
-        "ifaces/*/addr/list",
-        Topic::Addresses,
-        Some(addresses),
-        None,
-    ),
-    node(
-        "ifaces/*/addr/set",
-        Topic::Addresses,
-        None,
-        Some(set_address),
-    ),
-    node(
-        "ifaces/*/addr/add",
-        Topic::Addresses,
-        None,
-        Some(add_address),
-    ),
-    node(
-        "ifaces/*/addr/rm",
-        Topic::Addresses,
-        None,
-        Some(remove_address),
-    ),
-    node("ifaces/*/stats", Topic::Counters, Some(link_stats), None),
-    node("neigh/list", Topic::Counters, Some(neighbours), None),
-    node(
-        "resolv/nameserver",
-        Topic::Resolvers,
-        Some(resolvers),
-        Some(set_resolver),
-    ),
-    node("route/list", Topic::Routes, Some(routes), None),
-    node("route/add", Topic::Routes, None, Some(add_route)),
-    node("route/rm", Topic::Routes, None, Some(remove_route)),
-    node("stats", Topic::Counters, Some(stats), None),
+    node("ifaces/*/mac", Topic::Links, Some(show::mac), None),
+    node("ifaces/*/mtu", Topic::Links, Some(show::mtu), None),
+    node("ifaces/*/link", Topic::Links, Some(show::link_state), None),
+    node("ifaces/*/addr/list", Topic::Addresses, Some(show::addresses), None),
+    node("ifaces/*/addr/set", Topic::Addresses, None, Some(accept::set_address)),
+    node("ifaces/*/addr/add", Topic::Addresses, None, Some(accept::add_address)),
+    node("ifaces/*/addr/rm", Topic::Addresses, None, Some(accept::remove_address)),
+    node("ifaces/*/ipv6/identifier", Topic::Addresses, Some(show::identifier), Some(accept::set_identifier)),
+    node("ifaces/*/ipv6/temporary", Topic::Addresses, Some(show::temporary), Some(accept::set_temporary)),
+    node("ifaces/*/stats", Topic::Counters, Some(show::link_stats), None),
+    node("neigh/list", Topic::Neighbours, Some(show::neighbours), None),
+    node("resolv/nameserver", Topic::Resolvers, Some(show::resolvers), Some(accept::set_resolver)),
+    node("resolv/search", Topic::Resolvers, Some(show::search), Some(accept::set_search)),
+    node("route/list", Topic::Routes, Some(show::routes), None),
+    node("route/add", Topic::Routes, None, Some(accept::add_route)),
+    node("route/rm", Topic::Routes, None, Some(accept::remove_route)),
+    node("sockets", Topic::Sockets, Some(show::sockets), None),
+    node("stats", Topic::Counters, Some(show::stats), None),
 ];
 
 /// What a path names.
@@ -198,159 +180,6 @@ pub(super) fn children<'a>(path: &str, links: &[&'a str]) -> Vec<Child<'a>> {
     found
 }
 
-/// One line per item.
-fn lines<T: core::fmt::Display>(items: impl Iterator<Item = T>) -> String {
-    items.fold(String::new(), |mut text, item| {
-        let _ = writeln!(text, "{item}");
-        text
-    })
-}
-
-fn mac(place: &Place<'_>) -> String {
-    place
-        .link
-        .map_or(String::new(), |link| format!("{}\n", Mac(link.mac())))
-}
-
-fn mtu(place: &Place<'_>) -> String {
-    place
-        .link
-        .map_or(String::new(), |link| format!("{}\n", link.mtu()))
-}
-
-fn link_state(place: &Place<'_>) -> String {
-    let up = place.link.is_some_and(Link::is_up);
-    let speed = place
-        .link
-        .and_then(|link| place.adapters.speed_mbps(link.id()));
-    let word = if up { "up" } else { "down" };
-    match speed {
-        Some(speed) => format!("{word} {speed}\n"),
-        None => format!("{word}\n"),
-    }
-}
-
-/// `a.b.c.d/len`, a line each; "Not configured" is what Redox's tools know for none.
-fn addresses(place: &Place<'_>) -> String {
-    match place.link.map(Link::addresses) {
-        None | Some([]) => "Not configured\n".into(),
-        Some(all) => lines(all.iter().map(|address| address.cidr)),
-    }
-}
-
-fn link_stats(place: &Place<'_>) -> String {
-    let Some(link) = place.link else {
-        return String::new();
-    };
-    let own = link
-        .counters()
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value));
-    let driver = place.adapters.stats(link.id());
-    let driver = driver
-        .into_iter()
-        .map(|(name, value)| (format!("driver.{name}"), value));
-    lines(
-        own.chain(driver)
-            .map(|(name, value)| format!("{name} {value}")),
-    )
-}
-
-fn neighbours(place: &Place<'_>) -> String {
-    lines(place.stack.links().flat_map(|link| {
-        link.neighbours(place.now).map(move |neighbour| {
-            let mac = neighbour.mac.map_or("-".into(), |mac| Mac(mac).to_string());
-            let state = format!("{:?}", neighbour.state).to_ascii_lowercase();
-            format!(
-                "{} dev {} lladdr {mac} {state}",
-                neighbour.address,
-                link.name()
-            )
-        })
-    }))
-}
-
-fn resolvers(place: &Place<'_>) -> String {
-    lines(place.stack.resolvers().iter())
-}
-
-fn routes(place: &Place<'_>) -> String {
-    lines(place.stack.routes().iter().map(|route| {
-        let link = place.stack.link(route.link).map_or("?", Link::name);
-        route.text(link).to_string()
-    }))
-}
-
-fn stats(place: &Place<'_>) -> String {
-    let own = [("daemon.wakeups".to_owned(), place.wakeups)];
-    let all = own.into_iter().chain(place.stack.stats());
-    lines(all.map(|(name, value)| format!("{name} {value}")))
-}
-
-fn link_id(place: &Place<'_>) -> Result<LinkId, SocketError> {
-    place.link.map(Link::id).ok_or(SocketError::NotFound)
-}
-
-/// `a.b.c.d/len`: an address that one machine can have.
-fn parse_address(line: &str, place: &Place<'_>) -> Result<(LinkId, IpCidr), SocketError> {
-    let cidr: IpCidr = line.parse().map_err(|()| SocketError::Invalid)?;
-    let link = place.link.ok_or(SocketError::NotFound)?;
-    if link.kind() == LinkKind::Loopback {
-        return Err(SocketError::NotSupported);
-    }
-    match crate::link::is_assignable(cidr) {
-        true => Ok((link.id(), cidr)),
-        false => Err(SocketError::Invalid),
-    }
-}
-
-fn set_address(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
-    let (link, cidr) = parse_address(line, place)?;
-    Ok(Edit::SetAddress(link, cidr))
-}
-
-fn add_address(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
-    let (link, cidr) = parse_address(line, place)?;
-    Ok(Edit::AddAddress(link, cidr))
-}
-
-fn remove_address(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
-    let cidr: IpCidr = line.parse().map_err(|()| SocketError::Invalid)?;
-    Ok(Edit::RemoveAddress(link_id(place)?, cidr))
-}
-
-fn set_resolver(line: &str, _place: &Place<'_>) -> Result<Edit, SocketError> {
-    let addr: IpAddr = line.parse().map_err(|_| SocketError::Invalid)?;
-    let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
-    match addr.is_unspecified() || addr.is_multicast() || broadcast {
-        true => Err(SocketError::Invalid),
-        false => Ok(Edit::Resolvers(vec![addr])),
-    }
-}
-
-/// The adapter that a route's text names, if it names one.
-fn device(spec: &RouteSpec, place: &Place<'_>) -> Result<Option<LinkId>, SocketError> {
-    match &spec.device {
-        None => Ok(None),
-        Some(name) => match place.stack.link_by_name(name) {
-            Some(link) => Ok(Some(link.id())),
-            None => Err(SocketError::NoDevice),
-        },
-    }
-}
-
-fn add_route(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
-    let spec: RouteSpec = line.parse().map_err(|_| SocketError::Invalid)?;
-    let link = device(&spec, place)?;
-    Ok(Edit::AddRoute(spec, link))
-}
-
-fn remove_route(line: &str, place: &Place<'_>) -> Result<Edit, SocketError> {
-    let spec = RouteSpec::parse_removal(line).map_err(|_| SocketError::Invalid)?;
-    let link = device(&spec, place)?;
-    Ok(Edit::RemoveRoute(spec.selector(link)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,13 +194,15 @@ mod tests {
     #[test]
     fn a_directory_lists_what_is_in_it_once() {
         let root = ["ifaces", "neigh", "resolv", "route"].map(|name| (name, true));
-        assert_eq!(names(""), [&root[..], &[("stats", false)]].concat());
+        let files = [("sockets", false), ("stats", false)];
+        assert_eq!(names(""), [&root[..], &files].concat());
         assert_eq!(names("ifaces"), [("lo", true), ("eth0", true)]);
         let eth0 = [
             ("mac", false),
             ("mtu", false),
             ("link", false),
             ("addr", true),
+            ("ipv6", true),
             ("stats", false),
         ];
         assert_eq!(names("ifaces/eth0"), eth0);
@@ -395,7 +226,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(files, 2 * 8 + 6);
+        assert_eq!(files, 2 * 10 + 8);
     }
 
     #[test]

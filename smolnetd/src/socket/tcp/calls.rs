@@ -4,11 +4,12 @@ use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::time::Instant;
 
-use super::{Kind, Listener, Socket, Tcp, TcpId, TcpOptions};
+use super::{Kind, Listener, LocalEnd, Socket, Tcp, TcpId, TcpOptions};
 use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::connection::Holder;
 use crate::flow::{Connection, Flow, FlowKey, Phase};
+use crate::ip::ZonedAddr;
 use crate::output::Path;
 use crate::socket::{How, Owner};
 
@@ -47,21 +48,27 @@ impl Tcp {
     /// # Errors
     /// [`SocketError::AddressInUse`], [`SocketError::AccessDenied`] for a port below 1024, [`SocketError::Invalid`] if
     /// it is bound or connected already, [`SocketError::AddressNotAvailable`] if no port is free.
-    pub fn bind(&mut self, id: TcpId, local: SocketAddr, reuse: bool) -> Result<(), SocketError> {
+    pub fn bind(
+        &mut self,
+        id: TcpId,
+        local: impl Into<LocalEnd>,
+        reuse: bool,
+    ) -> Result<(), SocketError> {
+        let mut local = local.into();
         let socket = self.socket(id)?;
         if socket.bound.is_some() || !matches!(socket.kind, Kind::Idle) {
             return Err(SocketError::Invalid);
         }
-        if (1..1024).contains(&local.port()) && !socket.owner.is_privileged() {
+        if (1..1024).contains(&local.port) && !socket.owner.is_privileged() {
             return Err(SocketError::AccessDenied);
         }
         let reuse = reuse || socket.options.reuse;
-        let mut local = SocketAddr::new(local.ip(), local.port());
-        if local.port() == 0 {
-            let offset = self.port_offset(local.ip(), SocketAddr::new(local.ip(), 0));
+        if local.port == 0 {
+            let end = local.socket_addr();
+            let offset = self.port_offset(end.ip(), end);
             let flows = &self.flows;
             let port = self.ports.choose(offset, |port| !flows.uses_port(port));
-            local.set_port(port.ok_or(SocketError::AddressNotAvailable)?);
+            local.port = port.ok_or(SocketError::AddressNotAvailable)?;
         }
         self.ports.bind(local, id, reuse)?;
         let socket = self.socket(id)?;
@@ -114,7 +121,8 @@ impl Tcp {
         if !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(SocketError::NetworkUnreachable);
         }
-        let remote = SocketAddr::new(remote.ip(), remote.port());
+        // An address that reaches no further than a link is another's on each.
+        let remote = ZonedAddr::on(remote.ip(), path.zone).with_port(remote.port());
         let local = self.local_end(id, remote, &path)?;
         let key = FlowKey { local, remote };
         if self.flows.find(&key).is_some() || local == remote {
@@ -166,26 +174,24 @@ impl Tcp {
         path: &Path,
     ) -> Result<SocketAddr, SocketError> {
         let bound = self.socket(id)?.bound;
-        let address = match bound {
-            Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
-            _ => path.source,
+        let address = match bound.and_then(|bound| bound.address.one()) {
+            Some(bound) => bound,
+            None => ZonedAddr::on(path.source, path.zone),
         };
-        if address.is_ipv4() != remote.is_ipv4() || !is_unicast(address) {
+        if address.address.is_ipv4() != remote.is_ipv4() || !is_unicast(address.address) {
             return Err(SocketError::AddressNotAvailable);
         }
         if let Some(bound) = bound {
-            return Ok(SocketAddr::new(address, bound.port()));
+            return Ok(address.with_port(bound.port));
         }
-        let offset = self.port_offset(address, remote);
+        let offset = self.port_offset(address.address, remote);
         let flows = &self.flows;
         let port = self.ports.choose(offset, |port| {
-            let local = SocketAddr::new(address, port);
+            let local = address.with_port(port);
             local != remote && flows.find(&FlowKey { local, remote }).is_none()
         });
-        Ok(SocketAddr::new(
-            address,
-            port.ok_or(SocketError::AddressNotAvailable)?,
-        ))
+        port.map(|port| address.with_port(port))
+            .ok_or(SocketError::AddressNotAvailable)
     }
 
     /// The oldest connection of a listener's accept queue, as a socket of the listener's owner with its options.

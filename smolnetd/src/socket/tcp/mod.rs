@@ -28,11 +28,13 @@ use crate::flow::connection::{Holder, View};
 use crate::flow::sequence::Seq;
 use crate::flow::table::{Ages, Keyed};
 use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase};
+use crate::ip::ZonedAddr;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
 pub use limits::Limits;
 pub use options::TcpOptions;
+pub use ports::LocalEnd;
 
 /// A TCP socket. Never used again after close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,7 +90,7 @@ struct Socket {
     owner: Owner,
     kind: Kind,
     /// The local address that it was bound to.
-    bound: Option<SocketAddr>,
+    bound: Option<LocalEnd>,
     options: TcpOptions,
     /// Is it on the list of changed ones?
     changed: bool,
@@ -155,13 +157,10 @@ impl Tcp {
     /// The socket's own address: what it was bound to, or its connection's end.
     pub fn local(&self, id: TcpId) -> Option<SocketAddr> {
         let socket = self.sockets.get(&id)?;
+        let bound = socket.bound.map(LocalEnd::socket_addr);
         match socket.kind {
-            Kind::Connection(flow) => self
-                .flows
-                .get(flow)
-                .map(|flow| flow.key.local)
-                .or(socket.bound),
-            Kind::Idle | Kind::Listener(_) => socket.bound,
+            Kind::Connection(flow) => self.flows.get(flow).map(|flow| flow.key.local).or(bound),
+            Kind::Idle | Kind::Listener(_) => bound,
         }
     }
 
@@ -221,6 +220,11 @@ impl Tcp {
         self.connection(id).map_or(0, Connection::unread)
     }
 
+    /// Octets written that the peer has not acknowledged.
+    pub fn unacknowledged(&self, id: TcpId) -> usize {
+        self.connection(id).map_or(0, Connection::unacknowledged)
+    }
+
     /// The pending error, once (SO_ERROR).
     pub fn take_error(&mut self, id: TcpId) -> Option<SocketError> {
         self.with_connection(id, |connection| connection.take_error())
@@ -245,12 +249,13 @@ impl Tcp {
     /// An option's value.
     ///
     /// # Errors
-    /// [`SocketError::BadSocket`]
+    /// [`SocketError::BadSocket`], [`SocketError::NoSuchOption`]
     pub fn option(&self, id: TcpId, name: OptionName) -> Result<SocketOption, SocketError> {
         self.sockets
             .get(&id)
-            .map(|socket| socket.options.get(name))
-            .ok_or(SocketError::BadSocket)
+            .ok_or(SocketError::BadSocket)?
+            .options
+            .get(name)
     }
 
     /// Sockets whose readiness may have changed, or that received more, each once. What is not taken stays.
@@ -332,6 +337,9 @@ impl Secret {
             match end.ip() {
                 core::net::IpAddr::V4(address) => hasher.write(&address.octets()),
                 core::net::IpAddr::V6(address) => hasher.write(&address.octets()),
+            }
+            if let Some(zone) = ZonedAddr::of(*end).zone {
+                hasher.write_u32(zone.0);
             }
             hasher.write_u16(end.port());
         }

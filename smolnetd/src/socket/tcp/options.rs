@@ -67,12 +67,17 @@ impl TcpOptions {
             SocketOption::TimeToLive(limit) => self.hop_limit = Some(limit),
             SocketOption::ReuseAddress(on) => self.reuse = on,
             SocketOption::Broadcast(_) => (),
+            // How a socket names addresses is not kept here; a connection is with one peer.
+            SocketOption::V6Only(_)
+            | SocketOption::MulticastHops(_)
+            | SocketOption::MulticastLoop(_)
+            | SocketOption::MulticastLink(_) => return Err(SocketError::NoSuchOption),
         }
         Ok(())
     }
 
-    pub(super) fn get(&self, name: OptionName) -> SocketOption {
-        match name {
+    pub(super) fn get(&self, name: OptionName) -> Result<SocketOption, SocketError> {
+        Ok(match name {
             OptionName::NoDelay => SocketOption::NoDelay(self.no_delay),
             OptionName::KeepAlive => SocketOption::KeepAlive(self.keep_alive),
             OptionName::Linger => SocketOption::Linger(self.linger),
@@ -84,6 +89,10 @@ impl TcpOptions {
             ),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::Broadcast => SocketOption::Broadcast(false),
-        }
+            OptionName::V6Only
+            | OptionName::MulticastHops
+            | OptionName::MulticastLoop
+            | OptionName::MulticastLink => return Err(SocketError::NoSuchOption),
+        })
     }
 }

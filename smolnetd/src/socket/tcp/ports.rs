@@ -1,33 +1,51 @@
 //! Local ports: who is bound to which, who listens, and which one an active open gets (RFC 6056).
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::HashMap;
 
 use super::TcpId;
 use crate::error::SocketError;
 use crate::flow::table::Keyed;
+use crate::ip::ZonedAddr;
+use crate::socket::bound::Bound;
 
 /// The ports that are given out: upper half, as most systems do.
 const EPHEMERAL_FIRST: u16 = 32_768;
 const EPHEMERAL_COUNT: u32 = 32_768;
 
+/// What a socket is bound to: an address, or any, and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LocalEnd {
+    /// The address.
+    pub address: Bound,
+    /// The port; 0 for one that is to be chosen.
+    pub port: u16,
+}
+
+impl From<SocketAddr> for LocalEnd {
+    /// An unspecified IPv6 address is any address of both families.
+    fn from(end: SocketAddr) -> LocalEnd {
+        LocalEnd {
+            address: Bound::of(end, false),
+            port: end.port(),
+        }
+    }
+}
+
+impl LocalEnd {
+    /// The end as it is shown.
+    pub fn socket_addr(self) -> SocketAddr {
+        self.address.with_port(self.port)
+    }
+}
+
 /// A socket that is bound.
 #[derive(Clone, Copy, Debug)]
 struct Binding {
-    address: IpAddr,
+    address: Bound,
     id: TcpId,
     reuse: bool,
     listening: bool,
-}
-
-impl Binding {
-    /// Do both want the same packets?
-    fn overlaps(&self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4()
-            && (self.address == address
-                || self.address.is_unspecified()
-                || address.is_unspecified())
-    }
 }
 
 /// What sockets hold. The ports of connections are not listed here: they are taken as long as the flow table has
@@ -35,7 +53,7 @@ impl Binding {
 #[derive(Debug)]
 pub(super) struct Ports {
     bound: HashMap<u16, Vec<Binding>, Keyed>,
-    listeners: HashMap<SocketAddr, TcpId, Keyed>,
+    listeners: HashMap<LocalEnd, TcpId, Keyed>,
     /// RFC 6056 3.3.3: next_ephemeral.
     next: u32,
 }
@@ -56,19 +74,19 @@ impl Ports {
 
     pub(super) fn bind(
         &mut self,
-        local: SocketAddr,
+        local: LocalEnd,
         id: TcpId,
         reuse: bool,
     ) -> Result<(), SocketError> {
-        let others = self.bound.entry(local.port()).or_default();
+        let others = self.bound.entry(local.port).or_default();
         let taken = |other: &Binding| {
-            other.overlaps(local.ip()) && !(reuse && other.reuse && !other.listening)
+            other.address.overlaps(local.address) && !(reuse && other.reuse && !other.listening)
         };
         if others.iter().any(taken) {
             return Err(SocketError::AddressInUse);
         }
         others.push(Binding {
-            address: local.ip(),
+            address: local.address,
             id,
             reuse,
             listening: false,
@@ -76,11 +94,11 @@ impl Ports {
         Ok(())
     }
 
-    pub(super) fn listen(&mut self, local: SocketAddr, id: TcpId) -> Result<(), SocketError> {
-        let bindings = self.bound.entry(local.port()).or_default();
+    pub(super) fn listen(&mut self, local: LocalEnd, id: TcpId) -> Result<(), SocketError> {
+        let bindings = self.bound.entry(local.port).or_default();
         if bindings
             .iter()
-            .any(|other| other.id != id && other.listening && other.overlaps(local.ip()))
+            .any(|other| other.id != id && other.listening && other.address.overlaps(local.address))
         {
             return Err(SocketError::AddressInUse);
         }
@@ -91,11 +109,11 @@ impl Ports {
         Ok(())
     }
 
-    pub(super) fn release(&mut self, local: SocketAddr, id: TcpId) {
-        if let Some(bindings) = self.bound.get_mut(&local.port()) {
+    pub(super) fn release(&mut self, local: LocalEnd, id: TcpId) {
+        if let Some(bindings) = self.bound.get_mut(&local.port) {
             bindings.retain(|binding| binding.id != id);
             if bindings.is_empty() {
-                self.bound.remove(&local.port());
+                self.bound.remove(&local.port);
             }
         }
         if self.listeners.get(&local) == Some(&id) {
@@ -103,15 +121,14 @@ impl Ports {
         }
     }
 
-    /// Who listens there: for that address, else for any.
+    /// Who listens there: for that address, else for any of its family, else for any.
     pub(super) fn listener(&self, local: SocketAddr) -> Option<TcpId> {
-        let any: IpAddr = match local {
-            SocketAddr::V4(_) => core::net::Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => core::net::Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let exact = self.listeners.get(&local);
-        exact
-            .or_else(|| self.listeners.get(&SocketAddr::new(any, local.port())))
+        Bound::hearing(ZonedAddr::of(local))
+            .into_iter()
+            .find_map(|address| {
+                let port = local.port();
+                self.listeners.get(&LocalEnd { address, port })
+            })
             .copied()
     }
 

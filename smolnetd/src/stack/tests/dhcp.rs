@@ -155,8 +155,13 @@ fn routes(wire: &Wire) -> Vec<String> {
     stack
         .routes()
         .iter()
-        .map(|route| route.text(name(route.link)).to_string())
+        .map(|route| route.text(name(route.link), wire.now).to_string())
         .collect()
+}
+
+fn name_servers(stack: &crate::stack::Stack) -> Vec<IpAddr> {
+    let resolvers = stack.resolvers().into_iter();
+    resolvers.map(|resolver| resolver.address).collect()
 }
 
 #[test]
@@ -168,12 +173,12 @@ fn a_lease_brings_address_routes_and_name_servers() {
     assert_eq!(
         routes(&wire),
         [
-            "default via 10.0.0.254 dev eth0 src 10.0.0.15 metric 0 dhcp",
-            "127.0.0.0/8 dev lo src 127.0.0.1 metric 0 connected",
-            "10.0.0.0/24 dev eth0 src 10.0.0.15 metric 0 connected",
+            "default via 10.0.0.254 dev eth0 src 10.0.0.15 metric 0 proto dhcp",
+            "127.0.0.0/8 dev lo src 127.0.0.1 metric 0 proto connected",
+            "10.0.0.0/24 dev eth0 src 10.0.0.15 metric 0 proto connected",
         ]
     );
-    assert_eq!(wire.a.stack.resolvers(), [IpAddr::from(NAME_SERVER)]);
+    assert_eq!(name_servers(&wire.a.stack), [IpAddr::from(NAME_SERVER)]);
     wire.run_for(Duration::ZERO);
     for change in [Change::Addresses(link), Change::Routes, Change::Resolvers] {
         assert!(
@@ -227,9 +232,9 @@ fn a_lease_that_ends_takes_everything_with_it() {
     assert_eq!(wire.a.stack.link(wire.a.link).unwrap().addresses(), []);
     assert_eq!(
         routes(&wire),
-        ["127.0.0.0/8 dev lo src 127.0.0.1 metric 0 connected"]
+        ["127.0.0.0/8 dev lo src 127.0.0.1 metric 0 proto connected"]
     );
-    assert_eq!(wire.a.stack.resolvers(), [] as [IpAddr; 0]);
+    assert_eq!(name_servers(&wire.a.stack), [] as [IpAddr; 0]);
     assert_eq!(
         wire.a.send(wire.now, id, b"x", None),
         Err(SocketError::AddressNotAvailable)
@@ -239,22 +244,22 @@ fn a_lease_that_ends_takes_everything_with_it() {
 #[test]
 fn name_servers_configured_by_hand_come_before_those_of_the_lease() {
     let mut wire = Wire::bare();
-    wire.a.stack.set_resolvers(vec![B]);
+    wire.a.stack.set_resolvers(vec![B.into()]);
     leased(&mut wire, 3600);
-    assert_eq!(wire.a.stack.resolvers(), [B]);
+    assert_eq!(name_servers(&wire.a.stack), [B]);
     wire.a.stack.set_resolvers(Vec::new());
-    assert_eq!(wire.a.stack.resolvers(), [IpAddr::from(NAME_SERVER)]);
+    assert_eq!(name_servers(&wire.a.stack), [IpAddr::from(NAME_SERVER)]);
 }
 
 #[test]
 fn fallback_name_servers_serve_until_somebody_names_others() {
     let mut wire = Wire::bare();
-    wire.a.stack.set_fallback_resolvers(vec![B]);
-    assert_eq!(wire.a.stack.resolvers(), [B]);
+    wire.a.stack.set_fallback_resolvers(vec![B.into()]);
+    assert_eq!(name_servers(&wire.a.stack), [B]);
     leased(&mut wire, 120);
-    assert_eq!(wire.a.stack.resolvers(), [IpAddr::from(NAME_SERVER)]);
+    assert_eq!(name_servers(&wire.a.stack), [IpAddr::from(NAME_SERVER)]);
     wire.run_for(Duration::from_secs(130));
-    assert_eq!(wire.a.stack.resolvers(), [B]);
+    assert_eq!(name_servers(&wire.a.stack), [B]);
 }
 
 #[test]

@@ -1,106 +1,26 @@
 //! What a hostile wire and a hostile program can think of: nothing panics, nothing hangs, and the host goes on.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{Icmpv4Packet, IpAddress, Ipv4Packet, TcpPacket, UdpPacket};
 
-use super::wire::{A, B, End, MAC_A, Wire, at, cidr};
+use super::frames::{Mutation, corpus, lively, mutate, mutation, repair};
+use super::wire::{A, A_LOCAL, A6, B, B_LOCAL, B6, End, MAC_A, Wire, at, cidr, on_eth0};
 use crate::link::AddressOrigin;
 use crate::ports::LinkId;
 use crate::route::{Origin, RouteSpec, Selector};
 use crate::socket::{How, OptionName, Owner, ReceiveFlags, SocketId, SocketKind, SocketOption};
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-/// Where the IP header, and what follows it, begin in a frame.
-const IP: usize = 14;
-const TRANSPORT: usize = 34;
-
-/// The frames that B sends to A in a lively minute: ARP, echoes both ways, datagrams, an ICMP error, TCP.
-fn corpus() -> &'static [Vec<u8>] {
-    static CORPUS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CORPUS.get_or_init(|| {
-        let mut wire = Wire::new();
-        wire.listen();
-        lively(&mut wire);
-        let frames: Vec<_> = wire
-            .taken()
-            .into_iter()
-            .filter(|(end, _)| *end == End::B)
-            .map(|(_, frame)| frame)
-            .collect();
-        assert!(frames.len() >= 8, "{} frames", frames.len());
-        frames
-    })
-}
-
-/// Opens sockets of every kind on A and has both sides talk.
-fn lively(wire: &mut Wire) -> Vec<SocketId> {
-    let now = wire.now;
-    let mut ids = Vec::new();
-    for kind in [
-        SocketKind::Udp,
-        SocketKind::IcmpEcho,
-        SocketKind::IcmpUdpErrors,
-        SocketKind::Raw(17),
-    ] {
-        let id = wire.a.open(kind);
-        let _ = wire.a.stack.bind(now, id, at(ANY, 5000));
-        ids.push(id);
-    }
-    let (udp, echo) = (ids[0], ids[1]);
-    wire.a.stack.connect(now, echo, at(B, 0)).unwrap();
-    wire.a.send(now, echo, b"\0\x01echo", None).unwrap();
-    wire.a
-        .send(now, udp, b"nobody is there", Some(at(B, 9)))
-        .unwrap();
-    let theirs = wire.b.open(SocketKind::Udp);
-    wire.b
-        .send(now, theirs, b"a datagram", Some(at(A, 5000)))
-        .unwrap();
-    let theirs = wire.b.open(SocketKind::IcmpEcho);
-    wire.b
-        .send(now, theirs, b"\0\x01who", Some(at(A, 0)))
-        .unwrap();
-    let [listener, client, refused] = [(); 3].map(|()| wire.a.open(SocketKind::Tcp));
-    wire.a.stack.bind(now, listener, at(ANY, 80)).unwrap();
-    wire.a.stack.listen(listener, 4).unwrap();
-    let server = wire.b.open(SocketKind::Tcp);
-    wire.b.stack.bind(now, server, at(ANY, 80)).unwrap();
-    wire.b.stack.listen(server, 4).unwrap();
-    wire.a.stack.connect(now, client, at(B, 80)).unwrap();
-    wire.a.stack.connect(now, refused, at(B, 81)).unwrap();
-    let caller = wire.b.open(SocketKind::Tcp);
-    wire.b.stack.connect(now, caller, at(A, 80)).unwrap();
-    wire.run_for(Duration::from_millis(50));
-    for id in [client, caller] {
-        let host = if id == client {
-            &mut wire.a
-        } else {
-            &mut wire.b
-        };
-        host.send(wire.now, id, b"GET / HTTP/1.0\r\n\r\n", None)
-            .unwrap();
-    }
-    wire.run_for(Duration::from_millis(500));
-    if let Ok(accepted) = wire.b.stack.accept(server) {
-        wire.b
-            .send(wire.now, accepted, b"HTTP/1.0 200 OK\r\n\r\n", None)
-            .unwrap();
-        wire.b.stack.close(wire.now, accepted);
-    }
-    wire.run_for(Duration::from_millis(500));
-    ids.extend([listener, client, refused]);
-    ids
-}
+const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const GROUP: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb));
 
 #[test]
 fn every_frame_cut_at_every_length_is_harmless() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::dual();
     lively(&mut wire);
     for frame in corpus() {
         for length in 0..frame.len() {
@@ -133,76 +53,6 @@ fn still_alive(wire: &mut Wire) {
     wire.a.stack.close(wire.now, id);
 }
 
-/// Where a frame is changed, and how its checksums are put right, so that more than the first check is met.
-#[derive(Clone, Debug)]
-struct Mutation {
-    frame: usize,
-    changes: Vec<(usize, u8)>,
-    length: Option<usize>,
-    repair: bool,
-}
-
-fn mutation() -> impl Strategy<Value = Mutation> {
-    let change = (prop_oneof![IP..TRANSPORT + 24, 0..400_usize], any::<u8>());
-    (
-        any::<usize>(),
-        vec(change, 0..6),
-        proptest::option::of(0..1600_usize),
-        any::<bool>(),
-    )
-        .prop_map(|(frame, changes, length, repair)| Mutation {
-            frame,
-            changes,
-            length,
-            repair,
-        })
-}
-
-fn mutate(corpus: &[Vec<u8>], mutation: &Mutation) -> Vec<u8> {
-    let mut frame = corpus[mutation.frame % corpus.len()].clone();
-    if let Some(length) = mutation.length {
-        frame.resize(length, 0x77);
-    }
-    for (place, value) in &mutation.changes {
-        if let Some(byte) = frame.get_mut(*place) {
-            *byte = *value;
-        }
-    }
-    if mutation.repair {
-        repair(&mut frame);
-    }
-    frame
-}
-
-/// Makes the length of the IP header and all checksums right, where the frame is long enough to have them.
-fn repair(frame: &mut [u8]) {
-    let Some(packet) = frame.get_mut(IP..).filter(|packet| packet.len() >= 28) else {
-        return;
-    };
-    let length = packet.len() as u16;
-    let mut ip = Ipv4Packet::new_unchecked(&mut *packet);
-    ip.set_header_len(20);
-    ip.set_total_len(length);
-    ip.fill_checksum();
-    let (source, destination, protocol) =
-        (ip.src_addr(), ip.dst_addr(), u8::from(ip.next_header()));
-    let payload = &mut packet[20..];
-    let (source, destination) = (IpAddress::Ipv4(source), IpAddress::Ipv4(destination));
-    match protocol {
-        1 => Icmpv4Packet::new_unchecked(payload).fill_checksum(),
-        6 if payload.len() >= 20 => {
-            TcpPacket::new_unchecked(payload).fill_checksum(&source, &destination);
-        }
-        17 => {
-            let length = payload.len() as u16;
-            let mut udp = UdpPacket::new_unchecked(payload);
-            udp.set_len(length);
-            udp.fill_checksum(&source, &destination);
-        }
-        _ => (),
-    }
-}
-
 /// The same cases in every run, and no files.
 fn quick(cases: u32) -> ProptestConfig {
     ProptestConfig {
@@ -219,18 +69,23 @@ proptest! {
 
     #[test]
     fn noise_is_harmless(frames in vec(vec(any::<u8>(), 0..200), 1..50)) {
-        let mut wire = Wire::new();
+        let mut wire = Wire::dual();
         lively(&mut wire);
         for mut frame in frames {
             let link = wire.a.link;
             wire.a.stack.handle_frame(wire.now, link, &frame, &mut wire.a.ring);
-            // Once more as an IP packet for this very host.
-            if let Some(header) = frame.get_mut(..16) {
-                header[..6].copy_from_slice(&MAC_A);
-                header[12..15].copy_from_slice(&[8, 0, 0x45]);
+            // Once more as an IP packet for this very host, in each family.
+            for start in [[8, 0, 0x45], [0x86, 0xdd, 0x60]] {
+                if let Some(header) = frame.get_mut(..16) {
+                    header[..6].copy_from_slice(&MAC_A);
+                    header[12..15].copy_from_slice(&start);
+                }
+                if let (0x60, IpAddr::V6(ours), IpAddr::V6(theirs), Some(ends)) = (start[2], A6, B6, frame.get_mut(22..54)) {
+                    ends.copy_from_slice(&[theirs.octets(), ours.octets()].concat());
+                }
+                repair(&mut frame);
+                wire.a.stack.handle_frame(wire.now, link, &frame, &mut wire.a.ring);
             }
-            repair(&mut frame);
-            wire.a.stack.handle_frame(wire.now, link, &frame, &mut wire.a.ring);
         }
         wire.run_for(Duration::from_secs(1));
         still_alive(&mut wire);
@@ -238,7 +93,7 @@ proptest! {
 
     #[test]
     fn good_frames_gone_bad_are_harmless(mutations in vec(mutation(), 1..60)) {
-        let mut wire = Wire::new();
+        let mut wire = Wire::dual();
         wire.listen();
         let ids = lively(&mut wire);
         // What B said in this very conversation: ports and sequence numbers are those that A knows.
@@ -271,6 +126,7 @@ enum Call {
     Shutdown(usize, How),
     Close(usize),
     Option(usize, SocketOption),
+    Group(usize, IpAddr, bool),
     LinkUp(bool),
     Address(u8, bool),
     Route(u8),
@@ -288,13 +144,21 @@ fn address() -> impl Strategy<Value = SocketAddr> {
         Just(IpAddr::from([10, 0, 0, 255])),
         Just(IpAddr::from([224, 0, 0, 1])),
         Just("::1".parse().expect("an address")),
+        Just("::ffff:10.0.0.2".parse().expect("an address")),
+        Just("ff02::1".parse().expect("an address")),
+        Just(ANY_V6),
+        Just(A6),
+        Just(B6),
+        Just(A_LOCAL),
+        Just(B_LOCAL),
+        Just(GROUP),
         any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
     ];
     (
         ip,
         prop_oneof![Just(0), Just(80), Just(68), Just(5000), any::<u16>()],
     )
-        .prop_map(|(ip, port)| at(ip, port))
+        .prop_flat_map(|(ip, port)| prop_oneof![Just(at(ip, port)), Just(on_eth0(ip, port))])
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -308,6 +172,11 @@ fn call() -> impl Strategy<Value = Call> {
         any::<u64>().prop_map(|time| SocketOption::KeepAlive(Some(Duration::from_micros(time)))),
         any::<u64>().prop_map(|time| SocketOption::Linger(Some(Duration::from_micros(time)))),
         any::<bool>().prop_map(SocketOption::NoDelay),
+        any::<bool>().prop_map(SocketOption::V6Only),
+        any::<u8>().prop_map(SocketOption::MulticastHops),
+        any::<bool>().prop_map(SocketOption::MulticastLoop),
+        proptest::option::of(0..3_u32)
+            .prop_map(|link| SocketOption::MulticastLink(link.map(LinkId))),
     ];
     let length = || prop_oneof![0..100_usize, 0..200_000_usize];
     prop_oneof![
@@ -322,6 +191,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => (id(), how).prop_map(|(id, how)| Call::Shutdown(id, how)),
         2 => id().prop_map(Call::Close),
         1 => (id(), option).prop_map(|(id, option)| Call::Option(id, option)),
+        2 => (id(), address(), any::<bool>()).prop_map(|(id, group, join)| Call::Group(id, group.ip(), join)),
         1 => any::<bool>().prop_map(Call::LinkUp),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(last, add)| Call::Address(last, add)),
         1 => any::<u8>().prop_map(Call::Route),
@@ -330,7 +200,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-const OPTIONS: [OptionName; 8] = [
+const OPTIONS: [OptionName; 12] = [
     OptionName::Broadcast,
     OptionName::ReuseAddress,
     OptionName::ReceiveBuffer,
@@ -339,6 +209,10 @@ const OPTIONS: [OptionName; 8] = [
     OptionName::Linger,
     OptionName::NoDelay,
     OptionName::TimeToLive,
+    OptionName::V6Only,
+    OptionName::MulticastHops,
+    OptionName::MulticastLoop,
+    OptionName::MulticastLink,
 ];
 
 fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call) {
@@ -352,6 +226,7 @@ fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call
                 80..160 => SocketKind::Udp,
                 160..200 => SocketKind::IcmpEcho,
                 200..220 => SocketKind::IcmpUdpErrors,
+                220..240 => SocketKind::RawV6(kind % 64),
                 protocol => SocketKind::Raw(protocol % 20),
             };
             ids.extend(stack.socket(kind, Owner { uid }));
@@ -384,6 +259,10 @@ fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call
                 stack.take_error(id(n)),
             ));
         }
+        Call::Group(n, group, join) => ignore(match join {
+            true => stack.join_group(now, id(n), group, None),
+            false => stack.leave_group(now, id(n), group, None),
+        }),
         Call::LinkUp(up) => stack.set_link_up(now, link, up),
         Call::Address(last, add) => {
             let address = cidr(IpAddr::from([10, 0, 0, last]), last % 33);
@@ -406,7 +285,7 @@ fn make(wire: &mut Wire, ids: &mut Vec<SocketId>, corpus: &[Vec<u8>], call: Call
                     },
                 );
             } else {
-                ignore(stack.add_route(now, route.into_route(link, Origin::Static)));
+                ignore(stack.add_route(now, route.into_route(link, Origin::Static, now)));
             }
         }
         Call::Frame(mutation) => wire.inject(End::A, mutate(corpus, &mutation)),
@@ -419,7 +298,7 @@ proptest! {
 
     #[test]
     fn any_order_of_calls_and_frames_is_harmless(calls in vec(call(), 1..120)) {
-        let mut wire = Wire::new();
+        let mut wire = Wire::dual();
         let mut ids = lively(&mut wire);
         for call in calls {
             make(&mut wire, &mut ids, corpus(), call);

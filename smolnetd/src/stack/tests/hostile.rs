@@ -116,10 +116,12 @@ fn a_header_that_lies_is_dropped_under_its_reason() {
             ip.set_total_len(1400)
         }),
         ("time to live 0", "ip.bad_ttl", |ip| ip.set_hop_limit(0)),
-        ("first fragment", "ip.fragment", |ip| {
-            ip.set_more_frags(true)
-        }),
-        ("last fragment", "ip.fragment", |ip| {
+        (
+            "first fragment of odd length",
+            "fragment.bad_length",
+            |ip| ip.set_more_frags(true),
+        ),
+        ("last fragment alone", "fragment.received", |ip| {
             ip.set_frag_offset(1480)
         }),
         (
@@ -274,7 +276,7 @@ fn icmp_messages_that_lie_or_concern_nobody_are_dropped() {
     assert_dropped("checksum", bad_checksum, "icmp.bad_checksum");
     assert_dropped("cut short", icmp(8, 0, &[0; 3]), "icmp.bad_length");
     assert_dropped("source quench", icmp(4, 0, &good), "icmp.ignored");
-    assert_dropped("redirect", icmp(5, 1, &good), "icmp.ignored");
+    assert_dropped("redirect", icmp(5, 1, &good), "icmp.redirect_refused");
     assert_dropped("timestamp", icmp(13, 0, &[0; 16]), "icmp.unknown_type");
     assert_dropped("no quote", icmp(3, 3, &[0; 4]), "icmp.error_bad_quote");
     assert_dropped(

@@ -101,7 +101,7 @@ fn a_thousand_pings_at_one_millisecond_lose_none() {
 }
 
 #[test]
-fn a_ping_of_1472_bytes_fills_the_frame_and_one_more_is_too_long() {
+fn a_ping_of_1472_bytes_fills_the_frame_and_a_longer_one_goes_in_pieces() {
     let mut wire = Wire::new();
     let id = echo(&mut wire, B);
     // The client's buffer begins with the sequence number: two bytes of the ICMP header.
@@ -109,8 +109,20 @@ fn a_ping_of_1472_bytes_fills_the_frame_and_one_more_is_too_long() {
     assert_eq!(wire.a.send(wire.now, id, &data, None), Ok(1474));
     wire.run_until("the reply", |wire| wire.a.stack.readiness(id).readable);
     assert_eq!(wire.a.receive(wire.now, id).unwrap().0, data);
+    // The request and the reply are cut, by A and by B.
+    let data = vec![0x22; 65_507 + 2];
+    assert_eq!(wire.a.send(wire.now, id, &data, None), Ok(data.len()));
+    wire.run_until("the reply", |wire| wire.a.stack.readiness(id).readable);
+    assert_eq!(wire.a.receive(wire.now, id).unwrap().0, data);
     assert_eq!(
-        wire.a.send(wire.now, id, &[0; 1475], None),
+        (
+            wire.a.counter("fragment.split"),
+            wire.b.counter("fragment.split")
+        ),
+        (1, 1)
+    );
+    assert_eq!(
+        wire.a.send(wire.now, id, &vec![0; 65_507 + 3], None),
         Err(SocketError::MessageTooLong)
     );
     assert_eq!(

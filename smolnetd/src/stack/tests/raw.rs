@@ -92,7 +92,8 @@ fn what_is_no_packet_of_that_protocol_is_refused() {
         &|ip| ip.set_dst_addr(Ipv4Addr::new(192, 0, 2, 9)),
         SocketError::NetworkUnreachable,
     );
-    let long = packet([0; 4], [10, 0, 0, 2], &[0; 1481]);
+    let mut long = packet([0; 4], [10, 0, 0, 2], &[0; 1481]);
+    Ipv4Packet::new_unchecked(&mut long).set_dont_frag(true);
     refuse(&long, SocketError::MessageTooLong);
     assert_eq!(wire.a.send(wire.now, id, &good, None), Ok(25));
 }

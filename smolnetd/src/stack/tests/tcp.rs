@@ -1,6 +1,6 @@
 //! Stories of TCP over the whole host: sockets, routes, links, loopback. The engine's own are with the engine.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::time::Duration;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, IpAddress, IpProtocol, Ipv4Packet, TcpPacket};
@@ -37,7 +37,11 @@ pub(super) fn connect(wire: &mut Wire, to: IpAddr, port: u16) -> SocketId {
 
 /// A connection from A to a listener on `end`: A's end, and the accepted one.
 pub(super) fn connected(wire: &mut Wire, end: End, to: IpAddr) -> (SocketId, SocketId) {
-    let listening = listener(wire, end, ANY, 80);
+    let any = match to {
+        IpAddr::V4(_) => ANY,
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let listening = listener(wire, end, any, 80);
     let client = connect(wire, to, 80);
     wire.run_until_within("the connection", Duration::from_secs(60), |wire| {
         wire.a.stack.readiness(client).writable

@@ -268,24 +268,20 @@ fn a_neighbour_that_does_not_exist_is_told_to_who_is_connected() {
 }
 
 #[test]
-fn what_does_not_fit_the_path_is_refused_and_not_cut() {
+fn what_does_not_fit_the_path_is_cut_and_what_fits_no_packet_refused() {
     let mut wire = Wire::new();
     let id = wire.a.open(SocketKind::Udp);
     let server = bound(&mut wire, End::B, 7);
     let data = vec![0x5a; 1473];
-    assert_eq!(
-        wire.a.send(wire.now, id, &data, Some(at(B, 7))),
-        Err(SocketError::MessageTooLong)
-    );
-    assert_eq!(
-        wire.a.send(wire.now, id, &data[..1472], Some(at(B, 7))),
-        Ok(1472),
-        "a frame of 1514 bytes"
-    );
-    wire.run_until("the datagram", |wire| {
-        wire.b.stack.readiness(server).readable
-    });
-    assert_eq!(wire.b.receive(wire.now, server).unwrap().0, data[..1472]);
+    for (length, pieces) in [(1472, 0), (1473, 2)] {
+        let sent = wire.a.send(wire.now, id, &data[..length], Some(at(B, 7)));
+        assert_eq!(sent, Ok(length));
+        wire.run_until("the datagram", |wire| {
+            wire.b.stack.readiness(server).readable
+        });
+        assert_eq!(wire.b.receive(wire.now, server).unwrap().0, data[..length]);
+        assert_eq!(wire.a.counter("fragment.sent"), pieces, "{length} bytes");
+    }
     let own = bound(&mut wire, End::A, 7);
     let data = vec![0x5a; 65_507];
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Two hosts, a cable between them and a clock that only the test moves. Every frame is logged; a test that fails
 //! prints the log.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
 use smoltcp::time::{Duration, Instant};
@@ -15,6 +15,11 @@ use crate::stack::{Change, Limits, Stack};
 
 pub(super) const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 pub(super) const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+pub(super) const A6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd42, 0, 0, 0, 0, 0, 0, 1));
+pub(super) const B6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd42, 0, 0, 0, 0, 0, 0, 2));
+/// Their link-local addresses.
+pub(super) const A_LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+pub(super) const B_LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 pub(super) const MAC_A: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub(super) const MAC_B: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
@@ -84,7 +89,7 @@ impl Host {
     }
 
     /// Polls until nothing is left to do at this moment.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         let mut polls = 0;
         while self.stack.poll(now, &mut self.ring) {
             polls += 1;
@@ -214,12 +219,30 @@ impl Wire {
         wire
     }
 
+    /// The same two hosts, fd42::1/64 and fd42::2/64 too, and with link-local addresses.
+    pub(super) fn dual() -> Wire {
+        let mut wire = Wire::bare();
+        for (end, addresses) in [(End::A, [A, A6, A_LOCAL]), (End::B, [B, B6, B_LOCAL])] {
+            addresses
+                .into_iter()
+                .for_each(|address| wire.configure(end, address));
+        }
+        wire.run_for(Duration::from_secs(10));
+        wire
+    }
+
     pub(super) fn configure(&mut self, end: End, address: IpAddr) {
+        let prefix_length = if address.is_ipv4() { 24 } else { 64 };
         let now = self.now;
         let host = self.host(end);
         let link = host.link;
         host.stack
-            .add_address(now, link, cidr(address, 24), AddressOrigin::Static)
+            .add_address(
+                now,
+                link,
+                cidr(address, prefix_length),
+                AddressOrigin::Static,
+            )
             .expect("an address");
     }
 
@@ -303,7 +326,7 @@ impl Wire {
         }
     }
 
-    fn drain(&mut self, end: End) {
+    pub(super) fn drain(&mut self, end: End) {
         let (way, to) = match end {
             End::A => ("A > B", End::B),
             End::B => ("B > A", End::A),
@@ -420,6 +443,11 @@ impl Drop for Wire {
 
 pub(super) fn cidr(address: IpAddr, prefix_length: u8) -> IpCidr {
     IpCidr::new(address.into(), prefix_length)
+}
+
+/// An end on the one adapter that a host has.
+pub(super) fn on_eth0(address: IpAddr, port: u16) -> SocketAddr {
+    crate::ip::ZonedAddr::on(address, LinkId(1)).with_port(port)
 }
 
 pub(super) fn at(address: IpAddr, port: u16) -> SocketAddr {

@@ -59,10 +59,7 @@ fn discover_offer_request_ack_and_the_address_is_there() {
     assert_eq!(bench.link.lease(), Some(&lease));
     assert_eq!(
         bench.link.addresses(),
-        [LinkAddress {
-            cidr: cidr(OURS, 24),
-            origin: AddressOrigin::Dhcp
-        }]
+        [LinkAddress::new(cidr(OURS, 24), AddressOrigin::Dhcp)]
     );
 }
 
@@ -224,10 +221,7 @@ fn a_leased_address_that_was_configured_by_hand_stays_when_the_lease_ends() {
     bench.lease(60);
     assert_eq!(
         bench.link.addresses(),
-        [LinkAddress {
-            cidr: cidr(OURS, 24),
-            origin: AddressOrigin::Static
-        }]
+        [LinkAddress::new(cidr(OURS, 24), AddressOrigin::Static)]
     );
     bench.run(Duration::from_secs(61));
     assert!(bench.link.lease().is_none());

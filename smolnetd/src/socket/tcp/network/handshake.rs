@@ -36,11 +36,11 @@ impl Tcp {
             _ => return self.drop_segment(|counters| &mut counters.not_syn),
         }
         // RFC 1122 4.2.3.10, and nobody but ourselves is ourselves.
-        let forged = out.is_local(remote.ip()) && !arrival.looped;
-        if forged || !out.is_local(local.ip()) || local == remote {
+        let forged = out.is_local(remote) && !arrival.looped;
+        if forged || !out.is_local(local) || local == remote {
             return self.drop_segment(|counters| &mut counters.bad_address);
         }
-        let Some(path) = out.path(local.ip(), remote.ip()) else {
+        let Some(path) = out.path(local, remote) else {
             return self.drop_segment(|counters| &mut counters.no_route_back);
         };
         self.open_half(now, id, segment, path, after);

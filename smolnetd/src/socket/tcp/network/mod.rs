@@ -27,7 +27,7 @@ impl Tcp {
     ) -> Ingress {
         count(&mut self.counters.segments_received);
         let segment = match Segment::parse(packet) {
-            Ok(segment) => segment,
+            Ok(segment) => segment.on(arrival.link),
             Err(SegmentError::Malformed) => {
                 return self.drop_segment(|counters| &mut counters.malformed);
             }
@@ -73,18 +73,19 @@ impl Tcp {
 
     /// Answers a segment that nobody waits for with RST (RFC 9293 3.10.7.1), unless it is one itself or came from or
     /// for an address that no connection can have.
-    pub fn refuse(&mut self, now: Instant, packet: &[u8], out: &mut impl Output) {
+    pub fn refuse(&mut self, now: Instant, arrival: Arrival, packet: &[u8], out: &mut impl Output) {
         let Ok(segment) = Segment::parse(packet) else {
             return;
         };
+        let segment = segment.on(arrival.link);
         let FlowKey { local, remote } = segment.key;
         let Some(reset) = Control::refusal(&segment) else {
             return;
         };
-        if !is_unicast(remote.ip()) || !out.is_local(local.ip()) {
+        if !is_unicast(remote.ip()) || !out.is_local(local) {
             return;
         }
-        let path = out.path(local.ip(), remote.ip());
+        let path = out.path(local, remote);
         if path.is_some_and(|path| reset.send(now, &path, out)) {
             count(&mut self.counters.refused);
         }

@@ -9,15 +9,10 @@ use crate::counters::count;
 use crate::error::SocketError;
 use crate::flow::sequence::Seq;
 use crate::flow::{Flow, FlowId, FlowKey, Phase};
+use crate::ip::ZonedAddr;
 use crate::output::Output;
+use crate::path_mtu;
 use crate::ports::LinkId;
-
-/// RFC 1191 section 7: the sizes that links have, for routers that do not say theirs. Bytes, downwards.
-const PLATEAUS: [u16; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 552];
-
-/// Path MTUs below are not believed (a router that needs less can fragment; RFC 1191 section 3 asks for 68 at
-/// least, but each step down is an attacker's gain).
-const MIN_PATH_MTU: u16 = 552;
 
 impl Tcp {
     /// An adapter has gone: its flows end with [`SocketError::NetworkDown`].
@@ -28,9 +23,10 @@ impl Tcp {
 
     /// An address is no longer ours: its flows end with [`SocketError::ConnectionAborted`], without a word to the
     /// peer, to whom nothing can be said any more.
-    pub fn address_gone(&mut self, now: Instant, address: IpAddr) {
+    pub fn address_gone(&mut self, now: Instant, address: impl Into<ZonedAddr>) {
+        let address = address.into();
         self.fail_where(now, SocketError::ConnectionAborted, |flow| {
-            flow.key.local.ip() == address
+            ZonedAddr::of(flow.key.local) == address
         });
     }
 
@@ -72,22 +68,27 @@ impl Tcp {
             let Some(flow) = self.flows.get_mut(id) else {
                 continue;
             };
-            let Some(path) = out.path(flow.key.local.ip(), flow.key.remote.ip()) else {
+            let Some(path) = out.path(flow.key.local, flow.key.remote) else {
                 continue;
             };
             if path == flow.path {
                 continue;
             }
+            let elsewhere = (path.link, path.next_hop) != (flow.path.link, flow.path.next_hop);
             flow.path = path;
             self.flows.release(id);
             if let Some((_, _, connection)) = self.flows.connection_mut(id) {
                 connection.limit_mtu(path.mtu);
+                if elsewhere {
+                    connection.path_changed();
+                    self.flows.mark_dirty(id);
+                }
             }
         }
     }
 
     /// An ICMP error that quotes a segment from `local` to `remote` with this sequence number: believed only if the
-    /// segment may still be on its way (RFC 5927 4.1).
+    /// segment may still be on its way (RFC 5927 4.1). True if it was.
     pub fn icmp_error(
         &mut self,
         now: Instant,
@@ -95,18 +96,18 @@ impl Tcp {
         remote: SocketAddr,
         sequence: u32,
         error: IcmpError,
-    ) {
+    ) -> bool {
         let key = FlowKey { local, remote };
         let Some(id) = self.flows.find(&key) else {
-            return;
+            return false;
         };
         let before = self.view(id);
         let Some((_, _, connection)) = self.flows.connection_mut(id) else {
-            return;
+            return false;
         };
         if !connection.is_in_flight(Seq(sequence)) {
             count(&mut self.counters.icmp_not_in_flight);
-            return;
+            return false;
         }
         count(&mut self.counters.icmp_errors);
         match error {
@@ -122,45 +123,27 @@ impl Tcp {
         self.flows.mark_dirty(id);
         self.tell(id, before);
         self.retire(now, id);
+        true
     }
 
+    /// The flow's path carries less than was thought. smoltcp takes its segment size from the interface that works on
+    /// the socket, and that is chosen by the path's MTU each time: from here on segments are smaller, whatever was
+    /// buffered before. What is on its way is lost and sent again at once (RFC 1191 6.4, RFC 8201 5.4).
     fn narrow(&mut self, id: FlowId, told: u16) {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
-        flow.path.mtu = path_mtu(flow.path.mtu, told);
-        let mtu = flow.path.mtu;
+        let (remote, current) = (flow.key.remote.ip(), flow.path.mtu);
+        let lower = path_mtu::after_report(remote, current, told).ok();
+        // Another flow to the same host may have heard of it before: what this one has on its way is lost all the same.
+        if lower.is_none() && told != current && told & !3 != current {
+            return;
+        }
+        let mtu = lower.unwrap_or(current);
+        flow.path.mtu = mtu;
         if let Some((_, _, connection)) = self.flows.connection_mut(id) {
             connection.limit_mtu(mtu);
+            connection.send_again(lower.is_some());
         }
-    }
-}
-
-/// RFC 1191: the path MTU after a router named `told`, in bytes. It never grows by such a message.
-fn path_mtu(current: u16, told: u16) -> u16 {
-    let told = if told == 0 {
-        PLATEAUS
-            .into_iter()
-            .find(|&plateau| plateau < current)
-            .unwrap_or(0)
-    } else {
-        told
-    };
-    // Steps of four keep the number of different MTUs, and with it of interfaces, small.
-    told.max(MIN_PATH_MTU).min(current) & !3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::path_mtu;
-
-    #[test]
-    fn path_mtus_go_down_and_not_too_far() {
-        assert_eq!(path_mtu(1500, 1492), 1492);
-        assert_eq!(path_mtu(1500, 9000), 1500);
-        assert_eq!(path_mtu(1500, 0), 1492);
-        assert_eq!(path_mtu(1492, 0), 1004);
-        assert_eq!(path_mtu(1500, 68), 552);
-        assert_eq!(path_mtu(552, 0), 552);
     }
 }

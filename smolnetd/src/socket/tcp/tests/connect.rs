@@ -238,11 +238,11 @@ fn a_router_with_a_small_mtu_is_believed_within_reason() {
         una,
         IcmpError::PacketTooBig { mtu: 1280 },
     );
-    host.waits(seconds(1));
+    host.poll();
     assert_eq!(
         peer.hears(&mut host),
         [". 1(1240) ack 1 win 65535"],
-        "sent again in a size that fits"
+        "sent again at once in a size that fits (RFC 1191 6.4)"
     );
     host.hears(&peer.says(".", 1, 1241, b""));
     assert_eq!(peer.hears(&mut host), ["P. 1241(160) ack 1 win 65535"]);
@@ -295,7 +295,7 @@ fn the_adapter_goes_and_its_connections_with_it() {
 fn the_address_goes_and_its_connections_with_it() {
     let mut host = Host::new();
     let (id, mut peer) = connected(&mut host);
-    host.tcp.address_gone(host.now, HOST.into());
+    host.tcp.address_gone(host.now, IpAddr::from(HOST));
     assert_eq!(host.changed(), [id]);
     assert_eq!(host.read(id, 1), Err(SocketError::ConnectionAborted));
     host.poll();
@@ -332,23 +332,24 @@ fn addresses_that_no_connection_can_have() {
 
 #[test]
 fn what_a_socket_that_was_never_connected_says() {
-    let mut host = Host::new();
-    let id = host.socket();
-    assert_eq!(host.read(id, 1), Err(SocketError::NotConnected));
-    assert_eq!(host.send(id, b"x"), Err(SocketError::NotConnected));
-    assert_eq!(host.tcp.accept(id), Err(SocketError::Invalid));
-    assert_eq!(
-        host.tcp.listen(id, 1),
-        Err(SocketError::DestinationRequired)
-    );
-    assert_eq!(host.readiness(id), NOT_READY);
-    assert_eq!(host.tcp.local(id), None);
-    assert_eq!(
-        host.tcp.set_option(id, SocketOption::TimeToLive(0)),
-        Err(SocketError::Invalid)
-    );
-    host.close(id);
-    assert_eq!(host.read(id, 1), Err(SocketError::BadSocket));
+    each_family(|mut host| {
+        let id = host.socket();
+        assert_eq!(host.read(id, 1), Err(SocketError::NotConnected));
+        assert_eq!(host.send(id, b"x"), Err(SocketError::NotConnected));
+        assert_eq!(host.tcp.accept(id), Err(SocketError::Invalid));
+        assert_eq!(
+            host.tcp.listen(id, 1),
+            Err(SocketError::DestinationRequired)
+        );
+        assert_eq!(host.readiness(id), NOT_READY);
+        assert_eq!(host.tcp.local(id), None);
+        assert_eq!(
+            host.tcp.set_option(id, SocketOption::TimeToLive(0)),
+            Err(SocketError::Invalid)
+        );
+        host.close(id);
+        assert_eq!(host.read(id, 1), Err(SocketError::BadSocket));
+    });
 }
 
 #[test]

@@ -5,93 +5,99 @@ use crate::socket::SocketOption;
 
 #[test]
 fn an_acknowledgement_waits_ten_milliseconds_for_company() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    host.hears(&peer.says("P.", 1, 1, b"hello"));
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    host.waits(millis(9));
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    host.waits(millis(1));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 6 win 65530"]);
-    assert_eq!(host.tcp.next_deadline(), None, "and then nothing is due");
-    host.hears(&peer.says("P.", 6, 1, b"hello"));
-    host.send(id, b"hi").expect("send");
-    assert_eq!(
-        peer.hears(&mut host),
-        ["P. 1(2) ack 11 win 65525"],
-        "the answer takes it along"
-    );
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        host.hears(&peer.says("P.", 1, 1, b"hello"));
+        assert_eq!(peer.hears(&mut host), [""; 0]);
+        host.waits(millis(9));
+        assert_eq!(peer.hears(&mut host), [""; 0]);
+        host.waits(millis(1));
+        assert_eq!(peer.hears(&mut host), [". 1 ack 6 win 65530"]);
+        assert_eq!(host.tcp.next_deadline(), None, "and then nothing is due");
+        host.hears(&peer.says("P.", 6, 1, b"hello"));
+        host.send(id, b"hi").expect("send");
+        assert_eq!(
+            peer.hears(&mut host),
+            ["P. 1(2) ack 11 win 65525"],
+            "the answer takes it along"
+        );
+    });
 }
 
 /// RFC 9293 3.8.6.3: at least for every second segment of full size.
 #[test]
 fn the_second_full_segment_is_acknowledged_at_once() {
-    let mut host = Host::new();
-    let (_, mut peer) = connected(&mut host);
-    host.hears(&peer.says(".", 1, 1, &[0; 1460]));
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    host.hears(&peer.says(".", 1461, 1, &[0; 1460]));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 2921 win 62615"]);
+    each_family(|mut host| {
+        let (_, mut peer) = connected(&mut host);
+        host.hears(&peer.says(".", 1, 1, &[0; 1460]));
+        assert_eq!(peer.hears(&mut host), [""; 0]);
+        host.hears(&peer.says(".", 1461, 1, &[0; 1460]));
+        assert_eq!(peer.hears(&mut host), [". 1 ack 2921 win 62615"]);
+    });
 }
 
 #[test]
 fn what_comes_out_of_order_is_acknowledged_at_once_and_kept() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    host.hears(&peer.says(".", 6, 1, b"world"));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"]);
-    assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock));
-    assert!(
-        host.changed().is_empty(),
-        "nobody is told of what cannot be read"
-    );
-    host.hears(&peer.says(".", 1, 1, b"hello"));
-    assert_eq!(peer.hears(&mut host), [". 1 ack 11 win 65525"]);
-    assert_eq!(host.read(id, 99), Ok(b"helloworld".to_vec()));
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        host.hears(&peer.says(".", 6, 1, b"world"));
+        assert_eq!(peer.hears(&mut host), [". 1 ack 1 win 65535"]);
+        assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock));
+        assert!(
+            host.changed().is_empty(),
+            "nobody is told of what cannot be read"
+        );
+        host.hears(&peer.says(".", 1, 1, b"hello"));
+        assert_eq!(peer.hears(&mut host), [". 1 ack 11 win 65525"]);
+        assert_eq!(host.read(id, 99), Ok(b"helloworld".to_vec()));
+    });
 }
 
 #[test]
 fn every_edge_is_told_once_and_none_is_lost() {
-    let mut host = Host::new();
-    let (id, peer) = connected(&mut host);
-    host.hears(&peer.says("P.", 1, 1, b"one"));
-    host.hears(&peer.says("P.", 4, 1, b"two"));
-    assert_eq!(host.changed(), [id], "each once");
-    assert_eq!(host.changed(), []);
-    host.hears(&peer.says("P.", 7, 1, b"three"));
-    assert_eq!(host.changed(), [id], "more data, though there was some");
-    assert_eq!(host.read(id, 99), Ok(b"onetwothree".to_vec()));
-    assert_eq!(host.readiness(id), WRITABLE);
-    host.hears(&peer.says("F.", 12, 1, b""));
-    assert_eq!(host.changed(), [id], "the end is an edge");
-    assert_eq!(host.readiness(id), Readiness::BOTH);
+    each_family(|mut host| {
+        let (id, peer) = connected(&mut host);
+        host.hears(&peer.says("P.", 1, 1, b"one"));
+        host.hears(&peer.says("P.", 4, 1, b"two"));
+        assert_eq!(host.changed(), [id], "each once");
+        assert_eq!(host.changed(), []);
+        host.hears(&peer.says("P.", 7, 1, b"three"));
+        assert_eq!(host.changed(), [id], "more data, though there was some");
+        assert_eq!(host.read(id, 99), Ok(b"onetwothree".to_vec()));
+        assert_eq!(host.readiness(id), WRITABLE);
+        host.hears(&peer.says("F.", 12, 1, b""));
+        assert_eq!(host.changed(), [id], "the end is an edge");
+        assert_eq!(host.readiness(id), Readiness::BOTH);
+    });
 }
 
 #[test]
 fn changes_that_nobody_took_are_still_there() {
-    let mut host = Host::new();
-    let (first, mut peer) = connected(&mut host);
-    let (second, other) = connected(&mut host);
-    peer.hears(&mut host);
-    host.hears(&peer.says("P.", 1, 1, b"x"));
-    host.hears(&other.says("P.", 1, 1, b"x"));
-    assert_eq!(host.tcp.take_changed().next(), Some(first));
-    assert_eq!(host.changed(), [second]);
+    each_family(|mut host| {
+        let (first, mut peer) = connected(&mut host);
+        let (second, other) = connected(&mut host);
+        peer.hears(&mut host);
+        host.hears(&peer.says("P.", 1, 1, b"x"));
+        host.hears(&other.says("P.", 1, 1, b"x"));
+        assert_eq!(host.tcp.take_changed().next(), Some(first));
+        assert_eq!(host.changed(), [second]);
+    });
 }
 
 #[test]
 fn a_peek_leaves_the_data_where_it_is() {
-    let mut host = Host::new();
-    let (id, peer) = connected(&mut host);
-    host.hears(&peer.says("P.", 1, 1, b"look"));
-    let mut buffer = [0; 3];
-    assert_eq!(host.tcp.receive(host.now, id, &mut buffer, true), Ok(3));
-    assert_eq!(&buffer, b"loo");
-    assert_eq!(host.read(id, 9), Ok(b"look".to_vec()));
-    assert_eq!(
-        host.tcp.receive(host.now, id, &mut buffer, true),
-        Err(SocketError::WouldBlock)
-    );
+    each_family(|mut host| {
+        let (id, peer) = connected(&mut host);
+        host.hears(&peer.says("P.", 1, 1, b"look"));
+        let mut buffer = [0; 3];
+        assert_eq!(host.tcp.receive(host.now, id, &mut buffer, true), Ok(3));
+        assert_eq!(&buffer, b"loo");
+        assert_eq!(host.read(id, 9), Ok(b"look".to_vec()));
+        assert_eq!(
+            host.tcp.receive(host.now, id, &mut buffer, true),
+            Err(SocketError::WouldBlock)
+        );
+    });
 }
 
 #[test]
@@ -120,19 +126,20 @@ fn a_writer_is_woken_when_there_is_room_worth_writing() {
 /// RFC 896: small writes wait while something is on its way, unless asked not to.
 #[test]
 fn small_writes_wait_for_each_other_unless_told_not_to() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    host.send(id, b"a").expect("send");
-    host.send(id, b"b").expect("send");
-    host.send(id, b"c").expect("send");
-    assert_eq!(peer.hears(&mut host), ["P. 1(1) ack 1 win 65535"]);
-    host.hears(&peer.says(".", 1, 2, b""));
-    assert_eq!(peer.hears(&mut host), ["P. 2(2) ack 1 win 65535"]);
-    host.tcp
-        .set_option(id, SocketOption::NoDelay(true))
-        .expect("option");
-    host.send(id, b"d").expect("send");
-    assert_eq!(peer.hears(&mut host), ["P. 4(1) ack 1 win 65535"]);
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        host.send(id, b"a").expect("send");
+        host.send(id, b"b").expect("send");
+        host.send(id, b"c").expect("send");
+        assert_eq!(peer.hears(&mut host), ["P. 1(1) ack 1 win 65535"]);
+        host.hears(&peer.says(".", 1, 2, b""));
+        assert_eq!(peer.hears(&mut host), ["P. 2(2) ack 1 win 65535"]);
+        host.tcp
+            .set_option(id, SocketOption::NoDelay(true))
+            .expect("option");
+        host.send(id, b"d").expect("send");
+        assert_eq!(peer.hears(&mut host), ["P. 4(1) ack 1 win 65535"]);
+    });
 }
 
 #[test]
@@ -164,26 +171,27 @@ fn a_full_link_holds_a_flow_back_until_there_is_room() {
 
 #[test]
 fn an_answer_that_found_no_room_is_owed() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    host.net.room.insert(ETH0, 0);
-    host.hears(&peer.says(".", 6, 1, b"world"));
-    host.hears(&peer.says("S", 9000, 0, b""));
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    host.net.room.remove(&ETH0);
-    host.tcp.room_again(ETH0);
-    host.poll();
-    assert_eq!(
-        peer.hears(&mut host),
-        [". 1 ack 1 win 65535"],
-        "once, for both"
-    );
-    host.hears(&peer.says(".", 1, 1, b"hello"));
-    assert_eq!(
-        host.read(id, 99),
-        Ok(b"helloworld".to_vec()),
-        "what came was kept all the same"
-    );
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        host.net.room.insert(ETH0, 0);
+        host.hears(&peer.says(".", 6, 1, b"world"));
+        host.hears(&peer.says("S", 9000, 0, b""));
+        assert_eq!(peer.hears(&mut host), [""; 0]);
+        host.net.room.remove(&ETH0);
+        host.tcp.room_again(ETH0);
+        host.poll();
+        assert_eq!(
+            peer.hears(&mut host),
+            [". 1 ack 1 win 65535"],
+            "once, for both"
+        );
+        host.hears(&peer.says(".", 1, 1, b"hello"));
+        assert_eq!(
+            host.read(id, 99),
+            Ok(b"helloworld".to_vec()),
+            "what came was kept all the same"
+        );
+    });
 }
 
 #[test]
@@ -211,32 +219,33 @@ fn a_full_link_delays_handshakes_and_ends_too() {
 
 #[test]
 fn a_link_shared_by_two_is_shared() {
-    let mut host = Host::new();
-    let (first, mut one) = connected(&mut host);
-    let (second, mut two) = connected(&mut host);
-    // The peers acknowledge what comes, until the congestion window is no matter.
-    for (id, peer) in [(first, &mut one), (second, &mut two)] {
-        for _ in 0..100 {
-            let _ = host.send(id, &[0; 60_000]);
-            if let Some(end) = peer
-                .hears(&mut host)
-                .iter()
-                .filter_map(|line| end_of(line))
-                .max()
-            {
-                host.hears(&peer.says(".", 1, end, b""));
+    each_family(|mut host| {
+        let (first, mut one) = connected(&mut host);
+        let (second, mut two) = connected(&mut host);
+        // The peers acknowledge what comes, until the congestion window is no matter.
+        for (id, peer) in [(first, &mut one), (second, &mut two)] {
+            for _ in 0..100 {
+                let _ = host.send(id, &[0; 60_000]);
+                if let Some(end) = peer
+                    .hears(&mut host)
+                    .iter()
+                    .filter_map(|line| end_of(line))
+                    .max()
+                {
+                    host.hears(&peer.says(".", 1, end, b""));
+                }
             }
         }
-    }
-    host.net.room.insert(ETH0, 0);
-    host.waits(seconds(2));
-    one.hears(&mut host);
-    two.hears(&mut host);
-    host.net.room.insert(ETH0, 64);
-    host.tcp.room_again(ETH0);
-    host.poll();
-    let (one, two) = (one.hears(&mut host).len(), two.hears(&mut host).len());
-    assert!(one > 0 && two > 0, "{one} and {two} of 64");
+        host.net.room.insert(ETH0, 0);
+        host.waits(seconds(2));
+        one.hears(&mut host);
+        two.hears(&mut host);
+        host.net.room.insert(ETH0, 64);
+        host.tcp.room_again(ETH0);
+        host.poll();
+        let (one, two) = (one.hears(&mut host).len(), two.hears(&mut host).len());
+        assert!(one > 0 && two > 0, "{one} and {two} of 64");
+    });
 }
 
 /// "P. 10(5) ack …" ends at 15.
@@ -247,68 +256,70 @@ pub(super) fn end_of(line: &str) -> Option<u32> {
 
 #[test]
 fn a_closed_window_is_probed_and_found_open_again() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    peer.window = 0;
-    host.hears(&peer.says(".", 1, 1, b""));
-    host.send(id, b"patience").expect("send");
-    host.waits(seconds(8));
-    let probes = peer.hears(&mut host);
-    assert!(
-        probes.len() >= 2 && probes.iter().all(|probe| probe.starts_with(". 1(1) ")),
-        "{probes:?}"
-    );
-    peer.window = 64_000;
-    host.hears(&peer.says(".", 1, 1, b""));
-    assert_eq!(peer.hears(&mut host), ["P. 1(8) ack 1 win 65535"]);
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        peer.window = 0;
+        host.hears(&peer.says(".", 1, 1, b""));
+        host.send(id, b"patience").expect("send");
+        host.waits(seconds(8));
+        let probes = peer.hears(&mut host);
+        assert!(
+            probes.len() >= 2 && probes.iter().all(|probe| probe.starts_with(". 1(1) ")),
+            "{probes:?}"
+        );
+        peer.window = 64_000;
+        host.hears(&peer.says(".", 1, 1, b""));
+        assert_eq!(peer.hears(&mut host), ["P. 1(8) ack 1 win 65535"]);
+    });
 }
 
 /// Audit A089 of smoltcp: windows of one byte were offered (RFC 9293 3.8.6.2.2: silly windows).
 #[test]
 fn the_window_opens_by_a_segment_or_not_at_all() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    let mut seq = 1;
-    while seq < 65_536 {
-        let length = 1000.min(65_536 - seq);
-        host.hears(&peer.says(".", seq, 1, &vec![7; length as usize]));
-        seq += length;
-    }
-    host.waits(millis(20));
-    assert_eq!(
-        peer.hears(&mut host).last().map(String::as_str),
-        Some(". 1 ack 65536 win 0")
-    );
-    host.read(id, 1).expect("data");
-    host.waits(millis(20));
-    for line in peer.hears(&mut host) {
-        assert!(line.ends_with("win 0"), "{line}");
-    }
-    host.hears(&peer.says(".", 65_536, 1, b"x"));
-    host.waits(millis(20));
-    assert_eq!(
-        peer.hears(&mut host).last().map(String::as_str),
-        Some(". 1 ack 65537 win 0"),
-        "a probe, taken in"
-    );
-    host.read(id, 3000).expect("data");
-    host.waits(millis(20));
-    let lines = peer.hears(&mut host);
-    assert!(
-        lines
-            .last()
-            .is_some_and(|line| line.ends_with("ack 65537 win 3000")),
-        "{lines:?}"
-    );
-    host.read(id, 65_535).expect("data");
-    host.waits(millis(20));
-    let lines = peer.hears(&mut host);
-    assert!(
-        lines
-            .last()
-            .is_some_and(|line| line.ends_with("ack 65537 win 65535")),
-        "{lines:?}"
-    );
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        let mut seq = 1;
+        while seq < 65_536 {
+            let length = 1000.min(65_536 - seq);
+            host.hears(&peer.says(".", seq, 1, &vec![7; length as usize]));
+            seq += length;
+        }
+        host.waits(millis(20));
+        assert_eq!(
+            peer.hears(&mut host).last().map(String::as_str),
+            Some(". 1 ack 65536 win 0")
+        );
+        host.read(id, 1).expect("data");
+        host.waits(millis(20));
+        for line in peer.hears(&mut host) {
+            assert!(line.ends_with("win 0"), "{line}");
+        }
+        host.hears(&peer.says(".", 65_536, 1, b"x"));
+        host.waits(millis(20));
+        assert_eq!(
+            peer.hears(&mut host).last().map(String::as_str),
+            Some(". 1 ack 65537 win 0"),
+            "a probe, taken in"
+        );
+        host.read(id, 3000).expect("data");
+        host.waits(millis(20));
+        let lines = peer.hears(&mut host);
+        assert!(
+            lines
+                .last()
+                .is_some_and(|line| line.ends_with("ack 65537 win 3000")),
+            "{lines:?}"
+        );
+        host.read(id, 65_535).expect("data");
+        host.waits(millis(20));
+        let lines = peer.hears(&mut host);
+        assert!(
+            lines
+                .last()
+                .is_some_and(|line| line.ends_with("ack 65537 win 65535")),
+            "{lines:?}"
+        );
+    });
 }
 
 /// Audit A002 of smoltcp: buffers from 65536 bytes on and a peer that scales made it panic.
@@ -333,14 +344,15 @@ fn a_buffer_larger_than_the_window_field_is_not_given() {
 
 #[test]
 fn progress_confirms_the_next_hop() {
-    let mut host = Host::new();
-    let (id, peer) = connected(&mut host);
-    let before = host.net.confirmed;
-    host.send(id, b"x").expect("send");
-    host.hears(&peer.says(".", 1, 1, b""));
-    assert_eq!(host.net.confirmed, before, "nothing new");
-    host.hears(&peer.says(".", 1, 2, b""));
-    assert_eq!(host.net.confirmed, before + 1);
+    each_family(|mut host| {
+        let (id, peer) = connected(&mut host);
+        let before = host.net.confirmed;
+        host.send(id, b"x").expect("send");
+        host.hears(&peer.says(".", 1, 1, b""));
+        assert_eq!(host.net.confirmed, before, "nothing new");
+        host.hears(&peer.says(".", 1, 2, b""));
+        assert_eq!(host.net.confirmed, before + 1);
+    });
 }
 
 #[test]
@@ -360,22 +372,49 @@ fn routes_change_and_flows_follow() {
     assert_eq!(peer.hears(&mut host).len(), 1);
 }
 
+/// A router died. By the time that another was found, the retransmission timer stood at a minute.
+#[test]
+fn what_was_lost_on_a_way_that_died_is_sent_again_at_once_on_the_new_one() {
+    let mut host = Host::new();
+    let (id, mut peer) = connected(&mut host);
+    host.send(id, b"x").expect("send");
+    host.poll();
+    host.waits(Duration::from_secs(40));
+    host.net.sent.clear();
+    host.net.own.push(PEER.into());
+    host.tcp.reroute(host.now, &host.net);
+    host.poll();
+    let first = host.net.sent.front().map(|(path, _)| path.link);
+    assert_eq!(first, Some(LO), "nothing on the new way");
+    // A way that works is not suspected: what is on it arrives.
+    let heard = peer.hears(&mut host);
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    host.hears(&peer.says(".", 1, 2, b""));
+    host.send(id, b"y").expect("send");
+    assert_eq!(peer.hears(&mut host).len(), 1);
+    host.net.own.clear();
+    host.tcp.reroute(host.now, &host.net);
+    host.poll();
+    assert_eq!(peer.hears(&mut host), [""; 0]);
+}
+
 #[test]
 fn a_damaged_segment_is_dropped_and_counted() {
-    let mut host = Host::new();
-    let (id, peer) = connected(&mut host);
-    let whole = peer.says("P.", 1, 1, b"data");
-    let mut damaged = whole.clone();
-    *damaged.last_mut().expect("a byte") ^= 1;
-    host.hears(&damaged);
-    assert_eq!(host.tcp.counters().bad_checksum, 1);
-    for length in 0..44 {
-        host.hears(&whole[..length]);
-    }
-    assert_eq!(host.tcp.counters().malformed, 44, "cut short");
-    assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock));
-    host.hears(&whole);
-    assert_eq!(host.read(id, 9), Ok(b"data".to_vec()));
+    each_family(|mut host| {
+        let (id, peer) = connected(&mut host);
+        let whole = peer.says("P.", 1, 1, b"data");
+        let mut damaged = whole.clone();
+        *damaged.last_mut().expect("a byte") ^= 1;
+        host.hears(&damaged);
+        assert_eq!(host.tcp.counters().bad_checksum, 1);
+        for length in 0..44 {
+            host.hears(&whole[..length]);
+        }
+        assert_eq!(host.tcp.counters().malformed, 44, "cut short");
+        assert_eq!(host.read(id, 9), Err(SocketError::WouldBlock));
+        host.hears(&whole);
+        assert_eq!(host.read(id, 9), Ok(b"data".to_vec()));
+    });
 }
 
 #[test]

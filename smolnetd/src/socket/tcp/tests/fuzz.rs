@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::socket::How;
+use crate::socket::tcp::IcmpError;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ enum Act {
     Shuts,
     Waits(u64),
     Room(Option<usize>),
+    TooBig {
+        mtu: u16,
+        seq: i32,
+    },
 }
 
 fn near() -> impl Strategy<Value = i32> {
@@ -51,6 +56,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Shuts),
         2 => (0..5000_u64).prop_map(Act::Waits),
         1 => proptest::option::of(0..3_usize).prop_map(Act::Room),
+        1 => (prop_oneof![0..1600_u16, any::<u16>()], near()).prop_map(|(mtu, seq)| Act::TooBig { mtu, seq }),
     ]
 }
 
@@ -147,6 +153,16 @@ fn happens(
             host.tcp.room_again(ETH0);
             host.poll();
         }
+        Act::TooBig { mtu, seq } => {
+            let seq = peer
+                .host_start
+                .wrapping_add(heard.sent)
+                .wrapping_add(seq as u32);
+            let too_big = IcmpError::PacketTooBig { mtu };
+            host.tcp
+                .icmp_error(host.now, peer.host, peer.end, seq.wrapping_sub(1), too_big);
+            host.poll();
+        }
     }
     listen_to(peer, host, heard);
     let counters = host.tcp.counters();
@@ -170,10 +186,11 @@ proptest! {
 
     /// A connection survives anything or ends for a reason; either way the socket can be closed and nothing is left.
     #[test]
-    fn anything_may_be_said_in_a_connection(acts in proptest::collection::vec(act(), 1..60), scale in any::<Option<u8>>()) {
-        let mut host = Host::new();
-        let id = host.connect(at(PEER, 80));
-        let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
+    fn anything_may_be_said_in_a_connection(acts in proptest::collection::vec(act(), 1..60), scale in any::<Option<u8>>(), v6 in any::<bool>()) {
+        let mut host = Host::of(v6);
+        let remote = SocketAddr::new(host.peer, 80);
+        let id = host.connect(remote);
+        let mut peer = Peer::new(remote, host.tcp.local(id).expect("bound"));
         let (mut heard, mut written) = (Heard::default(), 0);
         listen_to(&mut peer, &mut host, &mut heard);
         host.hears(&peer.builds("S.", 0, 1, b"", |syn| syn.window_scale = scale));
@@ -191,13 +208,14 @@ proptest! {
 
     /// The same before there is a connection: an attempt, and a listener.
     #[test]
-    fn anything_may_be_said_before_a_connection(acts in proptest::collection::vec(act(), 1..30), active in any::<bool>()) {
-        let mut host = Host::new();
+    fn anything_may_be_said_before_a_connection(acts in proptest::collection::vec(act(), 1..30), active in any::<bool>(), v6 in any::<bool>()) {
+        let mut host = Host::of(v6);
+        let (local, remote) = (SocketAddr::new(host.address, 80), SocketAddr::new(host.peer, 80));
         let (id, mut peer) = if active {
-            let id = host.connect(at(PEER, 80));
-            (id, Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound")))
+            let id = host.connect(remote);
+            (id, Peer::new(remote, host.tcp.local(id).expect("bound")))
         } else {
-            (host.listener(80, 2), Peer::new(at(PEER, 4000), at(HOST, 80)))
+            (host.listener(80, 2), Peer::new(remote, local))
         };
         let (mut heard, mut written) = (Heard::default(), 0);
         listen_to(&mut peer, &mut host, &mut heard);
@@ -214,15 +232,15 @@ proptest! {
 
     /// Bytes that are no packets at all.
     #[test]
-    fn any_bytes_may_come_in(mut bytes in proptest::collection::vec(any::<u8>(), 0..100), like_ip in any::<bool>()) {
+    fn any_bytes_may_come_in(mut bytes in proptest::collection::vec(any::<u8>(), 0..100), like_ip in proptest::option::of(prop_oneof![Just(0x45), Just(0x60)])) {
         let mut host = Host::new();
         host.listener(80, 2);
-        if let (true, Some(first)) = (like_ip, bytes.first_mut()) {
-            *first = 0x45;
+        if let (Some(version), Some(first)) = (like_ip, bytes.first_mut()) {
+            *first = version;
         }
         let arrival = Arrival { link: ETH0, looped: false };
         host.tcp.ingress(host.now, arrival, &bytes, &mut host.net);
-        host.tcp.refuse(host.now, &bytes, &mut host.net);
+        host.tcp.refuse(host.now, arrival, &bytes, &mut host.net);
         prop_assert!(host.net.sent.is_empty());
     }
 
@@ -233,9 +251,10 @@ proptest! {
         forged in proptest::collection::vec(
             (prop_oneof![Just("."), Just("F."), Just("R."), Just("R"), Just("S"), Just("S.")], 1_000_000..u32::MAX - 1_000_000, any::<u32>(), 0..20_usize),
             1..40,
-        )
+        ),
+        v6 in any::<bool>(),
     ) {
-        let mut host = Host::new();
+        let mut host = Host::of(v6);
         let (id, mut peer) = connected(&mut host);
         host.send(id, b"what the host says").expect("send");
         for (flags, seq, ack, length) in forged {

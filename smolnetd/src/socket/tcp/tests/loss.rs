@@ -28,10 +28,12 @@ struct World {
 }
 
 impl World {
-    fn new(weather: Weather) -> World {
-        let (mut a, mut b) = (Host::new(), Host::new());
-        a.net.own = vec![HOST.into()];
-        b.net.own = vec![PEER.into()];
+    fn new(weather: Weather, v6: bool) -> World {
+        let (mut a, mut b) = (Host::of(v6), Host::of(v6));
+        (b.address, b.peer) = (a.peer, a.address);
+        for host in [&mut a, &mut b] {
+            host.net.own = vec![host.address];
+        }
         World {
             hosts: [a, b],
             flying: Vec::new(),
@@ -90,7 +92,7 @@ impl World {
 
     fn connection(&mut self) -> (TcpId, TcpId) {
         let listener = self.hosts[1].listener(80, 1);
-        let client = self.hosts[0].connect(at(PEER, 80));
+        let client = self.hosts[0].connect(SocketAddr::new(self.hosts[0].peer, 80));
         loop {
             self.step();
             if let Ok(server) = self.hosts[1].tcp.accept(listener) {
@@ -102,7 +104,11 @@ impl World {
 
 /// Sends `length` bytes each way, then FINs, and returns how long it took.
 fn exchange(weather: Weather, length: usize) -> Duration {
-    let mut world = World::new(weather);
+    exchange_over(false, weather, length)
+}
+
+fn exchange_over(v6: bool, weather: Weather, length: usize) -> Duration {
+    let mut world = World::new(weather, v6);
     let (client, server) = world.connection();
     world.hosts[1]
         .tcp
@@ -172,7 +178,8 @@ fn a_good_network_delivers_both_ways() {
 #[test]
 fn a_network_that_reorders_and_doubles_delivers_both_ways() {
     for seed in 1..=4 {
-        exchange(
+        exchange_over(
+            seed > 2,
             Weather {
                 state: seed,
                 loss: 0,
@@ -187,7 +194,8 @@ fn a_network_that_reorders_and_doubles_delivers_both_ways() {
 #[test]
 fn a_network_that_loses_delivers_both_ways() {
     for seed in 1..=4 {
-        exchange(
+        exchange_over(
+            seed > 2,
             Weather {
                 state: seed,
                 loss: 5,

@@ -5,6 +5,7 @@ mod attacks;
 mod close;
 mod connect;
 mod data;
+mod families;
 mod flight;
 mod fuzz;
 mod listen;
@@ -13,7 +14,7 @@ mod pair;
 mod peer;
 mod scale;
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
 
 use smoltcp::time::{Duration, Instant};
@@ -30,6 +31,8 @@ use crate::socket::{Owner, Readiness};
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+const HOST_V6: Ipv6Addr = Ipv6Addr::new(0xfd42, 0, 0, 0, 0, 0, 2, 15);
+const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd42, 0, 0, 0, 0, 0, 2, 2);
 const ETH0: LinkId = LinkId(1);
 const LO: LinkId = LinkId(0);
 const NOT_READY: Readiness = Readiness {
@@ -84,22 +87,34 @@ impl Output for Net {
         self.sent.push_back((*path, packet));
     }
 
-    fn path(&self, local: IpAddr, remote: IpAddr) -> Option<Path> {
-        let link = if self.own.contains(&remote) { LO } else { ETH0 };
-        Some(Path {
-            link,
-            source: local,
-            next_hop: remote,
-            mtu: self.mtu,
-        })
+    fn path(&self, local: SocketAddr, remote: SocketAddr) -> Option<Path> {
+        Some(self.way(local.ip(), remote.ip()))
     }
 
-    fn is_local(&self, address: IpAddr) -> bool {
-        self.own.contains(&address)
+    fn is_local(&self, end: SocketAddr) -> bool {
+        self.own.contains(&end.ip())
     }
 
     fn confirm(&mut self, _: Instant, _: &Path) {
         self.confirmed += 1;
+    }
+}
+
+impl Net {
+    fn way(&self, source: IpAddr, next_hop: IpAddr) -> Path {
+        let link = if self.own.contains(&next_hop) {
+            LO
+        } else {
+            ETH0
+        };
+        Path {
+            link,
+            zone: link,
+            source,
+            next_hop,
+            mtu: self.mtu,
+            hop_limit: 64,
+        }
     }
 }
 
@@ -109,6 +124,9 @@ struct Host {
     tcp: Tcp,
     net: Net,
     now: Instant,
+    /// Its address, and the peer's.
+    address: IpAddr,
+    peer: IpAddr,
 }
 
 impl Host {
@@ -132,6 +150,28 @@ impl Host {
                 confirmed: 0,
             },
             now: Instant::from_secs(1000),
+            address: HOST.into(),
+            peer: PEER.into(),
+        }
+    }
+
+    /// The same host, and a peer, that speak IPv6.
+    fn of_ipv6() -> Host {
+        let mut host = Host::new();
+        (host.address, host.peer) = (HOST_V6.into(), PEER_V6.into());
+        host.net.own.push(host.address);
+        host
+    }
+
+    fn of(v6: bool) -> Host {
+        if v6 { Host::of_ipv6() } else { Host::new() }
+    }
+
+    /// The largest segment that its path carries.
+    fn mss(&self) -> u16 {
+        match self.address {
+            IpAddr::V4(_) => 1460,
+            IpAddr::V6(_) => 1440,
         }
     }
 
@@ -143,7 +183,7 @@ impl Host {
         };
         let ingress = self.tcp.ingress(self.now, arrival, packet, &mut self.net);
         if ingress == Ingress::NoFlow {
-            self.tcp.refuse(self.now, packet, &mut self.net);
+            self.tcp.refuse(self.now, arrival, packet, &mut self.net);
         }
         self.poll();
         ingress
@@ -182,8 +222,12 @@ impl Host {
 
     fn listener(&mut self, port: u16, backlog: usize) -> TcpId {
         let id = self.socket();
+        let any = match self.address {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
         self.tcp
-            .bind(id, at(Ipv4Addr::UNSPECIFIED, port), false)
+            .bind(id, SocketAddr::new(any, port), false)
             .expect("bind");
         self.tcp.listen(id, backlog).expect("listen");
         id
@@ -197,11 +241,11 @@ impl Host {
 
     fn connect_with(&mut self, id: TcpId, remote: SocketAddr) -> Result<(), SocketError> {
         let source = if remote.ip() == IpAddr::from(Ipv4Addr::LOCALHOST) {
-            Ipv4Addr::LOCALHOST
+            Ipv4Addr::LOCALHOST.into()
         } else {
-            HOST
+            self.address
         };
-        let path = self.net.path(source.into(), remote.ip()).expect("path");
+        let path = self.net.way(source, remote.ip());
         self.tcp.connect(self.now, id, remote, path)?;
         self.poll();
         Ok(())
@@ -236,6 +280,11 @@ impl Host {
     }
 }
 
+/// Tells a story once with each family.
+fn each_family(story: impl Fn(Host)) {
+    [false, true].map(Host::of).into_iter().for_each(story);
+}
+
 /// A connection that the host opened, established, with nothing said yet. The clock has moved past the first
 /// challenge ACK that might be owed.
 fn connected(host: &mut Host) -> (TcpId, Peer) {
@@ -244,13 +293,13 @@ fn connected(host: &mut Host) -> (TcpId, Peer) {
 
 /// The same, of a host whose receive buffer has `window` bytes.
 fn connected_with(host: &mut Host, window: u16) -> (TcpId, Peer) {
-    let remote = at(PEER, 80);
+    let (remote, mss) = (SocketAddr::new(host.peer, 80), host.mss());
     let id = host.connect(remote);
     let local = host.tcp.local(id).expect("local address");
     let mut peer = Peer::new(remote, local);
     assert_eq!(
         peer.hears(host),
-        [format!("S 0 win {window} mss 1460 ws 0 sack")]
+        [format!("S 0 win {window} mss {mss} ws 0 sack")]
     );
     host.hears(&peer.says("S.", 0, 1, b""));
     assert_eq!(peer.hears(host), [format!(". 1 ack 1 win {window}")]);
@@ -261,9 +310,17 @@ fn connected_with(host: &mut Host, window: u16) -> (TcpId, Peer) {
 /// A connection that a listener of the host accepted.
 fn accepted(host: &mut Host, port: u16) -> (TcpId, TcpId, Peer) {
     let listener = host.listener(port, 8);
-    let mut peer = Peer::new(at(PEER, 40_000), at(HOST, port));
+    let ends = (
+        SocketAddr::new(host.peer, 40_000),
+        SocketAddr::new(host.address, port),
+    );
+    let mut peer = Peer::new(ends.0, ends.1);
     host.hears(&peer.says("S", 0, 0, b""));
-    assert_eq!(peer.hears(host), ["S. 0 ack 1 win 65535 mss 1460"]);
+    let mss = host.mss();
+    assert_eq!(
+        peer.hears(host),
+        [format!("S. 0 ack 1 win 65535 mss {mss}")]
+    );
     host.hears(&peer.says(".", 1, 1, b""));
     assert_eq!(host.changed(), [listener]);
     let id = host.tcp.accept(listener).expect("a connection");

@@ -14,7 +14,7 @@ pub(super) fn loops(host: &mut Host) {
             looped: true,
         };
         if host.tcp.ingress(host.now, arrival, &packet, &mut host.net) == Ingress::NoFlow {
-            host.tcp.refuse(host.now, &packet, &mut host.net);
+            host.tcp.refuse(host.now, arrival, &packet, &mut host.net);
         }
         host.poll();
     }
@@ -37,7 +37,7 @@ fn a_host_connects_to_its_own_address() {
             .expect("bind");
         host.tcp.listen(listener, 1).expect("listen");
         let client = host.socket();
-        let path = host.net.path(address, address).expect("path");
+        let path = host.net.way(address, address);
         host.tcp
             .connect(host.now, client, SocketAddr::new(address, 80), path)
             .expect("connect");
@@ -139,7 +139,7 @@ fn both_ends_of_a_loop_open_at_once() {
     let (one, two) = (host.socket(), host.socket());
     host.tcp.bind(one, at(HOST, 5000), false).expect("bind");
     host.tcp.bind(two, at(HOST, 6000), false).expect("bind");
-    let path = host.net.path(HOST.into(), HOST.into()).expect("path");
+    let path = host.net.way(HOST.into(), HOST.into());
     host.tcp
         .connect(host.now, one, at(HOST, 6000), path)
         .expect("connect");

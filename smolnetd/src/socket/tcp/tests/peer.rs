@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{IpProtocol, IpRepr, Ipv4Packet, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
+use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
-use super::{Host, at};
+use super::Host;
 
 /// The other end of one connection: writes segments and reads them, in sequence numbers relative to both starts.
 #[derive(Clone, Debug)]
@@ -104,15 +104,19 @@ impl Peer {
     }
 
     fn reads(&mut self, packet: &[u8]) -> Option<String> {
-        let ip = Ipv4Packet::new_checked(packet).expect("an IPv4 packet");
-        assert!(ip.verify_checksum(), "IP checksum");
-        let (source, destination) = (ip.src_addr(), ip.dst_addr());
-        let tcp = TcpPacket::new_checked(ip.payload()).expect("a TCP segment");
+        let ip = crate::ip::Incoming::parse(packet)
+            .unwrap_or_else(|_| panic!("an IP packet: {packet:?}"));
+        let (source, destination) = (ip.source, ip.destination);
+        let tcp = TcpPacket::new_checked(ip.payload).expect("a TCP segment");
         assert!(
             tcp.verify_checksum(&source.into(), &destination.into()),
             "TCP checksum"
         );
-        if self.host != at(source, tcp.src_port()) || self.end != at(destination, tcp.dst_port()) {
+        let ends = (
+            SocketAddr::new(source, tcp.src_port()),
+            SocketAddr::new(destination, tcp.dst_port()),
+        );
+        if (self.host, self.end) != ends {
             return None;
         }
         let tcp = TcpRepr::parse(

@@ -1,0 +1,258 @@
+//! QEMU's arguments for a Redox, and redoxer's for the same.
+
+use std::path::Path;
+
+/// The network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nic {
+    /// virtio-net on PCI.
+    Virtio,
+    /// usb-net on qemu-xhci.
+    Rndis,
+}
+
+/// The machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// x86_64.
+    Q35,
+    /// aarch64.
+    Virt,
+}
+
+/// How the processor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// By the processor of this machine.
+    Kvm,
+    /// By a program.
+    Tcg,
+}
+
+impl Nic {
+    /// The values of QEMU's `-device` that plug the card into the netdev `net0`.
+    fn devices(self) -> &'static [&'static str] {
+        match self {
+            Nic::Virtio => &["virtio-net-pci,netdev=net0"],
+            Nic::Rndis => &["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"],
+        }
+    }
+}
+
+impl Machine {
+    /// The target that its programs are compiled for.
+    pub(crate) fn target(self) -> &'static str {
+        match self {
+            Machine::Q35 => "x86_64-unknown-redox",
+            Machine::Virt => "aarch64-unknown-redox",
+        }
+    }
+
+    /// The QEMU that has it, and the Debian package that brings that.
+    pub(crate) fn qemu(self) -> (&'static str, &'static str) {
+        match self {
+            Machine::Q35 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Machine::Virt => ("qemu-system-aarch64", "qemu-system-arm"),
+        }
+    }
+
+    /// KVM if this machine has it for that processor.
+    pub(crate) fn accelerator(self) -> Accelerator {
+        let same = match self {
+            Machine::Q35 => "x86_64",
+            Machine::Virt => "aarch64",
+        } == std::env::consts::ARCH;
+        let device = std::fs::OpenOptions::new().write(true).open("/dev/kvm");
+        match same && device.is_ok() {
+            true => Accelerator::Kvm,
+            false => Accelerator::Tcg,
+        }
+    }
+
+    /// What the machine needs that the others do not.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Machine::Q35 => &["-machine", "q35"],
+            // It has no firmware and no keyboard of its own.
+            Machine::Virt => &[
+                "-machine",
+                "virt",
+                "-bios",
+                "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+                "-device",
+                "qemu-xhci,id=keys",
+                "-device",
+                "usb-kbd,bus=keys.0",
+            ],
+        }
+    }
+}
+
+/// A Redox to boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Boot<'a> {
+    pub(crate) machine: Machine,
+    pub(crate) accelerator: Accelerator,
+    pub(crate) nic: Nic,
+    /// The disk, which is written to.
+    pub(crate) disk: &'a Path,
+    /// Sockets at which somebody listens.
+    pub(crate) serial: &'a Path,
+    pub(crate) monitor: &'a Path,
+    /// Where the packets go.
+    pub(crate) pcap: &'a Path,
+    /// A TCP port of the host's loopback, and the one of Redox that it leads to.
+    pub(crate) forward: (u16, u16),
+}
+
+impl Boot<'_> {
+    /// QEMU's arguments.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        let mut add = |words: &[&str]| all.extend(words.iter().map(|&word| word.to_owned()));
+        add(self.machine.words());
+        add(match self.accelerator {
+            Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Accelerator::Tcg => &["-accel", "tcg", "-cpu", "max"],
+        });
+        add(&["-m", "1024", "-smp", "2", "-display", "none"]);
+        let disk = format!(
+            "file={},format=raw,if=none,id=disk0",
+            option(&text(self.disk))
+        );
+        add(&["-drive", &disk, "-device", "virtio-blk-pci,drive=disk0"]);
+        let (port, guest) = self.forward;
+        let netdev = format!(
+            "user,id=net0,ipv4=on,ipv6=on,ipv6-net=fd12::/64,hostfwd=tcp:127.0.0.1:{port}-:{guest}"
+        );
+        add(&["-netdev", &netdev]);
+        for device in self.nic.devices() {
+            add(&["-device", device]);
+        }
+        let dump = format!(
+            "filter-dump,id=dump0,netdev=net0,file={}",
+            option(&text(self.pcap))
+        );
+        add(&["-object", &dump]);
+        for (name, socket) in [("serial", self.serial), ("monitor", self.monitor)] {
+            let chardev = format!("socket,id={name}0,path={}", option(&text(socket)));
+            add(&["-chardev", &chardev]);
+        }
+        add(&["-serial", "chardev:serial0", "-monitor", "chardev:monitor0"]);
+        all
+    }
+}
+
+/// What redoxer gives its QEMU by `-device` itself. Naming that option drops all of it, so it is named again.
+const REDOXER_DEVICES: [&str; 2] = ["isa-debugcon,chardev=log", "isa-debug-exit"];
+
+/// The command line that runs `command` on redoxer's image with the package trees under `stage` laid over it.
+pub(crate) fn redoxer(nic: Nic, stage: &Path, command: &str) -> String {
+    let devices = nic.devices().iter().chain(&REDOXER_DEVICES);
+    let words: Vec<String> = devices.map(|device| format!("-device {device}")).collect();
+    format!(
+        "REDOXER_QEMU_ARGS={} redoxer exec -f {} {command}",
+        quoted(&words.join(" ")),
+        quoted(&format!("{}:/", text(stage))),
+    )
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A value inside one of QEMU's option lists, where a comma is written twice.
+fn option(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(machine: Machine, nic: Nic) -> Vec<String> {
+        Boot {
+            machine,
+            accelerator: Accelerator::Tcg,
+            nic,
+            disk: Path::new("a,b.img"),
+            serial: Path::new("s"),
+            monitor: Path::new("m"),
+            pcap: Path::new("p"),
+            forward: (7007, 7),
+        }
+        .arguments()
+    }
+
+    fn values<'a>(arguments: &'a [String], name: &str) -> Vec<&'a str> {
+        let named = arguments.windows(2).filter(|pair| pair[0] == name);
+        named.map(|pair| pair[1].as_str()).collect()
+    }
+
+    #[test]
+    fn each_card_sits_on_the_network_that_is_recorded() {
+        let virtio = boot(Machine::Q35, Nic::Virtio);
+        let devices = values(&virtio, "-device");
+        assert_eq!(
+            devices,
+            ["virtio-blk-pci,drive=disk0", "virtio-net-pci,netdev=net0"]
+        );
+        assert!(values(&virtio, "-netdev")[0].contains("hostfwd=tcp:127.0.0.1:7007-:7"));
+        assert_eq!(
+            values(&virtio, "-object"),
+            ["filter-dump,id=dump0,netdev=net0,file=p"]
+        );
+        let rndis = boot(Machine::Q35, Nic::Rndis);
+        let devices = values(&rndis, "-device");
+        assert_eq!(
+            &devices[1..],
+            ["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"]
+        );
+        let card = |arguments: &[String]| arguments.iter().any(|word| word.contains("e1000"));
+        assert!(!card(&virtio) && !card(&rndis));
+    }
+
+    #[test]
+    fn a_comma_in_a_path_does_not_end_it() {
+        let drive = &boot(Machine::Q35, Nic::Virtio);
+        assert_eq!(
+            values(drive, "-drive"),
+            ["file=a,,b.img,format=raw,if=none,id=disk0"]
+        );
+    }
+
+    #[test]
+    fn the_arm_machine_has_firmware_and_a_keyboard() {
+        let arguments = boot(Machine::Virt, Nic::Virtio);
+        assert_eq!(values(&arguments, "-machine"), ["virt"]);
+        assert!(!values(&arguments, "-bios").is_empty());
+        assert!(values(&arguments, "-device").contains(&"usb-kbd,bus=keys.0"));
+    }
+
+    #[test]
+    fn redoxer_keeps_what_naming_a_device_takes_from_it() {
+        let stage = Path::new("target/redox/stage");
+        assert_eq!(
+            redoxer(Nic::Virtio, stage, "net ping -c 3 10.0.2.2"),
+            "REDOXER_QEMU_ARGS='-device virtio-net-pci,netdev=net0 -device isa-debugcon,chardev=log \
+             -device isa-debug-exit' redoxer exec -f 'target/redox/stage:/' net ping -c 3 10.0.2.2"
+        );
+        let usb = redoxer(Nic::Rndis, Path::new("it's"), "ls");
+        assert!(usb.starts_with(
+            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,netdev=net0,bus=xhci.0 -device isa-debugcon"
+        ));
+        assert!(usb.ends_with("-f 'it'\\''s:/' ls"), "{usb}");
+        // redoxer splits at single spaces: no argument may have one, nor be empty.
+        let value = usb.split('\'').nth(1).unwrap();
+        assert!(
+            value
+                .split(' ')
+                .all(|word| !word.is_empty() && !word.contains('"'))
+        );
+    }
+}

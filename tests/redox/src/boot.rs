@@ -1,0 +1,186 @@
+//! A Redox in QEMU, from power to the prompt. QEMU ends with it.
+
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lab::network::Namespace;
+use lab::{Context, Error, Process, Program, Result, RunDirectory};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::arguments::{Accelerator, Boot, Machine, Nic};
+use crate::console::Console;
+
+/// QEMU has to reach for its sockets in this time.
+const QEMU: Duration = Duration::from_secs(20);
+/// Boot loader and system; a processor made by a program takes its time.
+const BOOT: Duration = Duration::from_secs(180);
+/// How long the console is listened to before the key is pressed (again).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What the boot loader asks, if it speaks on the serial line at all.
+const LOADER: &str = "Arrow keys";
+const LOGIN: &str = "login: ";
+
+/// What to boot.
+pub(crate) struct Spec<'a> {
+    pub(crate) machine: Machine,
+    pub(crate) accelerator: Accelerator,
+    pub(crate) nic: Nic,
+    /// The disk, which is written to.
+    pub(crate) disk: &'a Path,
+    pub(crate) forward: (u16, u16),
+}
+
+/// A Redox that runs.
+pub(crate) struct Redox<L: FnMut(&str)> {
+    pub(crate) console: Console<L>,
+    monitor: UnixStream,
+    qemu: Process,
+}
+
+/// Starts QEMU in `namespace`; what the console says goes to the run's log.
+pub(crate) fn start(
+    spec: &Spec<'_>,
+    namespace: &Namespace,
+    run: &Arc<RunDirectory>,
+) -> Result<Redox<impl FnMut(&str) + use<>>> {
+    // Paths of sockets are short.
+    let sockets = tempfile::tempdir().context("a folder for sockets")?;
+    let (serial, monitor) = (sockets.path().join("s"), sockets.path().join("m"));
+    let listeners =
+        [&serial, &monitor].map(|path| UnixListener::bind(path).context(path.display()));
+    let [serial_listener, monitor_listener] = listeners;
+    let boot = Boot {
+        machine: spec.machine,
+        accelerator: spec.accelerator,
+        nic: spec.nic,
+        disk: spec.disk,
+        serial: &serial,
+        monitor: &monitor,
+        pcap: &run.file("packets.pcap"),
+        forward: spec.forward,
+    };
+    let (name, package) = spec.machine.qemu();
+    let arguments = boot.arguments();
+    run.log(
+        "harness",
+        format!("{name} {}", arguments.join(" ")).as_bytes(),
+    );
+    let qemu = Program::new(name, package)?
+        .args(arguments)
+        .inside(Some(namespace))
+        .start()?;
+    let deadline = Instant::now() + QEMU;
+    let serial = accept(&serial_listener?, &qemu, deadline)?;
+    let monitor = accept(&monitor_listener?, &qemu, deadline)?;
+    let log = run.clone();
+    let console = Console::new(serial, move |line: &str| log.log("redox", line.as_bytes()));
+    Ok(Redox {
+        console,
+        monitor,
+        qemu,
+    })
+}
+
+impl<L: FnMut(&str)> Redox<L> {
+    /// Waits for the login, and presses Enter when the boot loader waits for it.
+    pub(crate) fn boot(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        let deadline = started + BOOT;
+        let mut pressed = None;
+        loop {
+            // Once it speaks, the key has been heard: another one might be taken by what comes after the loader.
+            let patience = match pressed.is_some() && self.console.has_spoken() {
+                true => deadline,
+                false => deadline.min(Instant::now() + PATIENCE),
+            };
+            let texts: &[&str] = match pressed {
+                None => &[LOGIN, LOADER],
+                Some(_) => &[LOGIN],
+            };
+            match self.console.look_for(texts, patience)? {
+                Some(0) => return Ok(pressed.unwrap_or(started).elapsed()),
+                None if Instant::now() >= deadline => return Err(self.no_login()),
+                _ => self.press_enter()?,
+            }
+            pressed = Some(Instant::now());
+        }
+    }
+
+    fn press_enter(&mut self) -> Result<()> {
+        self.monitor
+            .write_all(b"sendkey ret\n")
+            .context("QEMU's monitor")
+    }
+
+    fn no_login(&mut self) -> Error {
+        let errors = self.qemu.errors();
+        let errors = String::from_utf8_lossy(&errors);
+        Error::new(format!(
+            "no login on the serial console within {BOOT:?} (QEMU {}; {})",
+            if self.qemu.is_running() {
+                "runs"
+            } else {
+                "has ended"
+            },
+            errors.trim()
+        ))
+    }
+}
+
+/// The next connection; an error when QEMU ends before, or `deadline` passes.
+fn accept(listener: &UnixListener, qemu: &Process, deadline: Instant) -> Result<UnixStream> {
+    let pidfd: OwnedFd = qemu.pidfd().as_fd().try_clone_to_owned()?;
+    let mut fds = [
+        PollFd::new(listener, PollFlags::IN),
+        PollFd::new(&pidfd, PollFlags::IN),
+    ];
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    };
+    poll(&mut fds, Some(&left))?;
+    let [connection, _] = fds;
+    if connection.revents().is_empty() {
+        let errors = qemu.errors();
+        let errors = String::from_utf8_lossy(&errors);
+        return Err(Error::new(format!(
+            "QEMU does not start: {}",
+            errors.trim()
+        )));
+    }
+    Ok(listener.accept()?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_does_not_start_is_noticed_at_once_with_its_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let qemu = Program::new("sh", "dash").unwrap();
+        let qemu = qemu.args(["-c", "echo no such machine >&2; exit 1"]);
+        let qemu = qemu.start().unwrap();
+        qemu.wait_for_errors("no such machine", QEMU).unwrap();
+        let started = Instant::now();
+        let error = accept(&listener, &qemu, started + QEMU).unwrap_err();
+        assert!(started.elapsed() < QEMU / 2);
+        assert!(error.to_string().contains("no such machine"), "{error}");
+    }
+
+    #[test]
+    fn a_qemu_that_does_not_connect_is_left_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let qemu = Program::new("sleep", "coreutils").unwrap().arg("60");
+        let qemu = qemu.start().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        assert!(accept(&listener, &qemu, deadline).is_err());
+    }
+}

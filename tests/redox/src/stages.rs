@@ -1,0 +1,328 @@
+//! The stages: those of `./demo`, with the commands of the image where it has them.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::network::{Namespace, Slirp};
+use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE, sha256_of_pattern};
+use lab::{Context, Error, Result};
+
+use crate::boot::Redox;
+use crate::console::Done;
+use crate::table::Table;
+
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(30);
+/// How long a transfer may take.
+const TRANSFER: Duration = Duration::from_secs(120);
+/// How long the network may take to be there.
+const NETWORK: Duration = Duration::from_secs(20);
+const NAME: &str = "www.lab.test";
+/// What shells say of a command that is not there.
+const NO_COMMAND: i32 = 127;
+/// A port of the host's loopback that leads to one of Redox.
+pub(crate) const FORWARD: (u16, u16) = (7007, 7);
+const GREETING: &str = "hello from the host\n";
+
+/// The network of the machine: a namespace with a name server and a web server, in both families.
+pub(crate) struct Surroundings {
+    pub(crate) namespace: Namespace,
+    _names: DnsServer,
+    _pages: HttpServer,
+}
+
+impl Surroundings {
+    pub(crate) fn new() -> Result<Surroundings> {
+        let namespace = Namespace::with_own_resolver()?;
+        let any = Ipv6Addr::UNSPECIFIED;
+        let names = namespace.enter(|| UdpSocket::bind((any, 53)))??;
+        let pages = namespace.enter(|| TcpListener::bind((any, 80)))??;
+        let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
+        Ok(Surroundings {
+            _names: DnsServer::start(names, [(NAME, DnsAnswer::at(both))])?,
+            _pages: HttpServer::start(pages)?,
+            namespace,
+        })
+    }
+}
+
+/// Goes through all stages after the boot. A stage that fails does not keep the others from being seen; what failed is
+/// given back.
+pub(crate) fn all<L: FnMut(&str)>(
+    table: &mut Table,
+    redox: &mut Redox<L>,
+    surroundings: &Surroundings,
+    transcript: &Path,
+    kept: &Path,
+    megabytes: u64,
+) -> Vec<Error> {
+    let bytes = megabytes * 1_000_000;
+    let mut failed = Vec::new();
+    let mut stage = |name: &str, run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>| {
+        failed.extend(table.stage(name, || run(redox)).err());
+    };
+    stage("schemes at the prompt", &mut schemes);
+    stage("adapter", &mut |r| {
+        wait_for(r, "net ls /scheme", |text| find(text, "network."))
+    });
+    stage("link up", &mut |r| {
+        wait_for(r, "net cat /scheme/netcfg/ifaces/eth0/link", |text| {
+            find(text, "up")
+        })
+    });
+    stage("address (DHCP)", &mut |r| {
+        wait_for(r, "net cat /scheme/netcfg/ifaces/eth0/addr/list", |text| {
+            find(text, "10.0.2.")
+        })
+    });
+    stage("ping 127.0.0.1", &mut |r| {
+        last_line(r, "ping -c 3 127.0.0.1")
+    });
+    stage("ping gateway", &mut |r| last_line(r, "ping -c 3 10.0.2.2"));
+    stage("IPv6: router", &mut |r| {
+        wait_for(r, "net cat /scheme/netcfg/route/list", |text| {
+            find(text, "default via fe80::")
+        })
+    });
+    stage("IPv6: ping router", &mut |r| {
+        last_line(r, "net ping6 -c 3 fe80::2%eth0")
+    });
+    stage("name resolved", &mut |r| {
+        let done = successful(r, &format!("dns {NAME}"), COMMAND)?;
+        contains(&done, "10.0.2.2")
+    });
+    stage("ifconfig", &mut |r| {
+        let done = successful(r, "ifconfig", COMMAND)?;
+        contains(&done, "10.0.2.15")
+    });
+    stage("page over HTTP", &mut |r| {
+        let done = successful(r, &format!("net curl -s -f http://{NAME}/"), COMMAND)?;
+        same(&done.output, PAGE)
+    });
+    stage(&format!("{megabytes} MB down"), &mut |r| {
+        let command = format!("net curl -s -f -o /tmp/large http://{NAME}/bytes/{bytes}");
+        Ok(rate(bytes, &successful(r, &command, TRANSFER)?))
+    });
+    stage(&format!("{megabytes} MB up, SHA-256"), &mut |r| {
+        let command = format!("net curl -s -f -T /tmp/large http://{NAME}/upload");
+        let done = successful(r, &command, TRANSFER)?;
+        contains(&done, &sha256_of_pattern(bytes))?;
+        Ok(rate(bytes, &done))
+    });
+    stage("connection accepted", &mut |r| {
+        accept(r, &surroundings.namespace)
+    });
+    for file in [
+        "stats",
+        "neigh/list",
+        "resolv/nameserver",
+        "ifaces/eth0/stats",
+    ] {
+        stage(&format!("netcfg/{file}"), &mut |r| {
+            let command = format!("net cat /scheme/netcfg/{file}");
+            let lines = successful(r, &command, COMMAND)?.output.lines().count();
+            match lines {
+                0 => Err(Error::new("nothing in it")),
+                lines => Ok(format!("{lines} lines")),
+            }
+        });
+    }
+    stage("transcript", &mut |r| compare(r, transcript, kept));
+    failed
+}
+
+/// Every scheme is there when the first prompt is, whatever the adapter does.
+fn schemes<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
+    let done = successful(redox, "net ls /scheme", COMMAND)?;
+    let names: Vec<&str> = done
+        .output
+        .split_whitespace()
+        .map(|name| name.trim_end_matches('/'))
+        .collect();
+    let wanted = ["ip", "icmp", "tcp", "udp", "netcfg"];
+    match wanted.iter().find(|name| !names.contains(*name)) {
+        None => Ok(wanted.join(", ")),
+        Some(missing) => Err(Error::new(format!(
+            "no {missing} among {}",
+            names.join(", ")
+        ))),
+    }
+}
+
+/// A command that has to succeed.
+fn successful<L: FnMut(&str)>(
+    redox: &mut Redox<L>,
+    command: &str,
+    timeout: Duration,
+) -> Result<Done> {
+    let done = redox.console.run(command, timeout)?;
+    match done.status {
+        0 => Ok(done),
+        NO_COMMAND => Err(Error::new(format!(
+            "the image has no command for: {command}"
+        ))),
+        status => Err(Error::new(format!(
+            "{command}: status {status}: {}",
+            done.output.trim()
+        ))),
+    }
+}
+
+/// Runs a command until its output has what is looked for; that is what the stage shows. What tells of changes is a file
+/// of netcfg, which no command waits for, so this asks again.
+fn wait_for<L: FnMut(&str)>(
+    redox: &mut Redox<L>,
+    command: &str,
+    look: impl Fn(&str) -> Option<String>,
+) -> Result<String> {
+    let deadline = Instant::now() + NETWORK;
+    loop {
+        let done = redox.console.run(command, COMMAND)?;
+        match look(&done.output) {
+            Some(found) => return Ok(found),
+            None if Instant::now() > deadline => {
+                return Err(Error::new(format!("{command}: {}", done.output.trim())));
+            }
+            None => {}
+        }
+    }
+}
+
+/// The first line or word that begins so.
+fn find(text: &str, beginning: &str) -> Option<String> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .chain(text.split_whitespace())
+        .find(|part| part.starts_with(beginning))
+        .map(|part| part.trim_end_matches('/').to_owned())
+}
+
+fn last_line<L: FnMut(&str)>(redox: &mut Redox<L>, command: &str) -> Result<String> {
+    let done = successful(redox, command, COMMAND)?;
+    let last = done
+        .output
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty());
+    Ok(last.unwrap_or_default().to_owned())
+}
+
+fn contains(done: &Done, wanted: &str) -> Result<String> {
+    match done.output.contains(wanted) {
+        true => Ok(wanted.to_owned()),
+        false => Err(Error::new(format!("no {wanted} in {}", done.output.trim()))),
+    }
+}
+
+fn same(got: &str, wanted: &str) -> Result<String> {
+    match got.trim_end() == wanted.trim_end() {
+        true => Ok(format!("{} bytes", wanted.len())),
+        false => Err(Error::new(format!("not what was served: {got:?}"))),
+    }
+}
+
+fn rate(bytes: u64, done: &Done) -> String {
+    let seconds = done.time.as_secs_f64().max(f64::EPSILON);
+    format!("{:.1} MB/s", bytes as f64 / 1e6 / seconds)
+}
+
+/// `nc -l` in Redox, and a connection from the host: what the host says arrives.
+fn accept<L: FnMut(&str)>(redox: &mut Redox<L>, host: &Namespace) -> Result<String> {
+    let (port, guest) = FORWARD;
+    redox.console.start(&format!("net nc -l {guest}"))?;
+    redox.console.expect(
+        &format!("waiting on port {guest}"),
+        Instant::now() + COMMAND,
+    )?;
+    let mut connection = host
+        .enter(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?
+        .context("connecting from the host")?;
+    connection.set_read_timeout(Some(COMMAND))?;
+    connection.write_all(GREETING.as_bytes())?;
+    connection.shutdown(std::net::Shutdown::Write)?;
+    // nc ends when its own input does, which is the terminal's end (RFC 20: EOT).
+    redox
+        .console
+        .expect(GREETING.trim_end(), Instant::now() + COMMAND)?;
+    drop(connection.read(&mut [0; 1]));
+    redox.console.finish(COMMAND)?;
+    Ok(format!(
+        "{} bytes from the host on port {guest}",
+        GREETING.len()
+    ))
+}
+
+/// Runs the transcript program; keeps what it printed, and compares it with what redox-host prints.
+fn compare<L: FnMut(&str)>(redox: &mut Redox<L>, expected: &Path, kept: &Path) -> Result<String> {
+    let done = successful(redox, "transcript", TRANSFER)?;
+    std::fs::write(kept, &done.output).context(kept.display())?;
+    let expected = std::fs::read_to_string(expected).context(expected.display())?;
+    match differences(&done.output, &expected).as_slice() {
+        [] => Ok(format!(
+            "{} lines as on redox-host",
+            expected.lines().count()
+        )),
+        [first, rest @ ..] => Err(Error::new(format!(
+            "{first} (and {} more lines differ)",
+            rest.len()
+        ))),
+    }
+}
+
+/// Each line that differs, in words.
+fn differences(redox: &str, host: &str) -> Vec<String> {
+    let (mut redox, mut host) = (
+        redox.lines().map(str::trim_end),
+        host.lines().map(str::trim_end),
+    );
+    let mut differences = Vec::new();
+    for number in 1.. {
+        match (redox.next(), host.next()) {
+            (None, None) => break,
+            (a, b) if a == b => {}
+            (a, b) => differences.push(format!(
+                "line {number}: Redox says {:?}, redox-host {:?}",
+                a.unwrap_or("nothing"),
+                b.unwrap_or("nothing")
+            )),
+        }
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transcripts_are_compared_line_by_line() {
+        assert!(differences("a\r\nb\n", "a\nb").is_empty());
+        assert_eq!(
+            differences("a\nx\nc\nd", "a\nb\nc"),
+            [
+                "line 2: Redox says \"x\", redox-host \"b\"",
+                "line 4: Redox says \"d\", redox-host \"nothing\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_beginning_and_a_word_too() {
+        assert_eq!(
+            find("tcp/  network.pci-0_virtio_net/", "network."),
+            Some("network.pci-0_virtio_net".into())
+        );
+        assert_eq!(
+            find("lo\n10.0.2.15/24\n", "10.0.2."),
+            Some("10.0.2.15/24".into())
+        );
+        let routes = "default via 10.0.2.2 dev eth0\ndefault via fe80::2 dev eth0 proto ra";
+        assert_eq!(
+            find(routes, "default via fe80::"),
+            Some("default via fe80::2 dev eth0 proto ra".into())
+        );
+        assert_eq!(find("down", "up"), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! What programs and the commands of the lab ask, and the answers.
+
+use std::fmt::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use commands::Terminal;
+use libredox::Fd;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use socket_door::LONGEST;
+use syscall::error::{EADDRINUSE, EBADF, EINVAL, EMFILE, ENOENT, ENOTCONN, EOPNOTSUPP, ETIMEDOUT};
+use syscall::flag::CallFlags;
+
+use super::socket::{Errno, Result, Socket, Stage, errno};
+use super::{Room, pair};
+use crate::error::{Context, Error};
+
+/// Verbs of `SYS_CALL` on a socket (relibc's `SocketCall`).
+const SET_OPTION: u64 = 2;
+const GET_OPTION: u64 = 3;
+pub(super) const GET_PEER_NAME: u64 = 8;
+const SHUTDOWN: u64 = 9;
+
+pub(super) fn ok(text: &str) -> String {
+    format!("ok {text}")
+}
+
+pub(super) fn error(errno: Errno) -> String {
+    format!("error {errno}")
+}
+
+/// Who asked and has gone is not answered.
+pub(super) fn say(question: &OwnedFd, text: &str, fd: Option<BorrowedFd<'_>>) {
+    let _ = pair::send(question, &[text.as_bytes()], fd);
+}
+
+/// Asks the lab whose door is at `path`; the answer, or an error that says that there is none.
+///
+/// # Errors
+/// Nobody is there, or they refuse.
+pub fn ask(path: &Path, text: &str) -> crate::error::Result<String> {
+    let kind = SocketType::SEQPACKET;
+    let question = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    let address = SocketAddrUnix::new(path).context(path.display())?;
+    connect(&question, &address).context(path.display())?;
+    pair::send(&question, &[text.as_bytes()], None)?;
+    let mut buffer = vec![0; LONGEST];
+    let (n, _) = pair::receive_with_fd(&question, &mut buffer)?;
+    let answer = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
+    let text = answer.strip_prefix("ok ").map(str::to_owned);
+    text.ok_or_else(|| Error::new(format!("{}: {answer:?}", path.display())))
+}
+
+/// Answers one question.
+pub(super) fn answer(room: &Arc<Room>, question: &OwnedFd) {
+    let mut buffer = vec![0; LONGEST];
+    let Ok(n) = pair::receive(question, &mut buffer) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
+    let words: Vec<&str> = text.split(' ').collect();
+    match words.as_slice() {
+        ["socket", scheme, family] => match make(room, *scheme == "tcp", *family == "6") {
+            Ok(program) => say(question, &ok(""), Some(program.as_fd())),
+            Err(errno) => say(question, &error(errno), None),
+        },
+        ["connect", id, address, how] => match find(room, id) {
+            Ok(socket) => super::connect::connect(&socket, address, *how == "wait", question),
+            Err(errno) => say(question, &error(errno), None),
+        },
+        ["down"] => {
+            say(question, &ok(""), None);
+            room.take_down();
+        }
+        words => {
+            let answer = plain(room, words);
+            say(question, &answer.map_or_else(error, |text| ok(&text)), None);
+        }
+    }
+}
+
+fn make(room: &Arc<Room>, stream: bool, v6: bool) -> Result<OwnedFd> {
+    let (socket, program) = Socket::open(room, stream, v6)?;
+    room.keep(socket).ok_or(EMFILE)?;
+    Ok(program)
+}
+
+fn find(room: &Room, id: &str) -> Result<Arc<Socket>> {
+    let id = id.parse().map_err(|_| EBADF)?;
+    room.find(id).ok_or(ENOTCONN)
+}
+
+/// Questions whose answers are words.
+fn plain(room: &Arc<Room>, words: &[&str]) -> Result<String> {
+    let nothing = |()| String::new();
+    match *words {
+        ["bind", id, address] => bind(room, &*find(room, id)?, address).map(nothing),
+        ["listen", id] => listen(&*find(room, id)?).map(nothing),
+        ["listens", id] => {
+            let listens = find(room, id)?.stage() == Stage::Listening;
+            Ok(u8::from(listens).to_string())
+        }
+        ["disconnect", id] => find(room, id)?.replace("disconnect").map(nothing),
+        ["name", id] => own_name(&*find(room, id)?),
+        ["peer", id] => peer_name(&*find(room, id)?),
+        ["error", id] => Ok(room.take_error(id.parse().map_err(|_| EBADF)?).to_string()),
+        ["set", id, level, option, value] => {
+            set_option(&*find(room, id)?, [level, option], value).map(nothing)
+        }
+        ["get", id, level, option] => get_option(&*find(room, id)?, [level, option]),
+        ["resolve", family, name] => resolve(family, name),
+        ["status"] => Ok(room.status()),
+        _ => Err(EINVAL),
+    }
+}
+
+fn bind(room: &Room, socket: &Socket, address: &str) -> Result<()> {
+    let path = format!("/{address}");
+    match socket.replace(&path) {
+        Err(EADDRINUSE) => {
+            room.finish_closed();
+            socket.replace(&path)
+        }
+        result => result,
+    }
+}
+
+/// The C library's `listen` does nothing: who is bound listens. Who is not is bound to some port first.
+fn listen(socket: &Socket) -> Result<()> {
+    if !socket.name.stream {
+        return Err(EOPNOTSUPP);
+    }
+    match socket.stage() {
+        Stage::Connected | Stage::Failed => return Err(EINVAL),
+        Stage::Listening => return Ok(()),
+        Stage::Idle => {}
+    }
+    if own_name(socket)?.ends_with(":0") {
+        let any = if socket.name.v6 { "[::]" } else { "0.0.0.0" };
+        socket.replace(&format!("/{any}:0"))?;
+    }
+    socket.enter(Stage::Listening);
+    Ok(())
+}
+
+/// A part of `/scheme/tcp/REMOTE/LOCAL`: 3 is the remote end, 4 the local one.
+pub(super) fn part(path: &str, index: usize) -> Option<&str> {
+    path.split('/').nth(index)
+}
+
+fn own_name(socket: &Socket) -> Result<String> {
+    let mut buffer = [0; 256];
+    let n = socket.file()?.fpath(&mut buffer).map_err(errno)?;
+    let path = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
+    let local = part(&path, 4).ok_or(EINVAL)?;
+    // What was never bound has the family of nobody: it is any end of the program's family.
+    Ok(match local {
+        "0.0.0.0:0" if socket.name.v6 => "[::]:0".into(),
+        local => local.to_owned(),
+    })
+}
+
+fn peer_name(socket: &Socket) -> Result<String> {
+    let mut buffer = [0; 256];
+    let file = socket.file()?;
+    let n = file
+        .call_ro(&mut buffer, CallFlags::empty(), &[GET_PEER_NAME])
+        .map_err(errno)?;
+    let path = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
+    part(&path, 3).map(str::to_owned).ok_or(ENOTCONN)
+}
+
+pub(super) fn shut_down(file: &Fd, how: u64) -> Result<()> {
+    let metadata = [SHUTDOWN, how];
+    file.call_wo(&[], CallFlags::empty(), &metadata)
+        .map(drop)
+        .map_err(errno)
+}
+
+fn numbers([level, option]: [&str; 2]) -> Result<[u64; 2]> {
+    let number = |text: &str| text.parse().map_err(|_| EINVAL);
+    Ok([number(level)?, number(option)?])
+}
+
+fn set_option(socket: &Socket, which: [&str; 2], value: &str) -> Result<()> {
+    let [level, option] = numbers(which)?;
+    let bytes: Vec<u8> = value
+        .as_bytes()
+        .chunks_exact(2)
+        .filter_map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    let file = socket.file()?;
+    file.call_wo(&bytes, CallFlags::empty(), &[SET_OPTION, option, level])
+        .map(drop)
+        .map_err(errno)
+}
+
+fn get_option(socket: &Socket, which: [&str; 2]) -> Result<String> {
+    let [level, option] = numbers(which)?;
+    let mut buffer = [0; 64];
+    let file = socket.file()?;
+    let metadata = [GET_OPTION, option, level];
+    let n = file
+        .call_ro(&mut buffer, CallFlags::empty(), &metadata)
+        .map_err(errno)?;
+    let mut text = String::new();
+    for byte in buffer.get(..n).unwrap_or_default() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+/// The addresses of a name, as the lab's own `dns` finds them.
+fn resolve(family: &str, name: &str) -> Result<String> {
+    let option = match family {
+        "4" => Some("-4"),
+        "6" => Some("-6"),
+        _ => None,
+    };
+    let arguments: Vec<String> = option
+        .into_iter()
+        .chain([name])
+        .map(str::to_owned)
+        .collect();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        input: 0,
+        seed: crate::seed(),
+    };
+    match commands::run("dns", &arguments, &mut terminal) {
+        Ok(()) => Ok(String::from_utf8_lossy(&out).trim().replace('\n', " ")),
+        Err(commands::Error::Answer(_)) => Err(ENOENT),
+        Err(_) => Err(ETIMEDOUT),
+    }
+}

@@ -1,0 +1,7 @@
+//! Stories of the codec.
+
+mod bench;
+mod control;
+mod damage;
+mod packer;
+mod stream;
