@@ -12,6 +12,7 @@
 #[cfg(test)]
 use redox_host as _;
 
+pub mod budget;
 pub mod clock;
 pub mod counters;
 pub mod daemon;

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use netscheme::Instant;
+use netscheme::budget::Budget;
 
-use crate::budget::Budget;
 use crate::counters::{Counter, Counters};
 use crate::error::Error;
 use crate::xhci::{self, ControlPipe};

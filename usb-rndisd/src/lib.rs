@@ -11,7 +11,6 @@
 //!   receive    transfers become frames            transmit   frames become transfers
 //!   channel    does what the session asks for     control    the control pipe, and halted endpoints
 //!   sleep      what wakes it                      poll       when to look, where nobody tells
-//!   budget     how often a thing may go wrong
 //!   xhci       client of xhcid's files            options    what the driver is told at its start
 //!   endpoints  which configuration, interfaces and endpoints to use, from the descriptors
 //!   session    the control channel, from INITIALIZE to HALT: messages and time in, actions out
@@ -29,7 +28,6 @@
 #[cfg(test)]
 use redox_host as _;
 
-mod budget;
 mod channel;
 mod control;
 pub mod counters;

@@ -2,9 +2,9 @@
 
 use core::convert::Infallible;
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use libredox::Fd;
+use netscheme::budget::Budget;
 use netscheme::network::announce::Announcer;
 use netscheme::network::server::NetworkServer;
 use netscheme::reactor::{Event, Reactor};
@@ -164,23 +164,27 @@ impl Driver {
 }
 
 /// The resets of late: a device that needs more than a few in a short time is not worth another.
-#[derive(Debug, Default)]
-struct Resets(VecDeque<Instant>);
+#[derive(Debug)]
+struct Resets(Budget);
 
 impl Resets {
     const MOST: usize = 8;
     const WITHIN: Duration = Duration::from_secs(60);
 
     fn admit(&mut self, now: Instant, trouble: &str) -> Result<(), Error> {
-        self.0.retain(|&reset| now.since(reset) < Self::WITHIN);
-        if self.0.len() >= Self::MOST {
-            return Err(Error::KeepsFailing {
-                resets: self.0.len(),
+        match self.0.spend(now) {
+            true => Ok(()),
+            false => Err(Error::KeepsFailing {
+                resets: Self::MOST,
                 last: trouble.to_owned(),
-            });
+            }),
         }
-        self.0.push_back(now);
-        Ok(())
+    }
+}
+
+impl Default for Resets {
+    fn default() -> Self {
+        Self(Budget::new(Self::MOST, Self::WITHIN))
     }
 }
 

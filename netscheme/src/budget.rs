@@ -3,18 +3,19 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use netscheme::Instant;
+use crate::time::Instant;
 
 /// The times something went wrong of late: so many, within so long, and no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Budget {
+pub struct Budget {
     most: usize,
     within: Duration,
     spent: VecDeque<Instant>,
 }
 
 impl Budget {
-    pub(crate) fn new(most: usize, within: Duration) -> Self {
+    /// `most` times within any time of that length.
+    pub fn new(most: usize, within: Duration) -> Self {
         Self {
             most,
             within,
@@ -23,7 +24,8 @@ impl Budget {
     }
 
     /// It went wrong again; whether that may be put up with.
-    pub(crate) fn spend(&mut self, now: Instant) -> bool {
+    #[must_use = "what is spent is to be acted upon"]
+    pub fn spend(&mut self, now: Instant) -> bool {
         self.spent.retain(|&then| now.since(then) < self.within);
         let left = self.spent.len() < self.most;
         if left {
