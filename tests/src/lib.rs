@@ -14,6 +14,8 @@ mod run;
 mod scratch;
 mod skip;
 mod stack;
+mod surroundings;
+mod table;
 mod wait;
 pub mod xhcid;
 
@@ -24,6 +26,8 @@ pub use process::{Process, Program};
 pub use run::{RUNS_FOLDER, RunDirectory, runs_folder};
 pub use skip::{ALLOW_NO_TAP, SKIPPED_FILE, requires_namespace, requires_tap};
 pub use stack::{CommandOutput, Stack, StackSpec, StaticAddress};
+pub use surroundings::Surroundings;
+pub use table::Table;
 pub use wait::Stop;
 
 /// A number that nobody can guess, from the keys of the standard library's hash.

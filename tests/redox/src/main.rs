@@ -8,8 +8,6 @@ mod image;
 mod options;
 mod packages;
 mod stages;
-#[path = "../../src/demo/table.rs"]
-mod table;
 mod toolchain;
 
 use std::path::Path;
@@ -17,13 +15,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::{Context, Error, Result, RunDirectory};
+use lab::{Context, Error, Result, RunDirectory, Surroundings, Table};
 
 use arguments::Nic;
 use image::Image;
 use options::{NO_IMAGE, Options, USAGE};
-use stages::Surroundings;
-use table::Table;
 use toolchain::Toolchain;
 
 const LOGIN: Duration = Duration::from_secs(30);

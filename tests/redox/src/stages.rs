@@ -1,17 +1,16 @@
 //! The stages: those of `./demo`, with the commands of the image where it has them.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::network::{Namespace, Slirp};
-use lab::peers::{DnsAnswer, DnsServer, HttpServer, PAGE, sha256_of_pattern};
-use lab::{Context, Error, Result};
+use lab::network::Namespace;
+use lab::peers::{PAGE, sha256_of_pattern};
+use lab::{Context, Error, Result, Surroundings, Table};
 
 use crate::boot::Redox;
 use crate::console::Done;
-use crate::table::Table;
 
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(30);
@@ -19,34 +18,12 @@ const COMMAND: Duration = Duration::from_secs(30);
 const TRANSFER: Duration = Duration::from_secs(120);
 /// How long the network may take to be there.
 const NETWORK: Duration = Duration::from_secs(20);
-const NAME: &str = "www.lab.test";
+const NAME: &str = Surroundings::NAME;
 /// What shells say of a command that is not there.
 const NO_COMMAND: i32 = 127;
 /// A port of the host's loopback that leads to one of Redox.
 pub(crate) const FORWARD: (u16, u16) = (7007, 7);
 const GREETING: &str = "hello from the host\n";
-
-/// The network of the machine: a namespace with a name server and a web server, in both families.
-pub(crate) struct Surroundings {
-    pub(crate) namespace: Namespace,
-    _names: DnsServer,
-    _pages: HttpServer,
-}
-
-impl Surroundings {
-    pub(crate) fn new() -> Result<Surroundings> {
-        let namespace = Namespace::with_own_resolver()?;
-        let any = Ipv6Addr::UNSPECIFIED;
-        let names = namespace.enter(|| UdpSocket::bind((any, 53)))??;
-        let pages = namespace.enter(|| TcpListener::bind((any, 80)))??;
-        let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
-        Ok(Surroundings {
-            _names: DnsServer::start(names, [(NAME, DnsAnswer::at(both))])?,
-            _pages: HttpServer::start(pages)?,
-            namespace,
-        })
-    }
-}
 
 /// Goes through all stages after the boot. A stage that fails does not keep the others from being seen; what failed is
 /// given back.

@@ -7,7 +7,6 @@ mod programs;
 mod session;
 mod shell;
 mod stages;
-mod table;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab::{Context, Error, Result, Stack};
 
 use crate::stages::{eth0, last_line, output};
-use crate::table::Table;
+use lab::Table;
 
 /// Two detections one after the other, each of a second, and the router's leisure (RFC 4861 section 6.2.6).
 const PATIENCE: Duration = Duration::from_secs(10);

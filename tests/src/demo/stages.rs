@@ -1,60 +1,27 @@
 //! `./demo`: every stage from the card to an accepted connection, on a network that the lab brings along.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use commands::Terminal;
 use lab::machine::MachineSpec;
-use lab::network::{Namespace, Netdev, Slirp, Tap};
-use lab::peers::{AUTHORITY, Certificate, DnsAnswer, DnsServer, HttpServer, PAGE};
-use lab::{Context, Error, Result, Stack, StackSpec};
+use lab::network::{Netdev, Tap};
+use lab::peers::{AUTHORITY, PAGE};
+use lab::{Context, Error, Result, Stack, StackSpec, Surroundings, Table};
 use redox_host::ProcessSpec;
 
 use crate::net6;
 use crate::options::{Net, Nic, Options};
 use crate::session::{keep_pcap, with_address};
-use crate::table::Table;
 
 const STAGE: Duration = Duration::from_secs(5);
-/// The name that the lab's name server knows, for the gateway, behind which is the lab's web server.
-const NAME: &str = "www.lab.test";
+const NAME: &str = Surroundings::NAME;
 const FORWARDED_PORT: u16 = 7007;
 const LISTENING_PORT: u16 = 7;
 const GREETING: &str = "hello from the host\n";
-
-/// The network of the demonstration: a namespace of its own with a name server and a web server, in both families.
-struct Surroundings {
-    namespace: Namespace,
-    _names: DnsServer,
-    _pages: [HttpServer; 2],
-}
-
-impl Surroundings {
-    fn new() -> Result<Surroundings> {
-        let namespace = Namespace::with_own_resolver()?;
-        let any = Ipv6Addr::UNSPECIFIED;
-        let names = namespace
-            .enter(|| UdpSocket::bind((any, 53)))?
-            .context("port 53 of the lab's network")?;
-        let listen = |port| {
-            namespace
-                .enter(|| TcpListener::bind((any, port)))?
-                .context(format_args!("port {port} of the lab's network"))
-        };
-        let pages = HttpServer::start(listen(80)?)?;
-        let secure = HttpServer::start_tls(listen(443)?, Certificate::Good)?;
-        let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
-        let answer = DnsAnswer::at(both);
-        Ok(Surroundings {
-            _names: DnsServer::start(names, [(NAME, answer)])?,
-            _pages: [pages, secure],
-            namespace,
-        })
-    }
-}
 
 /// All stages, for the card that the user named or for each kind, one after the other.
 pub(crate) fn run(options: &Options) -> Result<()> {

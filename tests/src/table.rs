@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Error, Result};
+use crate::{Error, Result};
 
 /// Stages and how they went, printed as they happen.
-pub(crate) struct Table {
+pub struct Table {
     started: Instant,
     passed: usize,
 }
 
 impl Table {
-    pub(crate) fn new(title: &str) -> Table {
+    /// Prints the title and what the columns are.
+    pub fn new(title: &str) -> Table {
         println!("{title}\n");
         println!("  {:<26} {:>9}  result", "stage", "time");
         Table {
@@ -21,7 +22,10 @@ impl Table {
     }
 
     /// Runs a stage and prints its line; what `run` gives is what the line shows.
-    pub(crate) fn stage(&mut self, name: &str, run: impl FnOnce() -> Result<String>) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the stage failed with, under its name.
+    pub fn stage(&mut self, name: &str, run: impl FnOnce() -> Result<String>) -> Result<()> {
         let started = Instant::now();
         let result = run();
         let time = milliseconds(started.elapsed());
@@ -39,7 +43,7 @@ impl Table {
     }
 
     /// The last line, when all went well.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let time = milliseconds(self.started.elapsed());
         println!("\n  {} stages passed in {time}", self.passed);
     }
