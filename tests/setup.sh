@@ -1,11 +1,12 @@
 # What the project needs on a machine: sourced by ./demo, ./test and .ci/run. Installs what is missing where it may,
 # else says what to install.
 
-# need PROGRAM:PACKAGE… — Debian packages by the programs they bring.
+# need PROGRAM:PACKAGE… — Debian packages by the programs they bring, or by a file (/usr/lib/x:PACKAGE).
 need() {
     missing=
     for pair in "$@"; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || [ -f "${pair%%:*}" ] ||
+            missing="$missing ${pair##*:}"
     done
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
