@@ -101,7 +101,8 @@ impl<L: FnMut(&str)> Redox<L> {
                 None => &[LOGIN, LOADER],
                 Some(_) => &[LOGIN],
             };
-            match self.console.look_for(texts, patience)? {
+            let found = self.console.look_for(texts, patience);
+            match found.map_err(|error| self.ended(&error))? {
                 Some(0) => return Ok(pressed.unwrap_or(started).elapsed()),
                 None if Instant::now() >= deadline => return Err(self.no_login()),
                 _ => self.press_enter()?,
@@ -114,6 +115,18 @@ impl<L: FnMut(&str)> Redox<L> {
         self.monitor
             .write_all(b"sendkey ret\n")
             .context("QEMU's monitor")
+    }
+
+    /// The console is gone, most likely because QEMU is: what that said of it.
+    fn ended(&mut self, error: &Error) -> Error {
+        // Its end is at hand, if it is not there yet.
+        let _ = self.qemu.wait(PATIENCE);
+        let said = self.qemu.errors();
+        let said = String::from_utf8_lossy(&said);
+        Error::new(format!(
+            "{error}; QEMU said: {}; --accel tcg does without this machine's KVM",
+            said.trim()
+        ))
     }
 
     fn no_login(&mut self) -> Error {
