@@ -1,15 +1,17 @@
 //! The client: asks, and prints what came of it.
 
+mod events;
+mod parked;
+
 use std::io::{self, Write};
 
 use libredox::call;
 use libredox::error::Result;
 use libredox::protocol::O_CLOEXEC;
 use syscall::CallFlags;
-use syscall::data::Event;
 use syscall::flag::{
-    EVENT_TIMEOUT_ID, EventFlags, F_GETFL, F_SETFD, F_SETFL, MapFlags, O_CREAT, O_DIRECTORY,
-    O_NONBLOCK, O_RDONLY, O_RDWR,
+    EventFlags, F_GETFL, F_SETFD, F_SETFL, MapFlags, O_CREAT, O_DIRECTORY, O_NONBLOCK, O_RDONLY,
+    O_RDWR,
 };
 
 use crate::pages::{PAGE, Pages};
@@ -233,157 +235,6 @@ impl Client<'_> {
         self.say("read, blocking now", &shown(call::read(data, &mut buf)))?;
         call::close(again)?;
         call::close(data)?;
-        self.asked()
-    }
-
-    /// What the provider calls a file.
-    fn id(&self, fd: usize) -> io::Result<usize> {
-        let mut path = [0; 64];
-        let count = call::fpath(fd, &mut path)?;
-        let text = String::from_utf8_lossy(path.get(..count).unwrap_or_default()).into_owned();
-        text.rsplit('/')
-            .next()
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| io::Error::other(text))
-    }
-
-    /// Starts a reader of `data`; gives its process and the pipe that tells what it read. The file stays open here.
-    fn reader(&mut self, data: usize) -> io::Result<(usize, usize)> {
-        let (told, to) = pipe()?;
-        let from = call::dup(data, b"")?;
-        let pid = self.worlds.start(Part::Reader { from, to }, &[from, to]);
-        call::close(to)?;
-        call::close(from)?;
-        Ok((pid, told))
-    }
-
-    fn parking(&mut self) -> io::Result<()> {
-        self.title("parking")?;
-        let mut readers = Vec::new();
-        for _ in 0..2 {
-            let data = open("data", O_RDWR)?;
-            let id = self.id(data)?;
-            let (_, told) = self.reader(data)?;
-            readers.push((data, id, told));
-            self.until(readers.len(), "parked")?;
-        }
-        self.tell("answer")?;
-        for (name, (data, id, told)) in ["first", "second"].into_iter().zip(readers) {
-            self.say(&format!("the {name} that was parked"), &read_to_end(told)?)?;
-            call::close(told)?;
-            call::close(data)?;
-            self.until(1, &format!("close {id}"))?;
-        }
-        let data = open("data", O_RDWR)?;
-        let id = self.id(data)?;
-        let (_, told) = self.reader(data)?;
-        self.until(3, "parked")?;
-        call::close(data)?;
-        self.tell(&format!("put {id} late"))?;
-        self.say("a read whose file was closed here", &read_to_end(told)?)?;
-        call::close(told)?;
-        self.until(1, &format!("close {id}"))?;
-        self.asked()
-    }
-
-    fn signals(&mut self) -> io::Result<()> {
-        self.title("signals")?;
-        let data = open("data", O_RDWR)?;
-        let id = self.id(data)?;
-        let (pid, told) = self.reader(data)?;
-        self.until(1, "parked")?;
-        call::kill(pid, SIGUSR1)?;
-        self.say("a read that a signal interrupted", &read_to_end(told)?)?;
-        call::close(told)?;
-        self.asked()?;
-        let (pid, told) = self.reader(data)?;
-        self.until(1, "parked")?;
-        call::close(data)?;
-        call::kill(pid, SIGKILL)?;
-        self.say(
-            "a reader that was killed",
-            &format!("{:?}", read_to_end(told)?),
-        )?;
-        call::close(told)?;
-        self.until(1, &format!("close {id}"))?;
-        self.tell("answer")?;
-        self.asked()
-    }
-
-    fn subscribe(&self, queue: usize, fd: usize, data: usize, flags: usize) -> Result<()> {
-        call::write(
-            queue,
-            &Event {
-                id: fd,
-                flags: EventFlags::from_bits_retain(flags),
-                data,
-            },
-        )
-        .map(|_| ())
-    }
-
-    /// What is in a queue now; descriptors are left out, for their numbers differ between the worlds.
-    fn queued(&self, queue: usize) -> String {
-        let mut bytes = [0; 24 * 16];
-        let count = match call::read(queue, &mut bytes) {
-            Ok(count) => count,
-            Err(error) => return format!("error {}", error.errno()),
-        };
-        let word = |chunk: &[u8], at: usize| {
-            chunk
-                .get(at..at + 8)
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, usize::from_ne_bytes)
-        };
-        let events: Vec<String> = bytes
-            .chunks(24)
-            .take(count / 24)
-            .map(|chunk| format!("(flags {} data {})", word(chunk, 8), word(chunk, 16)))
-            .collect();
-        events.join(" ")
-    }
-
-    fn events(&mut self) -> io::Result<()> {
-        self.title("events")?;
-        let queue = call::open("/scheme/event", (O_RDWR | O_NONBLOCK | O_CLOEXEC) as i32, 0)?;
-        let other = call::open("/scheme/event", (O_RDWR | O_NONBLOCK | O_CLOEXEC) as i32, 0)?;
-        let data = open("data", O_RDWR)?;
-        let id = self.id(data)?;
-        self.say("an empty queue", &self.queued(queue))?;
-        self.tell(&format!("post {id} {READ}"))?;
-        self.say(
-            "subscribe to READ",
-            &done(self.subscribe(queue, data, 1, READ)),
-        )?;
-        self.say("a post before the subscription", &self.queued(queue))?;
-        self.say(
-            "another queue subscribes to WRITE",
-            &done(self.subscribe(other, data, 2, WRITE)),
-        )?;
-        self.say("readiness at subscription", &self.queued(other))?;
-        for flags in [READ, READ, READ | WRITE] {
-            self.tell(&format!("post {id} {flags}"))?;
-        }
-        self.say("three posts, first queue", &self.queued(queue))?;
-        self.say("three posts, other queue", &self.queued(other))?;
-        self.say("once more", &self.queued(queue))?;
-        self.say("unsubscribe", &done(self.subscribe(queue, data, 1, 0)))?;
-        self.tell(&format!("post {id} {READ}"))?;
-        self.say("a post after that", &self.queued(queue))?;
-        self.say(
-            "subscribe to the queue itself",
-            &done(self.subscribe(queue, queue, 1, READ)),
-        )?;
-        self.say(
-            "timeout",
-            &done(self.subscribe(queue, EVENT_TIMEOUT_ID, 1, READ)),
-        )?;
-        self.say("a read that does not block", &self.queued(queue))?;
-        call::fcntl(queue, F_SETFL, 0)?;
-        self.say("a read that blocks", &self.queued(queue))?;
-        for fd in [data, other, queue] {
-            call::close(fd)?;
-        }
         self.asked()
     }
 

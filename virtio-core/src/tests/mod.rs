@@ -3,6 +3,7 @@
 mod any_registers;
 mod audit;
 mod bring_up;
+mod failing_device;
 mod hostile_device;
 mod hostile_pci;
 mod hostile_ring;
@@ -30,6 +31,16 @@ const POLLS: u32 = 100;
 
 const FLAGS: Features = Features::VERSION_1;
 const EVENTS: Features = Features::VERSION_1.with(Features::EVENT_IDX);
+
+/// The first queue, of this size, without a vector of its own.
+fn options(size: u16) -> QueueOptions {
+    QueueOptions {
+        index: 0,
+        size,
+        vector: None,
+        indirect: 0,
+    }
+}
 
 /// A driver that wants all that this crate can do.
 fn wishes() -> Wishes {
