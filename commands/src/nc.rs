@@ -46,7 +46,7 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
         [host, number] => {
             let port = port(number)?;
             connect(
-                &dns::lookup(host, family, terminal.seed)?,
+                &dns::lookup(host, family, terminal.seed, Deadline::NEVER)?,
                 port,
                 Deadline::NEVER,
             )?

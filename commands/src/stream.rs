@@ -28,8 +28,13 @@ impl Deadline {
 
     /// What `option` limits to `limit`, from `now` on.
     pub(crate) fn new(option: &'static str, limit: Duration, now: Instant) -> Deadline {
+        Deadline::at(option, limit, now.saturating_add(limit))
+    }
+
+    /// What `option` limited to `limit` some time ago, so that it ends at `until`.
+    pub(crate) fn at(option: &'static str, limit: Duration, until: Instant) -> Deadline {
         Deadline {
-            until: Some(now.saturating_add(limit)),
+            until: Some(until),
             limit,
             option,
         }

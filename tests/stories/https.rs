@@ -61,7 +61,14 @@ impl Site {
             .enter(|| UdpSocket::bind("[::]:53").unwrap())
             .unwrap();
         let both: [IpAddr; 2] = [Slirp::GATEWAY.into(), Slirp::GATEWAY6.into()];
-        let names = DnsServer::start(names, [("host.lab", DnsAnswer::at(both))]).unwrap();
+        let names = DnsServer::start(
+            names,
+            [
+                ("host.lab", DnsAnswer::at(both)),
+                ("unheard.lab", DnsAnswer::Silence),
+            ],
+        )
+        .unwrap();
         let slirp = Slirp::new().inside(&namespace);
         let nic = NicSpec::virtio(Netdev::Slirp(slirp));
         let stack = configured(StackSpec::new(MachineSpec::new().nic(nic)));
@@ -196,6 +203,12 @@ fn who_resets_refuses_or_never_answers_is_told_apart_and_holds_nobody_up() {
     assert!(text.contains("connecting to 10.0.2.99:80"), "{text}");
     let text = site.refusal("https://nobody.lab/");
     assert!(text.contains("no such name"), "{text}");
+    let started = Instant::now();
+    let text = site.refusal("--max-time 0.5 http://unheard.lab/");
+    assert!(text.contains("looking for unheard.lab"), "{text}");
+    assert!(text.contains("0.5 s of --max-time"), "{text}");
+    // One name server's patience is 3 s.
+    assert!(started.elapsed() < Duration::from_secs(2), "{text}");
 }
 
 /// RFC 9110 section 14.

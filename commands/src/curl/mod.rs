@@ -97,8 +97,7 @@ impl Session<'_, '_> {
     fn connect(&mut self, url: &Url) -> Result<Connection, Error> {
         let until = limit("--connect-timeout", self.options.connect_timeout);
         let until = self.deadline.earlier(until);
-        let addresses = dns::lookup(&url.host, self.options.family, self.terminal.seed)?;
-        until.check(&format!("looking for {}", url.host))?;
+        let addresses = dns::lookup(&url.host, self.options.family, self.terminal.seed, until)?;
         let socket = connect(&addresses, url.port, until)?;
         let named: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         self.say(&format!(

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use netscheme::clock;
 use netscheme::reactor::{Event, Reactor};
+use netscheme::{Instant, clock};
 use syscall::error::{EAGAIN, EWOULDBLOCK};
 use syscall::flag::{EventFlags, O_NONBLOCK, O_RDWR};
 
@@ -12,7 +12,9 @@ use super::Asking;
 use super::message::{Kind, Reply, Unusable, parse, question};
 use crate::Error;
 use crate::address::Address;
+use crate::connect::connect;
 use crate::fd::OpenedFile;
+use crate::stream::Deadline;
 use crate::wait::{Waiting, after};
 
 const PORT: u16 = 53;
@@ -46,7 +48,7 @@ impl Exchange {
     }
 
     /// Reads what has come, until an answer is among it.
-    fn look(&mut self, server: &Address, host: &str) {
+    fn look(&mut self, server: &Address, host: &str, deadline: Instant) {
         let mut buffer = [0; LARGEST];
         while self.outcome.is_none() {
             let n = match self.socket.read(&mut buffer) {
@@ -64,7 +66,7 @@ impl Exchange {
             self.outcome = match parse(message, &self.question, self.kind) {
                 Ok(reply) => Some(Ok(reply)),
                 Err(Unusable::NotOurs) => None,
-                Err(Unusable::Truncated) => Some(over_tcp(server, host, self)),
+                Err(Unusable::Truncated) => Some(over_tcp(server, host, self, deadline)),
                 Err(Unusable::Refused(code)) => Some(Err(refused(server, host, code))),
             };
         }
@@ -95,12 +97,13 @@ pub(super) fn ask(
             .map_err(failed)?;
         exchanges.push(exchange);
     }
-    let mut deadline = after(TIMEOUT);
+    let latest = latest(asking.deadline);
+    let mut deadline = latest;
     let mut delayed = false;
     let mut events: Vec<Event> = Vec::new();
     loop {
         for exchange in &mut exchanges {
-            exchange.look(server, host);
+            exchange.look(server, host, latest);
         }
         if !delayed && exchanges.iter().any(Exchange::has_addresses) {
             deadline = deadline.min(after(asking.patience));
@@ -112,6 +115,12 @@ pub(super) fn ask(
         }
         reactor.wait(Some(deadline), &mut events).map_err(failed)?;
     }
+}
+
+/// Until when one server may take.
+fn latest(deadline: Deadline) -> Instant {
+    let long = after(TIMEOUT);
+    deadline.until().map_or(long, |until| until.min(long))
 }
 
 /// One reply from those to all questions.
@@ -153,15 +162,20 @@ fn refused(server: &Address, host: &str, code: u16) -> Error {
 }
 
 /// RFC 1035 4.2.2: over TCP, two bytes of length stand before each message.
-fn over_tcp(server: &Address, host: &str, exchange: &Exchange) -> Result<Reply, Error> {
-    let socket = OpenedFile::connect_to(&server.with_port(PORT))?;
+fn over_tcp(
+    server: &Address,
+    host: &str,
+    exchange: &Exchange,
+    deadline: Instant,
+) -> Result<Reply, Error> {
+    let until = Deadline::at("a name server's time", TIMEOUT, deadline);
+    let socket = connect(core::slice::from_ref(server), PORT, until)?;
     let length = u16::try_from(exchange.question.len())
         .unwrap_or(0)
         .to_be_bytes();
     socket.write_all(&[&length, exchange.question.as_slice()].concat())?;
     socket.set_nonblocking(true)?;
     let mut socket = Waiting::new(socket)?;
-    let deadline = after(TIMEOUT);
     let mut message = Vec::new();
     let mut buffer = [0; 2048];
     loop {

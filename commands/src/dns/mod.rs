@@ -11,6 +11,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use crate::address::{Address, Family};
+use crate::stream::Deadline;
 use crate::{Error, Terminal, order, read_text};
 use message::{Kind, Reply};
 
@@ -36,14 +37,26 @@ pub(crate) fn run(args: &[String], terminal: &mut Terminal<'_>) -> Result<(), Er
 
 /// The address of `host` to try first.
 pub(crate) fn lookup_one(host: &str, family: Family, seed: u64) -> Result<Address, Error> {
-    let all = lookup(host, family, seed)?;
+    let all = lookup(host, family, seed, Deadline::NEVER)?;
     all.into_iter().next().ok_or_else(|| has_none(host, family))
 }
 
 /// The addresses of `host` to connect to, best first; at least one. If there are some of one family, the other's are not
 /// waited for long.
-pub(crate) fn lookup(host: &str, family: Family, seed: u64) -> Result<Vec<Address>, Error> {
-    addresses(host, family, &mut Asking::quickly(seed))
+///
+/// # Errors
+/// Why there are none, or that the deadline came first.
+pub(crate) fn lookup(
+    host: &str,
+    family: Family,
+    seed: u64,
+    deadline: Deadline,
+) -> Result<Vec<Address>, Error> {
+    let mut asking = Asking {
+        deadline,
+        ..Asking::quickly(seed)
+    };
+    addresses(host, family, &mut asking)
 }
 
 /// The addresses of `host`, which may be one already.
@@ -126,12 +139,14 @@ fn ask_all(
     let mut failure = None;
     for _ in 0..TRIES {
         for server in servers {
+            asking.deadline.check(&format!("looking for {host}"))?;
             match ask::ask(server, host, kinds, asking) {
                 Ok(reply) => return Ok(reply),
                 Err(error) => failure = Some(error),
             }
         }
     }
+    asking.deadline.check(&format!("looking for {host}"))?;
     Err(failure.unwrap_or_else(|| Error::Answer(format!("{host}: no answer"))))
 }
 
@@ -141,6 +156,8 @@ struct Asking {
     count: u64,
     /// How much longer addresses of the other family are waited for when there are some.
     patience: Duration,
+    /// Until when there must be an answer from whichever server.
+    deadline: Deadline,
 }
 
 impl Asking {
@@ -150,6 +167,7 @@ impl Asking {
             seed,
             count: 0,
             patience: Duration::from_millis(50),
+            deadline: Deadline::NEVER,
         }
     }
 
