@@ -4,6 +4,7 @@
 //! are answered by us, in between it is a smoltcp socket in a `SocketSet` of its own, so that a packet's cost does not
 //! grow with the number of sockets.
 
+pub mod buffer;
 pub mod congestion;
 pub mod connection;
 pub mod half_open;
