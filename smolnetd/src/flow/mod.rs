@@ -8,6 +8,7 @@ pub mod buffer;
 pub mod congestion;
 pub mod connection;
 pub mod half_open;
+pub mod recovery;
 pub mod segment;
 pub mod sequence;
 pub mod table;
