@@ -4,6 +4,7 @@
 //! are answered by us, in between it is a smoltcp socket in a `SocketSet` of its own, so that a packet's cost does not
 //! grow with the number of sockets.
 
+pub mod agreed;
 pub mod buffer;
 pub mod congestion;
 pub mod connection;
@@ -16,6 +17,7 @@ pub mod time_wait;
 
 use core::net::SocketAddr;
 
+pub use agreed::{Agreed, Scaling};
 pub use connection::Connection;
 pub use half_open::HalfOpen;
 pub use table::{FlowId, Flows};
