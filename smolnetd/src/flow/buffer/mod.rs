@@ -1,6 +1,7 @@
 //! The octets of a connection: those that the peer has not acknowledged, those that nobody has read, and the window
 //! that the peer is told.
 
+mod chunks;
 mod receive;
 mod send;
 mod window;
