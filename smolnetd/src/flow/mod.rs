@@ -7,9 +7,11 @@
 pub mod agreed;
 pub mod congestion;
 pub mod connection;
+pub mod cookie;
 pub mod half_open;
 pub mod segment;
 pub mod sequence;
+pub mod syn_queue;
 pub mod table;
 pub mod time_wait;
 
