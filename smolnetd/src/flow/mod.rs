@@ -8,10 +8,12 @@ pub mod agreed;
 pub mod buffer;
 pub mod congestion;
 pub mod connection;
+pub mod cookie;
 pub mod half_open;
 pub mod recovery;
 pub mod segment;
 pub mod sequence;
+pub mod syn_queue;
 pub mod table;
 pub mod time_wait;
 

@@ -358,11 +358,6 @@ impl Ages {
         self.flows.first_key_value().map(|(_, &id)| id)
     }
 
-    /// All, the oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = FlowId> + '_ {
-        self.flows.values().copied()
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.flows.len()

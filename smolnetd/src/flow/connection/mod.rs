@@ -10,9 +10,11 @@ use core::net::SocketAddr;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
+use smoltcp::wire::TcpControl;
 
+use super::segment::{Control, Segment};
 use super::sequence::Seq;
-use super::{FlowKey, HalfOpen};
+use super::{Agreed, FlowKey};
 use crate::engine::Engine;
 use crate::error::SocketError;
 use crate::guard::Guard;
@@ -195,32 +197,45 @@ impl Connection {
         now: Instant,
         key: FlowKey,
         path: &Path,
-        half: &HalfOpen,
+        agreed: &Agreed,
+        holder: Holder,
         options: &TcpOptions,
     ) -> Option<Connection> {
-        let mut connection = Connection::new(
-            half.iss,
-            (key, path.mtu),
-            options,
-            Holder::Queued(half.listener),
-            now,
-        );
-        let syn = half.syn(key);
+        let mut connection = Connection::new(agreed.iss, (key, path.mtu), options, holder, now);
+        let swapped = FlowKey {
+            local: key.remote,
+            remote: key.local,
+        };
+        let window = u16::try_from(agreed.peer_window).unwrap_or(u16::MAX);
+        let syn = Control {
+            ack: None,
+            control: TcpControl::Syn,
+            mss: agreed.peer_mss,
+            window_scale: agreed.scaling.map(|scaling| scaling.theirs),
+            sack_permitted: agreed.sack,
+            ..Control::ack(swapped, agreed.irs, Seq(0), window)
+        };
         let mut packet = vec![0; syn.length()];
         syn.write(&mut packet);
-        connection.guard.passive_syn(&half.syn, half.attempts > 1);
-        connection.irs = Some(half.irs());
-        // RFC 6298 section 3 (Karn): a SYN-ACK that was sent more than once measures nothing.
-        let answered = if half.attempts == 1 {
-            half.answered.unwrap_or(now)
-        } else {
-            now
-        };
+        let segment = Segment::parse(&packet).ok()?;
+        connection.guard.passive_syn(&segment, agreed.repeated);
+        connection.irs = Some(agreed.irs);
+        let answered = agreed.sent.unwrap_or(now);
         let socket = (&mut connection.set, connection.handle);
         let guard = &mut connection.guard;
-        let times = (half.since.min(answered), answered);
+        let times = (answered, answered);
         Engine::replay_handshake(times, path.mtu, socket, key.local, &packet, guard)
             .then_some(connection)
+    }
+
+    /// ISS
+    pub fn iss(&self) -> Seq {
+        self.guard.iss()
+    }
+
+    /// IRS, once known.
+    pub fn irs(&self) -> Option<Seq> {
+        self.irs
     }
 
     fn socket(&self) -> &Socket<'static> {

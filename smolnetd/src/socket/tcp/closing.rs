@@ -20,7 +20,7 @@ impl Tcp {
         }
         match socket.kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, socket.options.linger),
         }
         self.flows.settle();
@@ -48,15 +48,15 @@ impl Tcp {
         }
         match kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, Some(Duration::ZERO)),
         }
         self.touch(id);
         Ok(())
     }
 
-    fn close_listener(&mut self, now: Instant, listener: Listener) {
-        for flow in listener.half_open.iter() {
+    fn close_listener(&mut self, now: Instant, id: TcpId, listener: Listener) {
+        for flow in self.half_open.of(id) {
             self.remove_flow(flow);
         }
         for flow in listener.queue {

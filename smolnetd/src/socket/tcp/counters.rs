@@ -28,14 +28,20 @@ counters! {
         refused,
         /// Dropped: for a listener, but neither SYN nor ACK nor RST.
         not_syn,
-        /// Dropped: a SYN for a listener whose accept queue is full.
+        /// Dropped: a SYN, or the last ACK of a handshake, for a listener whose accept queue is full.
         accept_queue_full,
         /// Dropped: a SYN for which there is no way back.
         no_route_back,
         /// SYN-ACKs sent, repetitions included.
         syn_acks,
-        /// Half-open connections that gave way to younger ones.
-        half_open_evicted,
+        /// SYN-ACKs whose sequence number is a cookie: there was no room for another half-open connection.
+        cookies_sent,
+        /// Dropped: a SYN that was to be answered with a cookie, and its link was full.
+        cookies_unsent,
+        /// Connections that began with a cookie.
+        cookies_accepted,
+        /// ACKs that could have brought a cookie back, and did not.
+        cookies_refused,
         /// Half-open connections whose last ACK never came.
         half_open_timeouts,
         /// Half-open connections that the peer reset.

@@ -9,7 +9,7 @@ pub struct Limits {
     pub sockets: usize,
     /// Longest accept queue of a listener; a larger backlog is cut to it.
     pub backlog: usize,
-    /// Connections half open (SYN-RECEIVED) per listener: the oldest goes when another comes.
+    /// Connections half open (SYN-RECEIVED) per listener: beyond, SYNs are answered with cookies.
     pub half_open_per_listener: usize,
     /// Connections half open in all.
     pub half_open: usize,
@@ -42,9 +42,9 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             sockets: 65_536,
-            backlog: 1024,
-            half_open_per_listener: 256,
-            half_open: 2048,
+            backlog: 4096,
+            half_open_per_listener: 1024,
+            half_open: 4096,
             orphans: 4096,
             time_wait: 8192,
             receive_buffer: 65_535,

@@ -25,7 +25,9 @@ use smoltcp::time::Instant;
 use crate::engine::Engine;
 use crate::error::SocketError;
 use crate::flow::connection::{Holder, View};
+use crate::flow::cookie::Cookies;
 use crate::flow::sequence::Seq;
+use crate::flow::syn_queue::SynQueue;
 use crate::flow::table::{Ages, Keyed};
 use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase};
 use crate::ip::ZonedAddr;
@@ -73,7 +75,8 @@ struct Listener {
     backlog: usize,
     /// Connections that nobody has accepted yet, the oldest first.
     queue: VecDeque<FlowId>,
-    half_open: Ages,
+    /// Cookies are believed until then: the last was sent not long ago.
+    cookies_until: Option<Instant>,
 }
 
 /// What a socket is.
@@ -108,7 +111,8 @@ pub struct Tcp {
     counters: TcpCounters,
     engine: Engine,
     flows: Flows,
-    half_open: Ages,
+    half_open: SynQueue,
+    cookies: Cookies,
     time_wait: Ages,
     orphans: Ages,
     sockets: HashMap<TcpId, Socket, Keyed>,
@@ -128,13 +132,15 @@ impl Tcp {
                 .fold(0, |word, &byte| word << 8 | u64::from(byte))
         };
         let key = Keyed(word(0), word(1));
+        let secret = Secret(word(2), word(3));
         Tcp {
             limits,
-            secret: Secret(word(2), word(3)),
+            secret,
             counters: TcpCounters::default(),
             engine: Engine::default(),
             flows: Flows::new(key),
-            half_open: Ages::default(),
+            half_open: SynQueue::new(key),
+            cookies: Cookies::new((secret.hash(b'c', &[]), secret.hash(b'd', &[]))),
             time_wait: Ages::default(),
             orphans: Ages::default(),
             sockets: HashMap::with_hasher(key),
@@ -325,6 +331,13 @@ impl Tcp {
     /// RFC 6056 3.3.3: F(local address, remote address and port, secret).
     fn port_offset(&self, local: core::net::IpAddr, remote: SocketAddr) -> u32 {
         self.secret.hash(b'p', &[SocketAddr::new(local, 0), remote]) as u32
+    }
+}
+
+impl Listener {
+    /// Is there no room for another connection that nobody has accepted yet?
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.backlog
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the network does: segments, time, room, and the loss of addresses and links.
 
+mod cookies;
 mod handshake;
 mod service;
 mod trouble;
@@ -41,7 +42,7 @@ impl Tcp {
         }
         let ingress = match self.flows.find(&segment.key) {
             Some(id) => self.flow_ingress(now, arrival, id, (&segment, packet), out),
-            None => self.listener_ingress(now, arrival, &segment, None, out),
+            None => self.listener_ingress(now, arrival, (&segment, packet), None, out),
         };
         self.flows.settle();
         ingress
@@ -149,7 +150,7 @@ impl Tcp {
                 count(&mut self.counters.time_wait_reopened);
                 let end = time_wait.snd_nxt;
                 self.remove_flow(id);
-                return self.listener_ingress(now, arrival, segment, Some(end), out);
+                return self.listener_ingress(now, arrival, (segment, &[]), Some(end), out);
             }
             Late::FinAgain | Late::Acknowledge => {
                 if matches!(late, Late::FinAgain) {

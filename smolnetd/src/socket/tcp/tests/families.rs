@@ -47,10 +47,8 @@ fn a_flood_of_syns_from_a_whole_prefix_does_not_block_a_listener() {
         host.hears(&peer.says("S", 0, 0, b""));
         host.net.sent.clear();
     }
-    assert_eq!(
-        host.tcp.flow_count(),
-        Limits::default().half_open_per_listener
-    );
+    let most = Limits::default().half_open_per_listener;
+    assert_eq!(host.tcp.flow_count(), most / 4, "one source's part");
     let mut peer = Peer::new(end("[fd42::99]:81"), own);
     host.hears(&peer.says("S", 0, 0, b""));
     peer.hears(&mut host);

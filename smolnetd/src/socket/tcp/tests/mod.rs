@@ -4,6 +4,7 @@
 mod attacks;
 mod close;
 mod connect;
+mod cookies;
 mod data;
 mod families;
 mod flight;
