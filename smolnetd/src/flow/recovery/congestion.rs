@@ -100,8 +100,9 @@ impl Congestion {
         self.cwnd = self.mss;
     }
 
+    /// Without SACK, `flight` has in it what arrived behind a hole.
     fn threshold(&self, flight: usize) -> usize {
-        Cubic::reduced(flight).max(self.mss.saturating_mul(2))
+        Cubic::reduced(flight.min(self.cwnd())).max(self.mss.saturating_mul(2))
     }
 
     /// RFC 4015 3.2: `before` was the state, and the reason to change it was none. What is on its way does not become a

@@ -10,13 +10,27 @@ use crate::flow::sequence::Seq;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) sent: Instant,
-    pub(super) end: Seq,
+    run: u64,
+    end: Seq,
 }
 
 impl Arrival {
-    /// RFC 8985 6.2: RACK_sent_after. What left in one burst left in the order of its numbers.
-    pub(super) fn is_after(&self, sent: Instant, end: Seq) -> bool {
-        self.sent > sent || (self.sent == sent && self.end.after(end))
+    fn of(burst: &Burst) -> Arrival {
+        Arrival {
+            sent: burst.sent,
+            run: burst.run,
+            end: burst.end,
+        }
+    }
+
+    /// RFC 8985 6.2: RACK_sent_after.
+    pub(super) fn is_after(&self, burst: &Burst) -> bool {
+        self.is_later_than(&Arrival::of(burst))
+    }
+
+    /// Clocks do not tell what left first among what leaves at once; runs do.
+    pub(super) fn is_later_than(&self, other: &Arrival) -> bool {
+        self.run > other.run || (self.run == other.run && self.end.after(other.end))
     }
 }
 
@@ -94,14 +108,8 @@ impl Delivery {
             self.reordered |= burst.end.before(self.fack);
             self.first = Some(self.first.map_or(burst.sent, |first| first.min(burst.sent)));
         }
-        let is_later = self
-            .latest
-            .is_none_or(|latest| !latest.is_after(burst.sent, burst.end));
-        if is_later {
-            self.latest = Some(Arrival {
-                sent: burst.sent,
-                end: burst.end,
-            });
+        if self.latest.is_none_or(|latest| !latest.is_after(burst)) {
+            self.latest = Some(Arrival::of(burst));
         }
     }
 

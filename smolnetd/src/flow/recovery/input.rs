@@ -81,6 +81,7 @@ impl Recovery {
         self.undo.duplicate(length);
         self.rack.sent_in_vain(self.log.una(), self.log.nxt());
         if let Some(congestion) = self.undo.take_if_in_vain() {
+            self.rack.saw_reordering();
             self.congestion.restore(&congestion, self.in_flight());
             self.reopen();
         }
@@ -92,6 +93,7 @@ impl Recovery {
         self.urgent = false;
         self.reno.forget();
         self.rack.recovered();
+        self.rto.ease(false);
     }
 
     /// RFC 8985 6.2, step 5.
@@ -136,7 +138,7 @@ impl Recovery {
         if matches!(self.phase, Phase::Loss) && self.sack && delivery.refuted > 0 {
             self.timeout_was_spurious();
         }
-        let remains = self.conclude();
+        let remains = self.conclude(delivery);
         if (lost > 0 || remains) && matches!(self.phase, Phase::Open) {
             self.recover(delivery.delivered);
         }
@@ -155,8 +157,11 @@ impl Recovery {
     }
 
     /// What was sent when the phase began may have arrived. True if more was lost since.
-    fn conclude(&mut self) -> bool {
+    fn conclude(&mut self, delivery: &Delivery) -> bool {
         let una = self.log.una();
+        if matches!(self.phase, Phase::Loss) && delivery.acknowledged > 0 {
+            self.rto.ease(true);
+        }
         if self.too_big.is_some_and(|end| !una.before(end)) {
             self.too_big = None;
         }

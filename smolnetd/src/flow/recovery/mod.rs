@@ -200,7 +200,7 @@ impl Recovery {
             self.resume(now);
         }
         let fresh = usize::try_from(seq.plus(length).since(nxt)).unwrap_or(0);
-        self.log.append(now, fresh.min(length));
+        self.log.append(now, fresh.min(length), self.slack());
         self.last_sent = Some(now);
         if let Phase::Recovery(prr) = &mut self.phase {
             prr.sent(length);
@@ -301,9 +301,17 @@ impl Recovery {
         self.log.held()
     }
 
+    /// How exactly times need not be known. While losses are repaired, what is sent again and what is new alternate, and
+    /// their order tells what is lost.
+    fn slack(&self) -> Micros {
+        match self.phase {
+            Phase::Open => self.rto.srtt().unwrap_or(0) / SLACK,
+            _ => 0,
+        }
+    }
+
     fn measured(&mut self, now: Instant, rtt: Micros) {
         self.rto.measured(now, rtt);
-        self.log.set_slack(self.rto.srtt().unwrap_or(0) / SLACK);
     }
 
     fn circumstances(&self, now: Instant) -> Circumstances {

@@ -100,8 +100,8 @@ mod tests {
             pipe += now;
             sent += now;
         }
-        assert_eq!(sent, 13 * MSS);
-        assert_eq!(pipe, 13 * MSS);
+        assert_eq!(sent, 14 * MSS);
+        assert_eq!(pipe, 14 * MSS);
     }
 
     /// RFC 6937 3.1: most of a window lost; what arrives is what is sent, and a segment more while all goes well.

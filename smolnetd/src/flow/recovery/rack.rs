@@ -66,7 +66,7 @@ impl Rack {
             self.rtt = elapsed(now, latest.sent);
             if self
                 .latest
-                .is_none_or(|before| latest.is_after(before.sent, before.end))
+                .is_none_or(|before| latest.is_later_than(&before))
             {
                 self.latest = Some(latest);
             }
@@ -85,6 +85,11 @@ impl Rack {
             self.reo_wnd_mult = (self.reo_wnd_mult + 1).min(MAX_MULTIPLIER);
             self.reo_wnd_persist = PERSIST;
         }
+    }
+
+    /// A recovery was in vain from beginning to end: nothing was lost, so it was late.
+    pub(super) fn saw_reordering(&mut self) {
+        self.reordering_seen = true;
     }
 
     /// RFC 8985 6.2, step 4: a recovery is over.
@@ -114,13 +119,14 @@ impl Rack {
         let Some(latest) = self.latest else {
             return (0, None);
         };
-        if !log.has_gaps() {
+        let is_first_later = log.front().is_none_or(|front| !latest.is_after(front));
+        if log.is_in_order() && is_first_later {
             return (0, None);
         }
         let patience = self.rtt.saturating_add(self.reo_wnd(log, at));
         let mut again = None;
         let lost = log.judge(|burst| {
-            if burst.fate != Fate::Flying || !latest.is_after(burst.sent, burst.end) {
+            if burst.fate != Fate::Flying || !latest.is_after(burst) {
                 return burst.fate;
             }
             let due = later(burst.sent, patience);

@@ -22,6 +22,9 @@ const LONGEST: Micros = 60_000_000;
 /// Sixteen doublings of the shortest are more than the longest.
 const MAX_BACKOFF: u32 = 16;
 
+/// How much of it is left when what timed out gets through.
+const EASED_BACKOFF: u32 = 2;
+
 /// RFC 8985 6.2, step 1: the shortest round trip is forgotten after five minutes, for the path may have changed.
 const MIN_RTT_AGE: Micros = 300_000_000;
 
@@ -33,6 +36,8 @@ pub(super) struct Rto {
     /// RTO without backoff.
     base: Micros,
     backoff: u32,
+    /// What timed out gets through again.
+    eased: bool,
     /// The shortest of the last minutes, and when it was.
     min: Option<(Micros, Instant)>,
 }
@@ -45,6 +50,7 @@ impl Rto {
             rttvar: 0,
             base: FIRST,
             backoff: 0,
+            eased: false,
             min: None,
         }
     }
@@ -90,7 +96,22 @@ impl Rto {
 
     /// RFC 6298 5.5: the timer has fired.
     pub(super) fn back_off(&mut self) {
-        self.backoff = self.backoff.saturating_add(1).min(MAX_BACKOFF);
+        self.backoff = self.shift().saturating_add(1).min(MAX_BACKOFF);
+        self.eased = false;
+    }
+
+    /// While what timed out is sent again and gets through, all of it is ambiguous and nothing can be measured: a long
+    /// backoff would make each further loss cost a minute. For new data it counts until there is a measurement.
+    pub(super) fn ease(&mut self, eased: bool) {
+        self.eased = eased;
+    }
+
+    fn shift(&self) -> u32 {
+        if self.eased {
+            self.backoff.min(EASED_BACKOFF)
+        } else {
+            self.backoff
+        }
     }
 
     /// The timer fired for reasons that are no more.
@@ -100,7 +121,7 @@ impl Rto {
 
     /// RTO, with its backoff.
     pub(super) fn get(&self) -> Micros {
-        (self.base << self.backoff).min(LONGEST)
+        (self.base << self.shift()).min(LONGEST)
     }
 
     pub(super) fn srtt(&self) -> Option<Micros> {

@@ -33,8 +33,11 @@ pub(super) enum Fate {
 pub(super) struct Burst {
     pub(super) start: Seq,
     pub(super) end: Seq,
-    /// When they left, the last time.
+    /// When the last of them left, the last time.
     pub(super) sent: Instant,
+    /// The run that the last of them left in: runs are numbered as they left, and within each the order is that of
+    /// sequence numbers.
+    pub(super) run: u64,
     pub(super) fate: Fate,
     /// Was it not the first time?
     pub(super) repeated: bool,
@@ -46,10 +49,14 @@ impl Burst {
         usize::try_from(self.end.since(self.start)).unwrap_or(0)
     }
 
-    /// Are both the same to everybody? `slack` is how exactly times matter.
-    fn is_like(&self, next: &Burst, slack: Micros) -> bool {
-        let near = elapsed(next.sent, self.sent).max(elapsed(self.sent, next.sent)) <= slack;
-        let same = self.repeated == next.repeated && near;
+    /// Has it left for the first time, and is nothing known of it?
+    fn is_fresh(&self) -> bool {
+        self.fate == Fate::Flying && !self.repeated
+    }
+
+    /// Are both the same to everybody?
+    fn is_like(&self, next: &Burst) -> bool {
+        let same = self.repeated == next.repeated && self.run == next.run;
         self.fate == next.fate && (same || self.fate == Fate::Sacked)
     }
 }
@@ -69,13 +76,15 @@ pub(super) struct Scoreboard {
     una: Seq,
     nxt: Seq,
     bursts: VecDeque<Burst>,
-    /// How exactly times matter.
-    slack: Micros,
     flying: usize,
     sacked: usize,
     lost: usize,
     /// The end of what was sent more than once.
     repeated_to: Seq,
+    /// The present run: its number, when it began and where it will go on.
+    run: (u64, Instant, Seq),
+    /// When the first of the last entry left.
+    opened: Instant,
 }
 
 impl Scoreboard {
@@ -85,17 +94,13 @@ impl Scoreboard {
             una: start,
             nxt: start,
             bursts: VecDeque::new(),
-            slack: 0,
             flying: 0,
             sacked: 0,
             lost: 0,
             repeated_to: start,
+            run: (0, Instant::ZERO, start),
+            opened: Instant::ZERO,
         }
-    }
-
-    /// What was sent within `slack` counts as sent at once.
-    pub(super) fn set_slack(&mut self, slack: Micros) {
-        self.slack = slack;
     }
 
     pub(super) fn una(&self) -> Seq {
@@ -154,24 +159,43 @@ impl Scoreboard {
         };
     }
 
-    /// New octets left, behind all others. How many fitted.
-    pub(super) fn append(&mut self, now: Instant, length: usize) -> usize {
+    /// The number of the run that [seq, end) leaves in: what leaves at once and in order is one.
+    fn run(&mut self, now: Instant, seq: Seq, end: Seq) -> u64 {
+        let (number, began, next) = self.run;
+        let same = began == now && next == seq;
+        let number = if same { number } else { number.wrapping_add(1) };
+        self.run = (number, now, end);
+        number
+    }
+
+    /// New octets left, behind all others. How many fitted. What left within `slack` counts as having left at once, with
+    /// the last of it: then nothing is thought lost too early.
+    pub(super) fn append(&mut self, now: Instant, length: usize, slack: Micros) -> usize {
         let length = length.min(self.room());
         if length == 0 {
             return 0;
         }
+        let (start, end) = (self.nxt, self.nxt.plus(length));
+        let run = self.run(now, start, end);
+        let near = elapsed(now, self.opened) <= slack;
         let burst = Burst {
-            start: self.nxt,
-            end: self.nxt.plus(length),
+            start,
+            end,
             sent: now,
+            run,
             fate: Fate::Flying,
             repeated: false,
         };
-        let (slack, is_full) = (self.slack, self.bursts.len() >= MAX_BURSTS);
+        let is_full = self.bursts.len() >= MAX_BURSTS;
         match self.bursts.back_mut() {
-            Some(last) if last.is_like(&burst, slack) => last.end = burst.end,
+            Some(last) if last.is_like(&burst) => last.end = burst.end,
+            Some(last) if last.is_fresh() && near => {
+                *last = Burst {
+                    start: last.start,
+                    ..burst
+                };
+            }
             Some(last) if is_full => {
-                // Not exact any more: as if all of it had left now, so that nothing is thought lost too early.
                 let before = *last;
                 *last = Burst {
                     start: before.start,
@@ -180,7 +204,10 @@ impl Scoreboard {
                 self.counted(&before, false);
                 self.flying = self.flying.saturating_add(before.length());
             }
-            _ => self.bursts.push_back(burst),
+            _ => {
+                self.opened = now;
+                self.bursts.push_back(burst);
+            }
         }
         self.nxt = burst.end;
         self.flying = self.flying.saturating_add(length);
@@ -234,21 +261,28 @@ impl Scoreboard {
     /// [seq, seq + length) left again. How much of it there is.
     pub(super) fn resend(&mut self, now: Instant, seq: Seq, length: usize) -> usize {
         let mut sent = 0;
+        let run = self.run(now, seq, seq.plus(length));
         self.edit(seq, seq.plus(length), Full::Widen, |burst| {
             if burst.fate != Fate::Sacked {
                 sent += burst.length();
                 burst.fate = Fate::Flying;
                 burst.repeated = true;
                 burst.sent = now;
+                burst.run = run;
             }
         });
         self.repeated_to = self.repeated_to.latest(seq.plus(length));
         sent
     }
 
-    /// Can something have arrived before what left earlier?
-    pub(super) fn has_gaps(&self) -> bool {
-        self.sacked > 0 || self.una.before(self.repeated_to)
+    /// Is everything here in the order in which it left, and nothing behind it known to have arrived?
+    pub(super) fn is_in_order(&self) -> bool {
+        self.sacked == 0 && !self.una.before(self.repeated_to)
+    }
+
+    /// The first entry.
+    pub(super) fn front(&self) -> Option<&Burst> {
+        self.bursts.front()
     }
 
     /// The first `length` octets are lost.
@@ -392,7 +426,6 @@ impl Scoreboard {
 
     /// Makes one entry of that of `index` and the one before, if they are alike. Returns where it is now.
     fn join(&mut self, index: usize) -> usize {
-        let slack = self.slack;
         let Some(previous) = index.checked_sub(1) else {
             return index;
         };
@@ -400,7 +433,7 @@ impl Scoreboard {
             return index;
         };
         match self.bursts.get_mut(previous) {
-            Some(burst) if burst.is_like(&next, slack) => {
+            Some(burst) if burst.is_like(&next) => {
                 burst.end = next.end;
                 self.bursts.remove(index);
                 previous
