@@ -9,3 +9,6 @@ mod window;
 pub use receive::{Inserted, MAX_BLOCKS, ReceiveBuffer, Refused};
 pub use send::SendBuffer;
 pub use window::ReceiveWindow;
+
+#[cfg(test)]
+mod tests;

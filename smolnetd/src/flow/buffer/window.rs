@@ -110,7 +110,7 @@ impl ReceiveWindow {
     /// half of the capacity.
     fn wider(&self, rcv_nxt: Seq, unread: usize, mss: usize) -> Option<usize> {
         let offer = self.room(unread) & !(self.unit() - 1);
-        let worth = mss.min(self.capacity / 2).max(1);
+        let worth = mss.min(self.room(0) / 2).max(1);
         (offer >= self.promised(rcv_nxt).saturating_add(worth)).then_some(offer)
     }
 
