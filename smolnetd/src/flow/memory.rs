@@ -39,13 +39,29 @@ pub struct Account {
     held: usize,
 }
 
-/// What a connection may hold now.
+/// What a connection may hold now. One that nobody counts may hold anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Bytes of memory.
     pub most: usize,
     /// Nothing at all is left: even what was promised can be had only by those that hold next to nothing.
     pub exhausted: bool,
+}
+
+impl Default for Share {
+    fn default() -> Share {
+        Share {
+            most: usize::MAX,
+            exhausted: false,
+        }
+    }
+}
+
+impl Share {
+    /// What is left of it beside `octets` that are held for the other direction.
+    pub fn beside(self, octets: usize) -> usize {
+        self.most.saturating_sub(octets).max(FLOOR)
+    }
 }
 
 impl Memory {
@@ -70,9 +86,14 @@ impl Memory {
         self.peak
     }
 
-    /// Bytes that all connections together may hold.
-    pub fn most(&self) -> usize {
-        self.most
+    /// What of it is held, what was held at most, and what there is, in bytes, for whoever shows it.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let bytes = [
+            ("held", self.held),
+            ("peak", self.peak),
+            ("most", self.most),
+        ];
+        bytes.into_iter().map(|(name, value)| (name, value as u64))
     }
 
     /// An account for a new connection of user `uid`.
