@@ -33,6 +33,7 @@ use core::net::SocketAddr;
 use smoltcp::time::Instant;
 
 use super::buffer::{ReceiveBuffer, ReceiveWindow, SendBuffer};
+use super::memory::{Account, Share};
 use super::recovery::Recovery;
 use super::sequence::Seq;
 use super::state::State;
@@ -113,6 +114,10 @@ impl View {
 pub struct Connection {
     /// Who will read what it receives.
     pub holder: Holder,
+    /// Who pays for its memory, from when it is in the flow table on.
+    pub account: Option<Account>,
+    /// How much of it there may be, as it was when the connection was last looked after.
+    pub share: Share,
     state: State,
     settings: Settings,
 
@@ -192,6 +197,8 @@ impl Connection {
         let path_mss = mss_for(path.mtu, headers);
         Connection {
             holder,
+            account: None,
+            share: Share::default(),
             state,
             settings: Settings::new(options),
             iss,

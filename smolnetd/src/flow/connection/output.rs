@@ -205,6 +205,7 @@ impl Connection {
     }
 
     fn header<O>(&mut self, cx: &Context<'_, O>, path: &Path, next: Next) -> Control {
+        self.restrain_window();
         let seq = match next {
             Next::Syn | Next::SynAck => self.iss,
             Next::Ack => self.ack_seq(),
