@@ -54,9 +54,9 @@ impl Offer {
     /// What a listener with these options offers along `path`.
     pub fn of(options: &TcpOptions, key: FlowKey, path: &Path) -> Offer {
         Offer {
-            window: u16::try_from(options.receive_buffer).unwrap_or(u16::MAX),
+            window: options.receive_window().syn(),
             mss: path.mtu.saturating_sub(headers_of(key)),
-            shift: 0,
+            shift: options.window_shift(),
         }
     }
 

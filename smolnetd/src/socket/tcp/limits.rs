@@ -17,11 +17,13 @@ pub struct Limits {
     pub orphans: usize,
     /// Connections in TIME-WAIT: the oldest goes when another comes.
     pub time_wait: usize,
-    /// Receive buffer of a connection in bytes; at most 65535.
+    /// Receive buffer of a connection to begin with, in bytes.
     pub receive_buffer: usize,
-    /// Send buffer of a connection in bytes.
+    /// Largest receive buffer, which it becomes with use or an option may ask for, in bytes.
+    pub receive_buffer_max: usize,
+    /// Send buffer of a connection to begin with, in bytes.
     pub send_buffer: usize,
-    /// Largest send buffer that an option may ask for, in bytes.
+    /// Largest send buffer, which it becomes with use or an option may ask for, in bytes.
     pub send_buffer_max: usize,
     /// How long a SYN is retransmitted without an answer (RFC 1122 4.2.3.5: at least 3 minutes).
     pub connect_timeout: Duration,
@@ -48,6 +50,7 @@ impl Default for Limits {
             orphans: 4096,
             time_wait: 8192,
             receive_buffer: 65_535,
+            receive_buffer_max: 4 << 20,
             send_buffer: 128 << 10,
             send_buffer_max: 4 << 20,
             connect_timeout: Duration::from_secs(180),

@@ -19,23 +19,21 @@ use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 
 use siphasher::sip::SipHasher24;
-use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 
-use crate::engine::Engine;
 use crate::error::SocketError;
 use crate::flow::connection::{Holder, View};
 use crate::flow::cookie::Cookies;
 use crate::flow::sequence::Seq;
 use crate::flow::syn_queue::SynQueue;
 use crate::flow::table::{Ages, Keyed};
-use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase};
+use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase, State};
 use crate::ip::ZonedAddr;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
 pub use limits::Limits;
-pub use options::TcpOptions;
+pub use options::{Room, TcpOptions};
 pub use ports::LocalEnd;
 
 /// A TCP socket. Never used again after close.
@@ -109,7 +107,6 @@ pub struct Tcp {
     limits: Limits,
     secret: Secret,
     counters: TcpCounters,
-    engine: Engine,
     flows: Flows,
     half_open: SynQueue,
     cookies: Cookies,
@@ -137,7 +134,6 @@ impl Tcp {
             limits,
             secret,
             counters: TcpCounters::default(),
-            engine: Engine::default(),
             flows: Flows::new(key),
             half_open: SynQueue::new(key),
             cookies: Cookies::new((secret.hash(b'c', &[]), secret.hash(b'd', &[]))),
@@ -237,7 +233,8 @@ impl Tcp {
             .flatten()
     }
 
-    /// Sets an option; on a connection that exists, buffer sizes stay.
+    /// Sets an option, on a connection that exists too: its buffers become as large as was asked for, but give up
+    /// nothing that is in them or that the peer was promised.
     ///
     /// # Errors
     /// [`SocketError::Invalid`] for a value that cannot be, [`SocketError::BadSocket`].

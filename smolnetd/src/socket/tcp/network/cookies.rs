@@ -41,7 +41,7 @@ impl Tcp {
         now: Instant,
         (id, path): (TcpId, Path),
         cookie: Seq,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) -> Ingress {
         let believed = self
@@ -65,7 +65,7 @@ impl Tcp {
         // RFC 7323 2.3: what is not a SYN is scaled.
         let window = u32::from(segment.window) << syn.window_scale.unwrap_or(0).min(14);
         let agreed = offer.agreed((cookie, irs), &syn, window, None);
-        self.establish(now, (id, path), (key, &agreed), (segment, packet), out);
+        self.establish(now, (id, path), (key, &agreed), (segment, data), out);
         Ingress::Consumed
     }
 

@@ -18,7 +18,7 @@ impl Tcp {
         &mut self,
         now: Instant,
         arrival: Arrival,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         after: Option<Seq>,
         out: &mut impl Output,
     ) -> Ingress {
@@ -46,7 +46,7 @@ impl Tcp {
             return self.drop_segment(|counters| &mut counters.no_route_back);
         };
         match cookie {
-            Some(cookie) => self.cookie_ingress(now, (id, path), cookie, (segment, packet), out),
+            Some(cookie) => self.cookie_ingress(now, (id, path), cookie, (segment, data), out),
             None => self.syn_ingress(now, (id, path), segment, after, out),
         }
     }
@@ -103,14 +103,14 @@ impl Tcp {
         &mut self,
         now: Instant,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let Some((key, path, half)) = self.flows.half_open_mut(id) else {
             return;
         };
         match half.receive(segment, key) {
-            Handshake::Complete => self.complete(now, id, (segment, packet), out),
+            Handshake::Complete => self.complete(now, id, (segment, data), out),
             Handshake::Repeat => {
                 if half.may_repeat(now) && half.syn_ack(key).send(now, &path, out) {
                     half.has_answered(now);
@@ -139,7 +139,7 @@ impl Tcp {
         &mut self,
         now: Instant,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let Some((key, path, half)) = self.flows.half_open_mut(id) else {
@@ -154,13 +154,7 @@ impl Tcp {
             return;
         }
         self.remove_flow(id);
-        self.establish(
-            now,
-            (listener, path),
-            (key, &agreed),
-            (segment, packet),
-            out,
-        );
+        self.establish(now, (listener, path), (key, &agreed), (segment, data), out);
     }
 
     /// A handshake has come to its end with `segment`: the connection begins, and waits to be accepted.
@@ -169,7 +163,7 @@ impl Tcp {
         now: Instant,
         (id, path): (TcpId, Path),
         (key, agreed): (FlowKey, &Agreed),
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let Some((_, options)) = self.listener_mut(id) else {
@@ -177,20 +171,11 @@ impl Tcp {
         };
         let holder = Holder::Queued(id);
         let connection = Connection::passive(now, key, &path, agreed, holder, &options);
-        let flow = connection.and_then(|connection| {
-            self.flows
-                .insert(Flow::new(key, path, Phase::Open(Box::new(connection))))
-        });
-        let Some(flow) = flow else {
+        let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
+        let Some(flow) = self.flows.insert(flow) else {
             return;
         };
-        self.connection_ingress(now, flow, (segment, packet), out);
-        let connection = self.flows.connection(flow);
-        if connection.is_none_or(|connection| !connection.was_established()) {
-            count(&mut self.counters.engine_refused);
-            self.remove_flow(flow);
-            return;
-        }
+        self.connection_ingress(now, flow, (segment, data), out);
         count(&mut self.counters.passive_opens);
         if let Some((listener, _)) = self.listener_mut(id) {
             listener.queue.push_back(flow);

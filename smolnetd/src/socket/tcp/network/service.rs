@@ -72,9 +72,9 @@ impl Tcp {
     fn serve_connection(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
         let before = self.view(id);
         let served = self.with_context(now, id, out, |connection, cx| match connection.serve(cx) {
-            // What smoltcp wants must wait for room: only patience has an end.
+            // What is to be sent must wait for room: only patience has an end.
             Served::Blocked => (Served::Blocked, connection.patience(cx.limits)),
-            served => (served, connection.deadline(cx)),
+            served => (served, connection.deadline(cx.limits)),
         });
         let Some((served, deadline)) = served else {
             return;
@@ -115,7 +115,7 @@ impl Tcp {
             mark: 0,
             snd_nxt: connection.snd_nxt(),
             rcv_nxt: connection.rcv_nxt(),
-            window: connection.window(),
+            window: connection.window_field(),
             until: now + self.limits.time_wait_timeout,
             owes_ack: ended_well,
             quiet_until: None,

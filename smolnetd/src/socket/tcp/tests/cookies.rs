@@ -71,7 +71,7 @@ fn gets_cookie(host: &mut Host, peer: &mut Peer) {
     let mss = host.mss();
     assert_eq!(
         peer.hears(host),
-        [format!("S. 0 ack 1 win 65535 mss {mss} ws 0 sack")]
+        [format!("S. 0 ack 1 win 65535 mss {mss} ws 7 sack")]
     );
     assert_eq!(host.tcp.counters().cookies_sent, before + 1);
 }
@@ -216,7 +216,7 @@ fn options_survive_in_a_cookie() {
         let sent = peer.hears(&mut host);
         // 1400 is a class, and 100 << 7 octets are allowed.
         assert!(sent.len() >= 8, "{sent:?}");
-        assert_eq!(sent[0], ". 1(1400) ack 1 win 65535");
+        assert_eq!(sent[0], ". 1(1400) ack 1 win 511");
     });
 }
 
@@ -278,8 +278,9 @@ fn without_pressure_no_cookie_is_believed() {
         let path = host.net.way(host.address, host.peer);
         let options = host.tcp.sockets[&listener].options;
         let offer = Offer::of(&options, key, &path);
-        let segment = crate::flow::segment::Segment::parse(&peer.says("S", 0, 0, b""));
-        let syn = crate::flow::half_open::SynOptions::of(&segment.expect("a segment"));
+        let packet = peer.says("S", 0, 0, b"");
+        let (segment, _) = crate::flow::segment::Segment::parse(&packet).expect("a segment");
+        let syn = crate::flow::half_open::SynOptions::of(&segment);
         let irs = Seq(peer.start);
         let cookie = host.tcp.cookies.make(host.now, &key, irs, &syn, &offer);
         peer.host_start = cookie.0;

@@ -1,6 +1,6 @@
 //! Passive opens.
 
-use smoltcp::socket::tcp::State;
+use crate::flow::State;
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn a_connection_is_accepted_when_its_handshake_is_complete_and_not_before() {
     }));
     assert_eq!(
         peer.hears(&mut host),
-        ["S. 0 ack 1 win 65535 mss 1460 ws 0 sack"]
+        ["S. 0 ack 1 win 65535 mss 1460 ws 7 sack"]
     );
     assert_eq!(
         host.readiness(listener),
