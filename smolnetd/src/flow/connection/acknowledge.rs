@@ -27,7 +27,6 @@ impl Connection {
         if !ack.after(una) {
             return;
         }
-        self.probed = false;
         let octets = usize::try_from(ack.since(una)).unwrap_or(0);
         self.outgoing.acknowledge(octets);
         self.grow_send_buffer();

@@ -191,7 +191,7 @@ impl Connection {
 
     /// Is an ICMP error about a segment of ours that is on its way or not yet acknowledged (RFC 5927 4.1)?
     pub fn has_sent_and_waits_for(&self, sequence: Seq) -> bool {
-        !sequence.before(self.snd_una()) && sequence.before(self.snd_max())
+        !sequence.before(self.snd_una()) && sequence.before(self.snd_nxt())
     }
 
     /// An ICMP error that may pass (RFC 1122 4.2.3.9): remembered as the reason if the connection times out. In

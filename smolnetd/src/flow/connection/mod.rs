@@ -130,8 +130,6 @@ pub struct Connection {
     snd_wl2: Seq,
     /// MAX.SND.WND of RFC 5961 5.2, and the "maximum send window" of RFC 9293 3.8.6.2.1.
     max_snd_wnd: u32,
-    /// One octet beyond SND.NXT has left as a window probe.
-    probed: bool,
 
     irs: Seq,
     rcv_nxt: Seq,
@@ -210,7 +208,6 @@ impl Connection {
             snd_wl1: Seq::default(),
             snd_wl2: Seq::default(),
             max_snd_wnd: 0,
-            probed: false,
             irs: Seq::default(),
             rcv_nxt: Seq::default(),
             incoming: ReceiveBuffer::new(),
@@ -320,11 +317,6 @@ impl Connection {
     /// SND.NXT
     pub fn snd_nxt(&self) -> Seq {
         self.recovery.nxt()
-    }
-
-    /// Where everything ends that ever left: SND.NXT, or the octet beyond it that probed a closed window.
-    fn snd_max(&self) -> Seq {
-        self.snd_nxt().plus(usize::from(self.probed))
     }
 
     /// The end of what was written, which is where our FIN is or will be. Not once the FIN is acknowledged.

@@ -113,8 +113,19 @@ impl Connection {
             }
             Some(_) => self.acks.owe_now(),
             None if had_holes || inserted.in_order == 0 => self.acks.owe_now(),
-            None => self.acks.owe_for(cx.now, inserted.in_order, self.rcv_mss),
+            None => {
+                let worth = self.worth_an_ack();
+                self.acks.owe_for(cx.now, inserted.in_order, worth);
+            }
         }
+    }
+
+    /// RFC 9293 3.8.6.3 (SHLD-19): every second full segment is acknowledged; and half of a window, when segments are as
+    /// large as that, or the peer would wait with nothing left that it may send.
+    fn worth_an_ack(&self) -> usize {
+        self.rcv_mss
+            .saturating_mul(2)
+            .min(self.window.capacity() / 2)
     }
 
     /// The peer's FIN stands at `fin`, where it stays: a peer has one end.

@@ -93,6 +93,8 @@ counters! {
         losses,
         /// Times that a retransmission timer fired.
         retransmission_timeouts,
+        /// Times that a peer whose window was closed was asked whether it still is.
+        window_probes,
         /// Connection attempts that got no answer in time.
         connect_timeouts,
         /// Connections given up: nothing was heard of the peer for too long.
