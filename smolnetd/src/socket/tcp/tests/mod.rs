@@ -13,8 +13,11 @@ mod listen;
 mod loss;
 mod model;
 mod pair;
+mod patience;
 mod peer;
 mod scale;
+mod states;
+mod windows;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
