@@ -303,10 +303,10 @@ impl Recovery {
 
     /// How exactly times need not be known. While losses are repaired, what is sent again and what is new alternate, and
     /// their order tells what is lost.
-    fn slack(&self) -> Micros {
+    fn slack(&self) -> Option<Micros> {
         match self.phase {
-            Phase::Open => self.rto.srtt().unwrap_or(0) / SLACK,
-            _ => 0,
+            Phase::Open => self.rto.srtt().map(|srtt| srtt / SLACK),
+            _ => None,
         }
     }
 
