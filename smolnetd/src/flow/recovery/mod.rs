@@ -246,8 +246,10 @@ impl Recovery {
 
     fn window_left(&self, cwnd: usize) -> usize {
         match &self.phase {
+            // With nothing on its way there will be no acknowledgement to wait for.
+            Phase::Recovery(_) if self.in_flight() == 0 => self.mss,
             Phase::Recovery(prr) => prr.budget(),
-            _ => cwnd.saturating_sub(self.in_flight()),
+            Phase::Open | Phase::Loss => cwnd.saturating_sub(self.in_flight()),
         }
     }
 
