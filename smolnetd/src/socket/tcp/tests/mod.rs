@@ -11,6 +11,7 @@ mod flight;
 mod fuzz;
 mod listen;
 mod loss;
+mod memory;
 mod model;
 mod pair;
 mod patience;
