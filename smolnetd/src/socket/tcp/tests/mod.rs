@@ -9,12 +9,16 @@ mod data;
 mod families;
 mod flight;
 mod fuzz;
+mod keepalive;
 mod listen;
 mod loss;
 mod model;
 mod pair;
 mod peer;
+mod probes;
+mod recovery;
 mod scale;
+mod timewait;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
