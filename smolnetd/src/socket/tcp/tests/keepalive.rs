@@ -1,6 +1,4 @@
-//! Keep-alive (RFC 9293 3.8.4): off unless asked for, then to the second.
-
-use crate::flow::State;
+//! Keep-alive (RFC 9293 3.8.4) beside other things; to the second, it is in `patience`.
 
 use super::*;
 use crate::socket::SocketOption;
@@ -33,39 +31,6 @@ fn leaves(host: &mut Host, peer: &mut Peer, time: Duration) -> Vec<(u64, String)
     left
 }
 
-#[test]
-fn rfc9293_3_8_4_probes_leave_when_they_are_to_and_then_it_ends() {
-    each_family(|mut host| {
-        let (id, mut peer) = kept_alive(&mut host);
-        let left = leaves(&mut host, &mut peer, seconds(21));
-        let probe = ". 0 ack 1 win 65535".to_string();
-        assert_eq!(left, [10, 13, 16, 19].map(|after| (after, probe.clone())));
-        assert_eq!(host.tcp.state(id), Some(State::Established));
-        host.waits(seconds(2));
-        assert_eq!(host.read(id, 1), Err(SocketError::TimedOut));
-        assert_eq!(peer.hears(&mut host), ["R. 1 ack 1"]);
-        assert_eq!(host.tcp.counters().keep_alive_timeouts, 1);
-        assert_eq!(host.tcp.next_deadline(), None);
-    });
-}
-
-#[test]
-fn rfc9293_3_8_4_a_peer_that_answers_is_left_in_peace_until_it_is_quiet_again() {
-    let mut host = Host::new();
-    let (id, mut peer) = kept_alive(&mut host);
-    for _ in 0..50 {
-        let left = leaves(&mut host, &mut peer, seconds(13));
-        assert_eq!(left.len(), 2, "{left:?}");
-        host.hears(&peer.says(".", 1, 1, b""));
-    }
-    assert_eq!(host.tcp.state(id), Some(State::Established));
-    for _ in 0..50 {
-        host.hears(&peer.says(".", 1, 1, b""));
-        let left = leaves(&mut host, &mut peer, seconds(9));
-        assert_eq!(left, [], "whatever it says counts");
-    }
-}
-
 /// RFC 9293 3.8.4: "keep-alive packets MUST only be sent when no sent data is outstanding".
 #[test]
 fn rfc9293_3_8_4_what_is_on_its_way_asks_by_itself() {
@@ -77,33 +42,6 @@ fn rfc9293_3_8_4_what_is_on_its_way_asks_by_itself() {
     for (after, line) in left {
         assert_eq!(line, "P. 1(14) ack 1 win 65535", "after {after} s");
     }
-}
-
-/// RFC 9293 3.8.4: "MUST default to off".
-#[test]
-fn rfc9293_3_8_4_nobody_is_asked_unless_somebody_wants_to_know() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    assert_eq!(host.tcp.next_deadline(), None);
-    host.waits(seconds(100_000));
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    assert_eq!(host.tcp.state(id), Some(State::Established));
-}
-
-/// The interval MUST default to no less than two hours.
-#[test]
-fn rfc9293_3_8_4_two_hours_if_nobody_says_otherwise() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    host.tcp
-        .set_option(id, SocketOption::KeepAlive(true))
-        .expect("option");
-    host.poll();
-    let left = leaves(&mut host, &mut peer, seconds(7300));
-    assert_eq!(
-        left.iter().map(|(after, _)| *after).collect::<Vec<_>>(),
-        [7200, 7275]
-    );
 }
 
 #[test]

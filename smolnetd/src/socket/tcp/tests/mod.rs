@@ -12,13 +12,17 @@ mod fuzz;
 mod keepalive;
 mod listen;
 mod loss;
+mod memory;
 mod model;
 mod pair;
+mod patience;
 mod peer;
 mod probes;
 mod recovery;
 mod scale;
+mod states;
 mod timewait;
+mod windows;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};

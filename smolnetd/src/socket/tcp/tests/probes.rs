@@ -1,45 +1,8 @@
-//! Windows that are closed, or too small to be worth a segment (RFC 9293 3.8.6), and Nagle's waiting (3.7.4).
+//! A window that is taken back (RFC 9293 3.8.6), and Nagle's waiting (3.7.4).
 
 use crate::flow::State;
 
 use super::*;
-
-/// When something left, in seconds from now on, as long as a peer answers each with `answer`.
-fn times(host: &mut Host, peer: &mut Peer, time: Duration, answer: &str) -> Vec<u64> {
-    let (start, end) = (host.now, host.now + time);
-    let mut times = Vec::new();
-    while let Some(due) = host.tcp.next_deadline().filter(|&due| due <= end) {
-        host.waits(due - host.now);
-        for line in peer.hears(host) {
-            assert_eq!(line, ". 0 ack 1 win 65535", "nothing but a question");
-            times.push((host.now - start).secs());
-            host.hears(&peer.says(answer, 1, 1, b""));
-        }
-    }
-    times
-}
-
-#[test]
-fn rfc9293_3_8_6_1_a_closed_window_is_asked_for_ever_less_often_and_for_ever() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    peer.window = 0;
-    host.hears(&peer.says(".", 1, 1, b""));
-    host.send(id, &[7; 3000]).expect("send");
-    let asked = times(&mut host, &mut peer, seconds(1200), ".");
-    let gaps: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps.is_sorted(), "{asked:?}");
-    assert!(gaps.iter().all(|&gap| gap <= 61), "{asked:?}");
-    assert!((16..30).contains(&asked.len()), "{asked:?}");
-    assert_eq!(
-        host.tcp.state(id),
-        Some(State::Established),
-        "as long as it answers it is there"
-    );
-    peer.window = 64_000;
-    host.hears(&peer.says(".", 1, 1, b""));
-    assert_eq!(peer.hears(&mut host).len(), 3, "all of it at once");
-}
 
 /// RFC 9293 3.8.6: a peer should not shrink its window, and the sender must bear it.
 #[test]
@@ -70,22 +33,6 @@ fn rfc9293_3_8_6_a_window_that_is_taken_back_is_borne() {
     }
     assert_eq!(ack, 5841);
     assert_eq!(host.tcp.unacknowledged(id), 0);
-}
-
-/// RFC 9293 3.8.6.2.1: not a hundred octets at a time; but not never, either.
-#[test]
-fn rfc9293_3_8_6_2_1_a_silly_window_is_not_used_at_once() {
-    let mut host = Host::new();
-    let (id, mut peer) = connected(&mut host);
-    peer.window = 100;
-    host.hears(&peer.says(".", 1, 1, b""));
-    host.send(id, &[7; 3000]).expect("send");
-    assert_eq!(peer.hears(&mut host), [""; 0]);
-    host.waits(millis(1001));
-    assert_eq!(peer.hears(&mut host), [". 1(100) ack 1 win 65535"]);
-    peer.window = 32_000;
-    host.hears(&peer.says(".", 1, 101, b""));
-    assert_eq!(peer.hears(&mut host).len(), 2, "all the rest");
 }
 
 /// RFC 9293 3.7.4: full segments leave, what is over waits for the acknowledgement.
