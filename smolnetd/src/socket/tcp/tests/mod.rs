@@ -6,6 +6,7 @@ mod attacks;
 mod close;
 mod connect;
 mod cookies;
+mod crowd;
 mod data;
 mod families;
 mod flight;
