@@ -22,3 +22,4 @@ mod slirp;
 mod traffic;
 mod usb;
 mod usb_net;
+mod weather;
