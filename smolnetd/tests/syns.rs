@@ -1,6 +1,11 @@
 //! What a SYN costs a whole host, in memory and in time, beside an ordinary segment:
 //! `cargo test --release -p smolnetd --test syns -- --include-ignored --nocapture`.
 
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests, which the linter does not take for tests"
+)]
+
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant as Clock;
 

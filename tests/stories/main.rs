@@ -11,6 +11,7 @@ mod common;
 mod devices;
 mod families;
 mod floods;
+mod hoards;
 mod https;
 mod ipv6;
 mod ipv6_routers;

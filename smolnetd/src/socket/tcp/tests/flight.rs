@@ -3,7 +3,7 @@
 use super::data::end_of;
 use super::*;
 
-/// Audit A075 of smoltcp: the first flight was one segment. RFC 6928 allows ten; RFC 5681 then doubles.
+/// A075: the first flight was one segment. RFC 6928 allows ten; RFC 5681 then doubles.
 #[test]
 fn the_first_flight_is_ten_segments() {
     let mut host = Host::new();
@@ -49,7 +49,7 @@ fn two_losses_in_a_window_are_repaired_without_the_timer() {
     assert_eq!(peer.hears(&mut host).len(), 7);
 }
 
-/// RFC 5681 3.1: after a timeout, one segment; smoltcp by itself would send the whole window again.
+/// RFC 5681 3.1: after a timeout, one segment, and not the whole window again.
 #[test]
 fn a_timeout_sends_one_segment_again() {
     let mut host = Host::new();

@@ -1,10 +1,12 @@
 //! Stories of TCP as packet traces: a host under test, peers that say exactly what they are told, a virtual clock.
-//! Numbers such as A019 are those of the audit of smoltcp in embassy-rs/xarxa, `audit/README.md`.
+//! Numbers such as A019 are those of the audit of another TCP, smoltcp's, in embassy-rs/xarxa, `audit/README.md`: what broke
+//! it must not break this one.
 
 mod attacks;
 mod close;
 mod connect;
 mod cookies;
+mod crowd;
 mod data;
 mod families;
 mod flight;
@@ -18,6 +20,7 @@ mod pair;
 mod patience;
 mod peer;
 mod probes;
+mod receiving;
 mod recovery;
 mod scale;
 mod states;
