@@ -23,3 +23,4 @@ mod slirp;
 mod traffic;
 mod usb;
 mod usb_net;
+mod weather;
