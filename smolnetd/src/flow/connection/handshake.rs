@@ -80,10 +80,10 @@ impl Connection {
             mss: u16::try_from(self.path_mss).unwrap_or(u16::MAX),
             // RFC 7323 2.2: the window of a SYN is never scaled.
             peer_window: u32::from(syn.window),
-            window: self.window.syn(),
+            window: self.syn_window,
             // RFC 7323 2.2: only if both had it. We always do.
             scaling: syn.window_scale.map(|theirs| Scaling {
-                ours: self.settings.shift,
+                ours: self.syn_shift,
                 theirs,
             }),
             sack: syn.sack_permitted,

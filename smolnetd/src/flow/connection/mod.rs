@@ -149,6 +149,10 @@ pub struct Connection {
     headers: u16,
     /// How windows are scaled; before both SYNs are known, not at all.
     scaling: Option<Scaling>,
+    /// The shift that our SYN offers for our windows (RFC 7323 2.3), and the window that it had when it left last: said is
+    /// said, whatever options a program sets meanwhile.
+    syn_shift: u8,
+    syn_window: u16,
     /// Both ends know SACK (RFC 2018 section 2).
     sack: bool,
     /// Our SYN has left more than once.
@@ -219,6 +223,8 @@ impl Connection {
             path_mss,
             headers,
             scaling: None,
+            syn_shift: options.window_shift(),
+            syn_window: 0,
             sack: false,
             syn_repeated: false,
             owes_syn_ack: false,

@@ -209,7 +209,10 @@ impl Connection {
         let seq = self.seq_of(next);
         let window = match next {
             // RFC 7323 2.2: never scaled.
-            Next::Syn | Next::SynAck => self.window.syn(),
+            Next::Syn | Next::SynAck => {
+                self.syn_window = self.window.syn();
+                self.syn_window
+            }
             _ => self
                 .window
                 .advertise(self.rcv_nxt, self.incoming.unread(), self.path_mss),
@@ -249,7 +252,7 @@ impl Connection {
     fn add_syn_options(&self, header: &mut Control, scale: bool, sack: bool) {
         header.control = TcpControl::Syn;
         header.mss = Some(u16::try_from(self.path_mss).unwrap_or(u16::MAX));
-        header.window_scale = scale.then_some(self.settings.shift);
+        header.window_scale = scale.then_some(self.syn_shift);
         header.sack_permitted = sack;
     }
 

@@ -19,8 +19,6 @@ pub(super) struct Settings {
     /// How large the send buffer is to begin with, and how large it may become, in octets.
     pub(super) send_start: usize,
     pub(super) send_most: usize,
-    /// The shift that our SYN offers for our windows (RFC 7323 2.3).
-    pub(super) shift: u8,
 }
 
 /// RFC 9293 3.8.4, and the names that systems have for its times.
@@ -47,7 +45,6 @@ impl Settings {
             user_timeout: options.user_timeout,
             send_start: options.send_buffer.start,
             send_most: options.send_buffer.most,
-            shift: options.window_shift(),
         }
     }
 }

@@ -268,3 +268,23 @@ fn rfc9293_3_8_6_the_right_edge_never_moves_left() {
         }
     }
 }
+
+/// A program that connects without waiting, and sets SO_RCVBUF before the answer is there, does not change what the SYN said.
+#[test]
+fn what_a_syn_offered_stands_whatever_is_set_meanwhile() {
+    let mut host = Host::new();
+    let id = host.connect(at(PEER, 80));
+    let mut peer = Peer::new(at(PEER, 80), host.tcp.local(id).expect("bound"));
+    assert_eq!(peer.hears(&mut host), ["S 0 win 65535 mss 1460 ws 7 sack"]);
+    host.tcp
+        .set_option(id, SocketOption::ReceiveBuffer(4096))
+        .expect("option");
+    host.hears(&peer.builds("S.", 0, 1, b"", |syn| syn.window_scale = Some(0)));
+    assert_eq!(
+        peer.hears(&mut host),
+        [". 1 ack 1 win 511"],
+        "in units of 128, and not taken back"
+    );
+    host.hears(&peer.says(".", 1, 1, &[7; 1460]));
+    assert_eq!(host.tcp.unread(id), 1460);
+}
