@@ -106,7 +106,7 @@ fn a_way_that_loses_one_of_a_hundred_is_used_as_well_as_half_of_what_linux_makes
     let (server_for_linux, _knot) = linux_end(&far, "tap1", SERVER[1]);
     let (client, _knot) = linux_end(&near, "tap0", LINUX);
     let wire = Wire::new().unwrap();
-    let _ways = [
+    let ways = [
         Weather::between(&wire, &server_for_us, WEATHER).unwrap(),
         Weather::between(&client, &server_for_linux, WEATHER).unwrap(),
     ];
@@ -149,6 +149,8 @@ fn a_way_that_loses_one_of_a_hundred_is_used_as_well_as_half_of_what_linux_makes
         println!("{round} times {LENGTH} octets: ours {ours:?}, Linux's {linux:?}");
         let is_enough = ours.download <= 2 * linux.download && ours.upload <= 2 * linux.upload;
         if round >= ROUNDS && is_enough {
+            let lost = ways.each_ref().map(Weather::lost);
+            assert!(lost.iter().all(|&lost| lost > 50), "{lost:?} were lost");
             return;
         }
     }

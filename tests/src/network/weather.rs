@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub struct WeatherSpec {
 #[derive(Debug)]
 pub struct Weather {
     stop: Arc<Stop>,
+    lost: Arc<AtomicU64>,
     directions: Vec<JoinHandle<()>>,
 }
 
@@ -36,6 +38,7 @@ impl Weather {
     /// Between the far ends of these cables.
     pub fn between(one: &Wire, other: &Wire, spec: WeatherSpec) -> Result<Self> {
         let stop = Arc::new(Stop::new().context("a way")?);
+        let lost = Arc::new(AtomicU64::new(0));
         let mut directions = Vec::new();
         for (number, (from, to)) in (1..).zip([(one, other), (other, one)]) {
             let direction = Direction {
@@ -44,11 +47,21 @@ impl Weather {
                 spec,
                 dice: spec.seed.wrapping_mul(2).wrapping_add(number),
                 under_way: VecDeque::new(),
+                lost: lost.clone(),
             };
             let stop = stop.clone();
             directions.push(std::thread::spawn(move || direction.carry(&stop)));
         }
-        Ok(Self { stop, directions })
+        Ok(Self {
+            stop,
+            lost,
+            directions,
+        })
+    }
+
+    /// Frames that were lost, in both directions.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -67,6 +80,7 @@ struct Direction {
     spec: WeatherSpec,
     dice: u64,
     under_way: VecDeque<(Instant, Vec<u8>)>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Direction {
@@ -78,7 +92,9 @@ impl Direction {
                 return;
             }
             while let Ok(Some(frame)) = self.from.receive(Duration::ZERO) {
-                if self.under_way.len() < MOST && !self.is_lost(&frame) {
+                if self.under_way.len() >= MOST || self.is_lost(&frame) {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                } else {
                     let at = Instant::now() + self.spec.delay;
                     self.under_way.push_back((at, frame));
                 }

@@ -42,8 +42,9 @@ use self::timers::Timers;
 use self::undo::Undo;
 use super::sequence::Seq;
 
-/// Segments are not smaller than this, whatever a peer or a router says.
+/// Segments are not smaller than this, whatever a peer or a router says, and no packet carries larger ones.
 const MIN_MSS: usize = 48;
+const MAX_MSS: usize = 65_535;
 
 /// RFC 9293 3.7.1: the segment size of a peer that names none.
 const DEFAULT_MSS: usize = 536;
@@ -141,7 +142,7 @@ impl Recovery {
     /// Of a connection that sends from `start` on: its ISS if it sends a SYN, ISS + 1 if others did. `mss` is what the
     /// path carries.
     pub fn new(start: Seq, mss: usize) -> Recovery {
-        let mss = mss.max(MIN_MSS);
+        let mss = mss.clamp(MIN_MSS, MAX_MSS);
         Recovery {
             mss,
             sack: false,

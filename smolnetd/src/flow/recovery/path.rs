@@ -2,12 +2,12 @@
 
 use smoltcp::time::Instant;
 
-use super::{MIN_MSS, Phase, Recovery};
+use super::{MAX_MSS, MIN_MSS, Phase, Recovery};
 
 impl Recovery {
     /// The path, and the peer, take segments of `mss` octets: less than was thought, or more again.
     pub fn limit_mss(&mut self, mss: usize) {
-        self.mss = mss.max(MIN_MSS);
+        self.mss = mss.clamp(MIN_MSS, MAX_MSS);
         self.congestion.limit_mss(self.mss);
     }
 

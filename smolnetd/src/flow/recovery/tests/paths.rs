@@ -60,4 +60,6 @@ fn a_segment_is_never_smaller_than_reason() {
     story.recovery.limit_mss(0);
     assert_eq!(story.recovery.mss(), MIN_MSS);
     assert_eq!(story.writes(1).len(), 1, "and one may always leave");
+    story.recovery.limit_mss(usize::MAX);
+    assert_eq!(story.recovery.mss(), MAX_MSS);
 }
