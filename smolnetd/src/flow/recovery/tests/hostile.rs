@@ -27,14 +27,7 @@ fn rfc2018_blocks_that_cannot_be_change_nothing() {
         (una.plus(half), nxt),
         (una.plus(half - 1), una.plus(half + 1)),
     ] {
-        let news = story.recovery.acknowledged(
-            story.now,
-            &Acknowledgement {
-                ack: una,
-                blocks: &[block; 4],
-                bare: true,
-            },
-        );
+        let news = story.hears_exactly(una, &[block; 4]);
         assert_eq!(news, News::default(), "{block:?}");
         assert_eq!(story.recovery.in_flight(), 8 * MSS, "{block:?}");
         assert_eq!(story.leave(), [], "{block:?}");
@@ -58,14 +51,7 @@ fn a_peer_that_makes_a_thousand_holes_gets_no_more_memory() {
     let una = story.recovery.una();
     for hole in 0..20_000 {
         let left = una.plus(1 + 2 * hole);
-        story.recovery.acknowledged(
-            story.now,
-            &Acknowledgement {
-                ack: una,
-                blocks: &[(left, left.plus(1))],
-                bare: true,
-            },
-        );
+        story.hears_exactly(una, &[(left, left.plus(1))]);
         story.leave();
     }
     assert!(
@@ -89,14 +75,7 @@ fn a_full_log_still_repairs() {
     for hole in 0..2000 {
         let left = una.plus(1 + 40 * hole);
         story.is_told(0, &[]);
-        story.recovery.acknowledged(
-            story.now,
-            &Acknowledgement {
-                ack: una,
-                blocks: &[(left, left.plus(1))],
-                bare: true,
-            },
-        );
+        story.hears_exactly(una, &[(left, left.plus(1))]);
     }
     for _ in 0..20 {
         let left = story.waits().2;

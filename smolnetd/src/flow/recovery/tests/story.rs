@@ -83,14 +83,17 @@ impl Story {
 
     pub(super) fn is_told(&mut self, ack: usize, blocks: &[(usize, usize)]) -> News {
         let blocks: Vec<_> = blocks.iter().map(|&(l, r)| (at(l), at(r))).collect();
-        self.recovery.acknowledged(
-            self.now,
-            &Acknowledgement {
-                ack: at(ack),
-                blocks: &blocks,
-                bare: true,
-            },
-        )
+        self.hears_exactly(at(ack), &blocks)
+    }
+
+    /// The same in sequence numbers, whatever they are.
+    pub(super) fn hears_exactly(&mut self, ack: Seq, blocks: &[(Seq, Seq)]) -> News {
+        let acknowledgement = Acknowledgement {
+            ack,
+            blocks,
+            bare: true,
+        };
+        self.recovery.acknowledged(self.now, &acknowledgement)
     }
 
     /// Until a timer fires: after so many milliseconds, which, and what leaves then.
