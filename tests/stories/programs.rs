@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use lab::network::{Namespace, Peers};
@@ -18,43 +18,53 @@ use crate::traffic::{LINUX, OURS, hexadecimal, on_tap};
 /// The longest that any of these programs may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The library, which is no dependency of this program: it would stand in the place of this program's own C library.
+/// What another package builds to: the library, which is no dependency of this program, for it would stand in the place of
+/// this program's own C library, or a program.
+pub(crate) fn built(package: &str, file: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one = BUILDING.lock().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", package]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "building {package}");
+    let this = std::env::current_exe().unwrap();
+    let folder = this.parent().and_then(|deps| deps.parent()).unwrap();
+    folder.join(file)
+}
+
+/// The library.
 fn library() -> PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let built = LIBRARY.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "redox-sockets"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "building the library");
-        let this = std::env::current_exe().unwrap();
-        let folder = this.parent().and_then(|deps| deps.parent()).unwrap();
-        folder.join("libredox_sockets.so")
-    });
-    built.clone()
+    LIBRARY
+        .get_or_init(|| built("redox-sockets", "libredox_sockets.so"))
+        .clone()
 }
 
 /// A stack with its door, beside a namespace in which Linux is.
-struct Lab {
+pub(crate) struct Lab {
     door: Door,
-    stack: Stack,
+    pub(crate) stack: Stack,
     namespace: Namespace,
 }
 
 impl Lab {
     fn start() -> Option<Lab> {
-        let (namespace, stack) = on_tap()?;
+        on_tap().map(Lab::of)
+    }
+
+    pub(crate) fn of((namespace, stack): (Namespace, Stack)) -> Lab {
         let door = Door::open(&stack).unwrap();
-        Some(Lab {
+        Lab {
             door,
             stack,
             namespace,
-        })
+        }
     }
 
     /// A program over smolnetd, its words split at spaces.
-    fn program(&self, line: &str, package: &str) -> Program<'_> {
+    pub(crate) fn program(&self, line: &str, package: &str) -> Program<'_> {
         let mut words = line.split(' ');
         // So that it is said which package is missing.
         Program::new(words.next().unwrap_or_default(), package).unwrap();
@@ -74,7 +84,7 @@ impl Lab {
         self.program(line, package).run(PATIENCE).unwrap()
     }
 
-    fn peers(&self) -> Peers {
+    pub(crate) fn peers(&self) -> Peers {
         Peers::inside(&self.namespace)
     }
 
@@ -101,7 +111,7 @@ impl Lab {
     }
 
     /// What all programs left behind: nothing.
-    fn all_is_given_back(&self) {
+    pub(crate) fn all_is_given_back(&self) {
         assert!(
             self.door.wait_until_unused(),
             "{} sockets",
@@ -297,23 +307,6 @@ fn redis_serves_fifty_clients_of_linux_at_once() {
     );
     drop(server);
     lab.all_is_given_back();
-}
-
-/// The calls that a socket pair would answer otherwise, from errors to edges: see the script.
-#[test]
-fn sockets_of_a_program_behave_as_those_of_linux() {
-    let Some(lab) = Lab::start() else { return };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/sockets.py");
-    lab.run(&format!("/usr/bin/python3 {script} {LINUX}"), "python3");
-    lab.all_is_given_back();
-}
-
-/// So that the script says what is true: it passes over Linux's own sockets too.
-#[test]
-fn sockets_of_linux_behave_as_those_of_linux() {
-    let Some(lab) = Lab::start() else { return };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/sockets.py");
-    lab.run_on_linux(&format!("/usr/bin/python3 {script} {LINUX}"), "python3");
 }
 
 #[test]
