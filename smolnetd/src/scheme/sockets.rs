@@ -267,7 +267,11 @@ impl View<'_> {
     }
 
     pub(super) fn close(&mut self, number: usize) {
+        let socket = self.scheme.socket(number).ok().and_then(|h| h.socket);
         self.release(number);
         self.scheme.handles.remove(number);
+        if let (Kind::Udp, Some(socket)) = (self.scheme.kind, socket) {
+            self.settle_peer(socket);
+        }
     }
 }
