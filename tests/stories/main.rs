@@ -18,6 +18,7 @@ mod netcfg;
 mod programs;
 mod relibc;
 mod slirp;
+mod sockets;
 mod traffic;
 mod usb;
 mod usb_net;

@@ -5,13 +5,12 @@ mod curl;
 mod measured;
 mod nginx;
 mod servers;
-mod sockets;
 mod transfers;
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use lab::network::{Namespace, Peers};
@@ -24,39 +23,49 @@ use crate::traffic::{LINUX, on_tap};
 /// The longest that any of these programs may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The library, which is no dependency of this program: it would stand in the place of this program's own C library.
+/// What another package builds to: the library, which is no dependency of this program, for it would stand in the place of
+/// this program's own C library, or a program.
+pub(crate) fn built(package: &str, file: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one = BUILDING.lock().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", package]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "building {package}");
+    let this = std::env::current_exe().unwrap();
+    let folder = this.parent().and_then(|deps| deps.parent()).unwrap();
+    folder.join(file)
+}
+
+/// The library.
 fn library() -> PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let built = LIBRARY.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "redox-sockets"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "building the library");
-        let this = std::env::current_exe().unwrap();
-        let folder = this.parent().and_then(|deps| deps.parent()).unwrap();
-        folder.join("libredox_sockets.so")
-    });
-    built.clone()
+    LIBRARY
+        .get_or_init(|| built("redox-sockets", "libredox_sockets.so"))
+        .clone()
 }
 
 /// A stack with its door, beside a namespace in which Linux is.
 pub(crate) struct Lab {
     door: Door,
-    stack: Stack,
+    pub(crate) stack: Stack,
     namespace: Namespace,
 }
 
 impl Lab {
-    pub(crate) fn start() -> Option<Lab> {
-        let (namespace, stack) = on_tap()?;
+    fn start() -> Option<Lab> {
+        on_tap().map(Lab::of)
+    }
+
+    pub(crate) fn of((namespace, stack): (Namespace, Stack)) -> Lab {
         let door = Door::open(&stack).unwrap();
-        Some(Lab {
+        Lab {
             door,
             stack,
             namespace,
-        })
+        }
     }
 
     /// A program over smolnetd, its words split at spaces.
