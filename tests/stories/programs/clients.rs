@@ -43,6 +43,23 @@ fn wget_fetches_a_whole_site() {
     lab.all_is_given_back();
 }
 
+#[test]
+fn ping_of_debian_hears_its_echoes_small_and_large() {
+    let Some(lab) = Lab::start() else { return };
+    for size in [56, 8000] {
+        let line = format!("ping -n -c 3 -i 0.1 -s {size} {LINUX}");
+        let report = text(&lab.run(&line, "iputils-ping"));
+        assert!(report.contains("3 received, 0% packet loss"), "{report}");
+        let reply = format!("{} bytes from {LINUX}: icmp_seq=3", size + 8);
+        assert!(report.contains(&reply), "{report}");
+        assert!(!report.contains("BAD CHECKSUM"), "{report}");
+    }
+    // 1: nobody answers.
+    let (code, said) = lab.code("ping -n -c 1 -W 0.5 10.9.0.77", "iputils-ping");
+    assert_eq!(code, Some(1), "{said}");
+    lab.all_is_given_back();
+}
+
 /// Says something into the input of `from` and ends it; both must end well, and `to` have heard it.
 fn says(mut from: Process, mut to: Process) {
     let mut input = from.take_input().unwrap();
