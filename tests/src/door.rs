@@ -15,6 +15,7 @@
 
 mod connect;
 mod datagram;
+mod echo;
 mod listener;
 mod loops;
 mod pair;

@@ -26,6 +26,8 @@ fn make(domain: c_int, kind: c_int, protocol: c_int) -> Result<usize> {
     let scheme = match (kind & KIND, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP | libc::IPPROTO_MPTCP) => "tcp",
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => "udp",
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMP) if domain == libc::AF_INET => "icmp",
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6) if domain == libc::AF_INET6 => "icmp",
         (libc::SOCK_STREAM | libc::SOCK_DGRAM | libc::SOCK_RAW, _) => {
             return Err(libc::EPROTONOSUPPORT);
         }

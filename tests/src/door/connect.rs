@@ -58,7 +58,13 @@ pub(super) fn begin(
 
 fn start(socket: &Socket, address: &str) -> Result<()> {
     if !socket.name.stream {
-        return socket.replace(address);
+        socket.replace(address)?;
+        if socket.name.echo
+            && let Ok(to) = address.parse()
+        {
+            *socket.sent_to() = Some((to, socket.file()?));
+        }
+        return Ok(());
     }
     match socket.stage() {
         Stage::Connected => return Err(EISCONN),

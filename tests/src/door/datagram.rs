@@ -10,7 +10,7 @@ use syscall::flag::CallFlags;
 
 use super::room::Room;
 use super::socket::{Errno, Lane, Outcome, Result, Socket, errno};
-use super::{ROUNDS, pair, questions};
+use super::{ROUNDS, echo, pair, questions};
 
 /// The largest datagram in bytes.
 const LARGEST: usize = 65_536;
@@ -51,11 +51,15 @@ fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
     let Some((head, payload)) = message.split_at_checked(HEAD) else {
         return;
     };
-    let sent = match Head::decode(head) {
-        Some(Head::Peer) => socket.file().and_then(|file| write(&file, payload)),
-        Some(Head::Address(to)) => send_to(socket, to, payload),
-        _ => return,
+    let payload = match socket.name.echo {
+        true => echo::request(payload),
+        false => Ok(payload),
     };
+    let sent = payload.and_then(|payload| match Head::decode(head) {
+        Some(Head::Peer) => write(&*socket.file()?, payload),
+        Some(Head::Address(to)) => send_to(socket, room, to, payload),
+        _ => Ok(()),
+    });
     match sent {
         Ok(()) => {}
         Err(EAGAIN) => {
@@ -71,18 +75,24 @@ fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
 }
 
 /// `sendto`: dup with the address, and a write.
-fn send_to(socket: &Socket, to: SocketAddr, payload: &[u8]) -> Result<()> {
+fn send_to(socket: &Socket, room: &Room, to: SocketAddr, payload: &[u8]) -> Result<()> {
     let mut last = socket.sent_to();
     let file = match &*last {
         Some((known, file)) if *known == to => Arc::clone(file),
+        _ if socket.name.echo => {
+            let new = Arc::new(echo::open(to)?);
+            socket.put(Arc::clone(&new));
+            room.watch(socket);
+            new
+        }
         _ => {
             let path = to.to_string();
             let new = socket.file()?.dup(path.as_bytes()).map_err(errno)?;
-            let new = Arc::new(Fd::new(new));
-            *last = Some((to, Arc::clone(&new)));
-            new
+            Arc::new(Fd::new(new))
         }
     };
+    *last = Some((to, Arc::clone(&file)));
+    drop(last);
     write(&file, payload)
 }
 
@@ -107,7 +117,11 @@ pub(super) fn down(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [
             let waiting = core::mem::take(&mut lane.waiting);
             give(socket, room, lane, &[&waiting]);
         } else {
-            match receive_one(socket, buffer) {
+            let received = match socket.name.echo {
+                true => receive_echo(socket, buffer),
+                false => receive_one(socket, buffer),
+            };
+            match received {
                 Ok((from, payload)) => {
                     let head = Head::Address(from).encode();
                     give(socket, room, lane, &[&head, payload]);
@@ -137,6 +151,16 @@ fn give(socket: &Socket, room: &Room, lane: &mut Lane, parts: &[&[u8]]) {
         }
         Err(_) => lane.over = true,
     }
+}
+
+/// A reply to an echo.
+fn receive_echo<'b>(socket: &Socket, buffer: &'b mut [u8]) -> Result<(SocketAddr, &'b [u8])> {
+    let Some((from, file)) = socket.sent_to().clone() else {
+        return Err(EAGAIN);
+    };
+    let length = echo::receive(&file, socket.id, socket.name.v6, buffer)?;
+    let message = buffer.get(..length).unwrap_or_default();
+    Ok((SocketAddr::new(from.ip(), 0), message))
 }
 
 /// `recvfrom`, as the C library makes it.

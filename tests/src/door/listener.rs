@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use libredox::Fd;
-use socket_door::CALLER;
+use socket_door::{CALLER, Name};
 use syscall::error::{EAGAIN, ECONNABORTED, EINTR};
 use syscall::flag::CallFlags;
 
@@ -53,8 +53,11 @@ fn welcome(room: &Arc<Room>, listener: &Socket, file: Fd) -> Option<(Vec<u8>, Ow
     let path = String::from_utf8_lossy(name.get(..n)?).into_owned();
     let mut caller = questions::part(&path, 3)?.as_bytes().to_vec();
     caller.resize(CALLER, 0);
-    let (stream, v6) = (true, listener.name.v6);
-    let (socket, program) = Socket::of(room, file, stream, v6, Stage::Connected).ok()?;
+    let name = Name {
+        id: room.next_id(),
+        ..listener.name
+    };
+    let (socket, program) = Socket::of(room, Some(file), name, Stage::Connected).ok()?;
     room.keep(socket).ok()?;
     Some((caller, program))
 }

@@ -14,9 +14,9 @@ use syscall::flag::CallFlags;
 
 use super::connect::{self, Progress};
 use super::loops::Turns;
-use super::pair;
 use super::room::Room;
 use super::socket::{Errno, Result, Socket, Stage, errno};
+use super::{echo, pair};
 use crate::error::{Context, Error};
 
 /// Verbs of `SYS_CALL` on a socket (relibc's `SocketCall`).
@@ -74,7 +74,7 @@ pub(super) fn answer(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     let room = Arc::clone(&turns.room);
     let words: Vec<&str> = text.split(' ').collect();
     match words.as_slice() {
-        ["socket", scheme, family] => match make(&room, *scheme == "tcp", *family == "6") {
+        ["socket", scheme, family] => match make(&room, scheme, *family == "6") {
             Ok(program) => say(&question, &ok(""), Some(program.as_fd())),
             Err(errno) => say(&question, &error(errno), None),
         },
@@ -103,8 +103,8 @@ pub(super) fn answer(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     Next::Answered
 }
 
-fn make(room: &Room, stream: bool, v6: bool) -> Result<OwnedFd> {
-    let (socket, program) = Socket::open(room, stream, v6)?;
+fn make(room: &Room, scheme: &str, v6: bool) -> Result<OwnedFd> {
+    let (socket, program) = Socket::open(room, scheme, v6)?;
     room.keep(socket)?;
     Ok(program)
 }
@@ -148,6 +148,9 @@ fn replace(room: &Room, socket: &Socket, path: &str) -> Result<()> {
 }
 
 fn bind(turns: &mut Turns, socket: &Socket, address: &str) -> Result<()> {
+    if socket.name.echo {
+        return Err(EOPNOTSUPP);
+    }
     let path = format!("/{address}");
     match replace(&turns.room, socket, &path) {
         Err(EADDRINUSE) => {
@@ -183,6 +186,10 @@ pub(super) fn part(path: &str, index: usize) -> Option<&str> {
 }
 
 fn own_name(socket: &Socket) -> Result<String> {
+    if socket.name.echo {
+        let any = if socket.name.v6 { "[::]" } else { "0.0.0.0" };
+        return Ok(format!("{any}:{}", echo::identifier(socket.id)));
+    }
     let mut buffer = [0; 256];
     let n = socket.file()?.fpath(&mut buffer).map_err(errno)?;
     let path = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();

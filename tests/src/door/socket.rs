@@ -8,12 +8,12 @@ use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
 use rustix::net::{Shutdown, shutdown};
 use socket_door::Name;
-use syscall::error::{EAGAIN, EBADF, EIO, EWOULDBLOCK};
+use syscall::error::{EAGAIN, EBADF, EINVAL, EIO, EWOULDBLOCK};
 use syscall::flag::{O_NONBLOCK, O_RDWR};
 
 use super::connect::Connecting;
 use super::room::Room;
-use super::{datagram, listener, pair, stream};
+use super::{datagram, echo, listener, pair, stream};
 
 /// An error number, which is the same on Redox and on Linux for all that sockets say.
 pub(super) type Errno = i32;
@@ -97,30 +97,38 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Socket {
-    /// Opens a socket as the C library does; it is not kept yet.
-    pub(super) fn open(room: &Room, stream: bool, v6: bool) -> Result<(Socket, OwnedFd)> {
-        let path = if stream { "/scheme/tcp" } else { "/scheme/udp" };
+    /// Opens a socket of that scheme as the C library does; it is not kept yet. One for echoes has no file as long as it has no
+    /// host.
+    pub(super) fn open(room: &Room, scheme: &str, v6: bool) -> Result<(Socket, OwnedFd)> {
+        let name = Name {
+            id: room.next_id(),
+            stream: scheme == "tcp",
+            v6,
+            echo: scheme == "icmp",
+        };
+        let path = match (name.stream, name.echo) {
+            (_, true) => return Socket::of(room, None, name, Stage::Idle),
+            (true, false) => "/scheme/tcp",
+            (false, false) => "/scheme/udp",
+        };
         let flags = i32::try_from(O_RDWR | O_NONBLOCK | O_CLOEXEC).map_err(|_| EIO)?;
         let file = Fd::open(path, flags, 0).map_err(errno)?;
-        Socket::of(room, file, stream, v6, Stage::Idle)
+        Socket::of(room, Some(file), name, Stage::Idle)
     }
 
     /// A socket of that file; and the program's end.
     pub(super) fn of(
         room: &Room,
-        file: Fd,
-        stream: bool,
-        v6: bool,
+        file: Option<Fd>,
+        name: Name,
         stage: Stage,
     ) -> Result<(Socket, OwnedFd)> {
-        let id = room.next_id();
-        let name = Name { id, stream, v6 };
         let (end, program) = pair::make(name, room.owner()).map_err(|e| e.raw_os_error())?;
         let socket = Socket {
-            id,
+            id: name.id,
             name,
             end,
-            file: Mutex::new(Some(Arc::new(file))),
+            file: Mutex::new(file.map(Arc::new)),
             stage: Mutex::new(stage),
             error: AtomicI32::new(0),
             hung_up: AtomicBool::new(false),
@@ -140,9 +148,17 @@ impl Socket {
 
     /// dup with a path and dup2: another file in the place of this one.
     pub(super) fn replace(&self, path: &str) -> Result<()> {
-        let new = Fd::new(self.file()?.dup(path.as_bytes()).map_err(errno)?);
-        *locked(&self.file) = Some(Arc::new(new));
+        let new = match self.name.echo {
+            true => echo::open(path.parse().map_err(|_| EINVAL)?)?,
+            false => Fd::new(self.file()?.dup(path.as_bytes()).map_err(errno)?),
+        };
+        self.put(Arc::new(new));
         Ok(())
+    }
+
+    /// Puts another file in the place of this one.
+    pub(super) fn put(&self, file: Arc<Fd>) {
+        *locked(&self.file) = Some(file);
     }
 
     /// Closes the file, when nobody is in the middle of using it.
