@@ -168,7 +168,11 @@ impl View<'_> {
             .ok_or(Error::new(EINVAL))?;
         let ready = self.stack.readiness(socket);
         if !ready.readable && !ready.writable {
-            return Err(Error::new(EWOULDBLOCK));
+            return Err(match self.stack.is_connecting(socket) {
+                true => Error::new(EWOULDBLOCK),
+                // Somebody has given it up.
+                false => errno(SocketError::ConnectionAborted),
+            });
         }
         match self.stack.take_error(socket) {
             Some(error) => Err(errno(error)),

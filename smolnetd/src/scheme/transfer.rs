@@ -288,6 +288,11 @@ impl View<'_> {
             .socket(number)?
             .socket
             .ok_or(Error::new(ENOTCONN))?;
+        if self.stack.is_connecting(socket) {
+            // It is given up; who waits for it hears so.
+            self.stack.disconnect(self.now, socket).map_err(errno)?;
+            return Ok(0);
+        }
         self.stack.shutdown(self.now, socket, how).map_err(errno)?;
         if how.read() {
             self.scheme.socket_mut(number)?.read_ended = true;
@@ -297,9 +302,10 @@ impl View<'_> {
 
     fn peer_name(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
+        let is_connecting = |socket| self.stack.is_connecting(socket);
         match self.remote_of(handle) {
-            Some(_) => self.name(number, buffer),
-            None => Err(Error::new(ENOTCONN)),
+            Some(_) if !handle.socket.is_some_and(is_connecting) => self.name(number, buffer),
+            _ => Err(Error::new(ENOTCONN)),
         }
     }
 

@@ -31,4 +31,5 @@ mod door;
 mod messages;
 mod names;
 mod options;
+mod stage;
 mod sys;
