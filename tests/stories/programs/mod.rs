@@ -2,6 +2,7 @@
 
 mod clients;
 mod curl;
+mod descriptors;
 mod measured;
 mod nginx;
 mod servers;
