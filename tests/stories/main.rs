@@ -15,6 +15,7 @@ mod ipv6;
 mod ipv6_routers;
 mod life;
 mod netcfg;
+mod permissions;
 mod programs;
 mod relibc;
 mod slirp;

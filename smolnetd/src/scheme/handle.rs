@@ -21,7 +21,20 @@ pub(crate) enum Handle {
         of: usize,
         /// Which setting.
         setting: Setting,
+        /// Whose file it is.
+        owner: Owner,
     },
+}
+
+impl Handle {
+    /// Whose file it is: the namespace opens the root on everybody's behalf.
+    pub(crate) fn owner(&self) -> Owner {
+        match self {
+            Handle::Root => Owner::ROOT,
+            Handle::Socket(handle) => handle.owner,
+            Handle::Setting { owner, .. } => *owner,
+        }
+    }
 }
 
 /// A descriptor of a socket. Several may share one socket: `dup` makes more.

@@ -123,7 +123,7 @@ impl View<'_> {
             .scheme
             .socket(number)?
             .sibling(Some(socket), ends.peer());
-        self.scheme.insert(Handle::Socket(sibling))
+        self.insert(Handle::Socket(sibling))
     }
 
     /// Binds a datagram socket, and looks whether there is a way to the peer.

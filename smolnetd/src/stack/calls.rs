@@ -24,7 +24,7 @@ impl Stack {
     /// A new socket, neither bound nor connected.
     ///
     /// # Errors
-    /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
+    /// `AccessDenied` for a raw socket to who is not root; `TooManyOfUser`, `TooMany`.
     pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
         self.changes.insert(Change::Sockets);
         if matches!(kind, SocketKind::Raw(_) | SocketKind::RawV6(_)) && !owner.is_privileged() {
@@ -148,7 +148,7 @@ impl Stack {
     /// The oldest connection that waits to be accepted, as a socket of the listener's owner.
     ///
     /// # Errors
-    /// `WouldBlock` while there is none; `NoBuffers` when the owner has as many sockets as allowed.
+    /// `WouldBlock` while there is none; `TooManyOfUser`, `TooMany`.
     pub fn accept(&mut self, id: SocketId) -> Result<SocketId, SocketError> {
         let owner = self.sockets.owner(id)?;
         let Socket::Tcp(listener) = *self.sockets.get(id)? else {
