@@ -10,6 +10,7 @@ mod adapters;
 mod common;
 mod devices;
 mod families;
+mod floods;
 mod https;
 mod ipv6;
 mod ipv6_routers;

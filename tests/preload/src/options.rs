@@ -51,7 +51,8 @@ fn which(name: Name, level: c_int, option: c_int) -> Result<String> {
 
 /// May it be accepted though the stack does not know it, as Redox's C library does? Not if a program counts on it.
 fn may_be_forgotten(level: c_int, option: c_int) -> bool {
-    (level, option) != (libc::SOL_SOCKET, libc::SO_REUSEPORT)
+    let counted_on = [libc::SO_REUSEPORT, libc::SO_BINDTODEVICE];
+    level != libc::SOL_SOCKET || !counted_on.contains(&option)
 }
 
 /// setsockopt(2)
