@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libredox::Fd;
 use socket_door::{HEAD, Head, end};
 use syscall::error::{EAGAIN, EBADF, EINTR, ENODEV, ESRCH};
-use syscall::flag::CallFlags;
+use syscall::flag::{CallFlags, EventFlags};
 
 use super::room::Room;
 use super::socket::{Errno, Lane, Outcome, Result, Socket, errno};
@@ -65,9 +65,10 @@ fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
         Err(EAGAIN) => {
             lane.waiting = message.to_vec();
             lane.blocked = true;
+            room.watch_both(socket);
             // The file that had no room may be another one than the socket's own.
             if let Some((_, file)) = &*socket.sent_to() {
-                room.watch_file(file.raw(), socket.id);
+                room.watch_file(file.raw(), socket.id, EventFlags::EVENT_WRITE);
             }
         }
         Err(errno) => tell(socket, errno),

@@ -6,7 +6,9 @@ use lab::Process;
 use lab::peers::{HttpServer, sha256_of_pattern};
 use sha2::{Digest, Sha256};
 
-use super::nginx::{PORT, Site, on_linux};
+use lab::programs::{HTTP_PORT, Site};
+
+use super::nginx::on_linux;
 use super::{Lab, PATIENCE, text, wait_for_listener};
 use crate::traffic::{LINUX, OURS, hexadecimal};
 
@@ -25,17 +27,20 @@ fn wget_fetches_a_page() {
 #[test]
 fn wget_fetches_a_whole_site() {
     let Some(lab) = Lab::start() else { return };
-    let site = Site::new(&lab);
+    let site = Site::new(&lab.folder()).unwrap();
     let pages = [("a", "b"), ("b", "folder/c"), ("folder/c", "/folder/d")];
-    site.write("index.html", "<a href=a.html>a</a>");
+    site.write("index.html", "<a href=a.html>a</a>").unwrap();
     for (page, next) in pages {
         let link = format!("<a href={next}.html>{next}</a>");
-        site.write(&format!("{page}.html"), &link);
+        site.write(&format!("{page}.html"), &link).unwrap();
     }
-    site.write("folder/d.html", "the last");
-    let server = on_linux(&lab, &site, "");
+    site.write("folder/d.html", "the last").unwrap();
+    let server = on_linux(&lab, &site);
     let at = lab.folder().join("copy");
-    let line = format!("wget -q -r -nH -P {} http://{LINUX}:{PORT}/", at.display());
+    let line = format!(
+        "wget -q -r -nH -P {} http://{LINUX}:{HTTP_PORT}/",
+        at.display()
+    );
     lab.run(&line, "wget");
     let last = std::fs::read_to_string(at.join("folder/d.html")).unwrap();
     assert_eq!(last, "the last");

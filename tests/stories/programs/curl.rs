@@ -7,7 +7,9 @@ use std::time::Instant;
 use lab::peers::{AUTHORITY, HttpServer, pattern, sha256_of_pattern};
 use sha2::{Digest, Sha256};
 
-use super::nginx::{PORT, Site, TLS_PORT, on_linux};
+use lab::programs::{HTTP_PORT, HTTPS_PORT, Site};
+
+use super::nginx::on_linux;
 use super::{Lab, PATIENCE, text};
 use crate::traffic::{LINUX, OURS, counter, hexadecimal};
 
@@ -53,14 +55,14 @@ fn a_connection_that_nobody_waits_for_any_more_is_given_up() {
 #[test]
 fn curl_speaks_https_and_http_2() {
     let Some(lab) = Lab::start() else { return };
-    let site = Site::new(&lab);
-    site.write("page", "a page\n");
-    let _server = on_linux(&lab, &site, "");
+    let site = Site::new(&lab.folder()).unwrap();
+    site.write("page", "a page\n").unwrap();
+    let _server = on_linux(&lab, &site);
     let _names = lab.name_server();
     let authority = lab.folder().join("authority");
     std::fs::write(&authority, AUTHORITY).unwrap();
     let authority = authority.display();
-    let url = format!("https://www.lab.test:{TLS_PORT}/page");
+    let url = format!("https://www.lab.test:{HTTPS_PORT}/page");
     for (how, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let line = format!("curl -sS -f {how} -w %{{http_version}} --cacert {authority} {url}");
         assert_eq!(text(&lab.run(&line, "curl")), format!("a page\n{version}"));
@@ -79,15 +81,15 @@ fn curl_speaks_https_and_http_2() {
 #[test]
 fn curl_fetches_a_hundred_pages_at_once() {
     let Some(lab) = Lab::start() else { return };
-    let site = Site::new(&lab);
+    let site = Site::new(&lab.folder()).unwrap();
     let mut page = vec![0; 100_000];
     pattern(0, &mut page);
-    site.write("page", &page);
-    let _server = on_linux(&lab, &site, "");
+    site.write("page", &page).unwrap();
+    let _server = on_linux(&lab, &site);
     let at = lab.folder();
     let at = at.display();
     let line = format!(
-        "curl -sS -f -Z --parallel-immediate --parallel-max 100 http://{LINUX}:{PORT}/page?[1-100] -o {at}/page-#1"
+        "curl -sS -f -Z --parallel-immediate --parallel-max 100 http://{LINUX}:{HTTP_PORT}/page?[1-100] -o {at}/page-#1"
     );
     lab.run(&line, "curl");
     for number in 1..=100 {
