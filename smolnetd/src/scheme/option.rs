@@ -52,9 +52,6 @@ mod ipv6 {
 /// `TCP_NODELAY`
 const TCP_NODELAY: u64 = 1;
 
-/// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
-const KEEPALIVE_SECONDS: u64 = 7200;
-
 /// What a client wants of a socket.
 enum Wish {
     Set(SocketOption),
@@ -177,9 +174,7 @@ fn read(stack: &Stack, name: (u64, u64), value: &Value<'_>) -> Result<Wish> {
         (SOL_SOCKET, so::BROADCAST) => SocketOption::Broadcast(value.flag()?),
         (SOL_SOCKET, so::SNDBUF) => SocketOption::SendBuffer(value.size()?),
         (SOL_SOCKET, so::RCVBUF) => SocketOption::ReceiveBuffer(value.size()?),
-        (SOL_SOCKET, so::KEEPALIVE) => {
-            SocketOption::KeepAlive(value.flag()?.then(|| seconds(KEEPALIVE_SECONDS)))
-        }
+        (SOL_SOCKET, so::KEEPALIVE) => SocketOption::KeepAlive(value.flag()?),
         (SOL_SOCKET, so::LINGER) => {
             let time = u64::try_from(value.int(4)?).map_err(|_| Error::new(EINVAL))?;
             SocketOption::Linger(value.flag()?.then(|| seconds(time)))
@@ -251,10 +246,20 @@ fn written(option: SocketOption) -> Vec<u8> {
         SocketOption::ReuseAddress(on)
         | SocketOption::Broadcast(on)
         | SocketOption::NoDelay(on)
+        | SocketOption::KeepAlive(on)
         | SocketOption::V6Only(on)
         | SocketOption::MulticastLoop(on) => int(on.into()).to_vec(),
         SocketOption::SendBuffer(bytes) | SocketOption::ReceiveBuffer(bytes) => int(bytes).to_vec(),
-        SocketOption::KeepAlive(interval) => int(interval.is_some().into()).to_vec(),
+        SocketOption::KeepAliveIdle(time) | SocketOption::KeepAliveInterval(time) => {
+            int(usize::try_from(time.secs()).unwrap_or(usize::MAX)).to_vec()
+        }
+        SocketOption::KeepAliveCount(count) => {
+            int(usize::try_from(count).unwrap_or(usize::MAX)).to_vec()
+        }
+        SocketOption::UserTimeout(time) => {
+            let millis = time.map_or(0, |time| time.total_millis());
+            int(usize::try_from(millis).unwrap_or(usize::MAX)).to_vec()
+        }
         SocketOption::Linger(time) => {
             let seconds = time.map_or(0, |time| time.secs());
             let seconds = int(usize::try_from(seconds).unwrap_or(usize::MAX));

@@ -140,7 +140,12 @@ impl DatagramSocket {
             SocketOption::MulticastLoop(on) => self.multicast.loops = on,
             SocketOption::MulticastLink(link) => self.multicast.link = link,
             // How a socket names addresses is not kept here.
-            SocketOption::NoDelay(_) | SocketOption::V6Only(_) => {
+            SocketOption::V6Only(_)
+            | SocketOption::NoDelay(_)
+            | SocketOption::KeepAliveIdle(_)
+            | SocketOption::KeepAliveInterval(_)
+            | SocketOption::KeepAliveCount(_)
+            | SocketOption::UserTimeout(_) => {
                 return Err(SocketError::NoSuchOption);
             }
         }
@@ -154,12 +159,17 @@ impl DatagramSocket {
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.inbox.limit()),
             OptionName::SendBuffer => SocketOption::SendBuffer(self.inbox.limit()),
             OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
-            OptionName::KeepAlive => SocketOption::KeepAlive(None),
+            OptionName::KeepAlive => SocketOption::KeepAlive(false),
             OptionName::Linger => SocketOption::Linger(None),
             OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast.hops),
             OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast.loops),
             OptionName::MulticastLink => SocketOption::MulticastLink(self.multicast.link),
-            OptionName::NoDelay | OptionName::V6Only => return Err(SocketError::NoSuchOption),
+            OptionName::V6Only
+            | OptionName::NoDelay
+            | OptionName::KeepAliveIdle
+            | OptionName::KeepAliveInterval
+            | OptionName::KeepAliveCount
+            | OptionName::UserTimeout => return Err(SocketError::NoSuchOption),
         })
     }
 }

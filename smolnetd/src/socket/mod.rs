@@ -126,9 +126,18 @@ pub enum SocketOption {
     ReceiveBuffer(usize),
     /// SO_SNDBUF in bytes; bounded.
     SendBuffer(usize),
-    /// SO_KEEPALIVE: the interval between probes, or none.
-    KeepAlive(Option<Duration>),
-    /// SO_LINGER: none is the default, a close in the background.
+    /// SO_KEEPALIVE: a silent peer is asked whether it is there.
+    KeepAlive(bool),
+    /// TCP_KEEPIDLE: how long it may be silent before.
+    KeepAliveIdle(Duration),
+    /// TCP_KEEPINTVL: from one question to the next.
+    KeepAliveInterval(Duration),
+    /// TCP_KEEPCNT: after how many without an answer it is given up; 1 to 127.
+    KeepAliveCount(u32),
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may remain unacknowledged; none is the system's patience.
+    UserTimeout(Option<Duration>),
+    /// SO_LINGER: none is the default, a close in the background for as long as it takes. With a time, what has not
+    /// arrived by then is given up, with RST; at once if it is 0.
     Linger(Option<Duration>),
     /// TCP_NODELAY.
     NoDelay(bool),
@@ -157,6 +166,14 @@ pub enum OptionName {
     SendBuffer,
     /// [`SocketOption::KeepAlive`]
     KeepAlive,
+    /// [`SocketOption::KeepAliveIdle`]
+    KeepAliveIdle,
+    /// [`SocketOption::KeepAliveInterval`]
+    KeepAliveInterval,
+    /// [`SocketOption::KeepAliveCount`]
+    KeepAliveCount,
+    /// [`SocketOption::UserTimeout`]
+    UserTimeout,
     /// [`SocketOption::Linger`]
     Linger,
     /// [`SocketOption::NoDelay`]

@@ -134,7 +134,7 @@ impl Tcp {
         };
         let iss = self.initial_sequence_number(now, &key);
         let options = self.socket(id)?.options;
-        let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id))?;
+        let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id));
         let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
         let flow = self.flows.insert(flow).ok_or(SocketError::NoBuffers)?;
         self.socket(id)?.kind = Kind::Connection(flow);
@@ -251,11 +251,10 @@ impl Tcp {
         buffer: &mut [u8],
         peek: bool,
     ) -> Result<usize, SocketError> {
-        let _ = now;
         let Kind::Connection(flow) = self.socket(id)?.kind else {
             return Err(SocketError::NotConnected);
         };
-        let result = self.with_connection(id, |connection| connection.receive(buffer, peek));
+        let result = self.with_connection(id, |connection| connection.receive(now, buffer, peek));
         let result = result.unwrap_or(Err(SocketError::NotConnected));
         if !peek && result.is_ok_and(|length| length > 0) && self.flows.is_attached(flow) {
             // The window may be opened now.

@@ -9,8 +9,8 @@ use crate::flow::FlowId;
 use crate::flow::connection::Holder;
 
 impl Tcp {
-    /// Gives the socket back. What was written is delivered in the background, then FIN; with data unread, or a
-    /// linger time of 0, RST (RFC 1122 4.2.2.13).
+    /// Gives the socket back. What was written is delivered in the background, then FIN, for as long as the linger time
+    /// says if there is one; with data unread, or a linger time of 0, RST (RFC 1122 4.2.2.13).
     pub fn close(&mut self, now: Instant, id: TcpId) {
         let Some(socket) = self.sockets.remove(&id) else {
             return;
@@ -20,7 +20,7 @@ impl Tcp {
         }
         match socket.kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, socket.options.linger),
         }
         self.flows.settle();
@@ -48,15 +48,15 @@ impl Tcp {
         }
         match kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, Some(Duration::ZERO)),
         }
         self.touch(id);
         Ok(())
     }
 
-    fn close_listener(&mut self, now: Instant, listener: Listener) {
-        for flow in listener.half_open.iter() {
+    fn close_listener(&mut self, now: Instant, id: TcpId, listener: Listener) {
+        for flow in self.half_open.of(id) {
             self.remove_flow(flow);
         }
         for flow in listener.queue {
@@ -77,6 +77,9 @@ impl Tcp {
         let unread = connection.unread() > 0;
         if unread {
             count(&mut self.counters.closed_unread);
+        }
+        if let Some(time) = linger {
+            connection.linger(now + time.min(self.limits.orphan_lifetime));
         }
         self.orphan(flow, now, unread || linger == Some(Duration::ZERO));
     }

@@ -4,15 +4,18 @@
 mod attacks;
 mod close;
 mod connect;
+mod cookies;
 mod data;
 mod families;
 mod flight;
 mod fuzz;
 mod listen;
 mod loss;
+mod model;
 mod pair;
 mod peer;
 mod scale;
+mod speed;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
@@ -299,7 +302,7 @@ fn connected_with(host: &mut Host, window: u16) -> (TcpId, Peer) {
     let mut peer = Peer::new(remote, local);
     assert_eq!(
         peer.hears(host),
-        [format!("S 0 win {window} mss {mss} ws 0 sack")]
+        [format!("S 0 win {window} mss {mss} ws 7 sack")]
     );
     host.hears(&peer.says("S.", 0, 1, b""));
     assert_eq!(peer.hears(host), [format!(". 1 ack 1 win {window}")]);

@@ -1,0 +1,102 @@
+//! Probes: into a window that is closed (RFC 9293 3.8.6.1), and into silence (3.8.4).
+
+use smoltcp::time::{Duration, Instant};
+
+use super::Connection;
+use super::output::Text;
+
+/// Probes are never further apart than the longest retransmission timeout (RFC 6298 2.5).
+const PERSIST_MAX: Duration = Duration::from_secs(60);
+
+/// RFC 9293 3.8.6.2.1: a window that is small but open is used all the same after this long at most.
+const OVERRIDE_MAX: Duration = Duration::from_secs(1);
+
+/// The persist timer: something is to be sent, nothing is on its way, and the peer's window does not let it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Persist {
+    pub(super) at: Instant,
+    /// How often the peer was probed already.
+    attempts: u32,
+}
+
+impl Connection {
+    /// After all has been sent that may be: waits for the window, if that is what is missing.
+    pub(super) fn arm_persist(&mut self, now: Instant) {
+        let stalled = self.is_stalled();
+        let interval = self.persist_interval(0);
+        let persist = self.timers.persist_mut();
+        if !stalled {
+            *persist = None;
+        } else if persist.is_none() {
+            *persist = Some(Persist {
+                at: now + interval,
+                attempts: 0,
+            });
+        }
+    }
+
+    /// Nothing is on its way that would be answered, and there is something to send.
+    fn is_stalled(&self) -> bool {
+        let established = !self.is_connecting() && !self.is_over();
+        established && !self.is_in_flight() && self.unsent() != (0, false)
+    }
+
+    /// SHLD-29, SHLD-30: the first probe after a retransmission timeout, then exponentially further apart.
+    fn persist_interval(&self, attempts: u32) -> Duration {
+        let doubled = self.recovery.rto() * (1 << attempts.min(6));
+        let most = if self.usable_window() > 0 {
+            OVERRIDE_MAX
+        } else {
+            PERSIST_MAX
+        };
+        doubled.min(most)
+    }
+
+    /// What is sent into a window that has been closed, or silly, for too long.
+    pub(super) fn window_probe(&self, now: Instant) -> Option<Text> {
+        let due = self
+            .timers
+            .persist()
+            .is_some_and(|persist| persist.at <= now);
+        if !due || !self.is_stalled() {
+            return None;
+        }
+        let (unsent, owes_fin) = self.unsent();
+        let usable = self.usable_window();
+        let data = unsent.min(self.mss()).min(usable.max(1));
+        Some(Text {
+            seq: self.snd_nxt(),
+            data,
+            fin: owes_fin && data == unsent && data < usable.max(1),
+            probe: usable == 0,
+        })
+    }
+
+    /// An octet has left that the window has no room for: it is not SND.NXT's, but it may be acknowledged.
+    pub(super) fn has_probed(&mut self, now: Instant, text: Text) {
+        self.probed = text.seq == self.snd_nxt();
+        let attempts = self
+            .timers
+            .persist()
+            .map_or(0, |persist| persist.attempts)
+            .saturating_add(1);
+        *self.timers.persist_mut() = Some(Persist {
+            at: now + self.persist_interval(attempts),
+            attempts,
+        });
+    }
+
+    /// Is a keep-alive probe to leave? Only when nothing else asks the peer for an answer.
+    pub(super) fn wants_keep_alive(&self, now: Instant) -> bool {
+        self.keep_alive_at().is_some_and(|at| at <= now)
+    }
+
+    /// When the next keep-alive probe is due.
+    pub(super) fn keep_alive_at(&self) -> Option<Instant> {
+        let keep_alive = self.settings.keep_alive?;
+        let quiet = self.established && !self.is_over() && !self.is_in_flight();
+        let sent = self.timers.keep_alives();
+        (quiet && self.timers.persist().is_none() && sent < keep_alive.count)
+            .then(|| self.timers.heard() + keep_alive.idle + keep_alive.interval * sent)
+    }
+}
