@@ -65,7 +65,7 @@ impl Site {
         );
         std::fs::write(home.join("settings"), settings).context(&at)?;
         // So that it is said which package is missing.
-        Program::new("nginx", "nginx-light")?;
+        Program::new("nginx", "nginx")?;
         // Its workers would outlive a master that is killed; in a namespace of its own they do not.
         Ok(format!(
             "unshare --pid --fork --kill-child -- nginx -p {at} -c {at}/settings"

@@ -229,6 +229,10 @@ mod tests {
         let program = Action::Run(["curl", "-s", "host"].map(String::from).to_vec());
         assert_eq!(parse("run -- curl -s host").unwrap().action, program);
         assert_eq!(parse("up").unwrap().action, Action::Up);
+        assert_eq!(
+            parse("bench programs").unwrap().action,
+            Action::BenchPrograms
+        );
         assert_eq!(parse("--net tap:t0").unwrap().net, Net::Tap("t0".into()));
     }
 

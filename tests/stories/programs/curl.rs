@@ -112,8 +112,8 @@ fn curl_that_limits_its_rate_takes_its_time_and_wakes_nobody_for_nothing() {
     let took = started.elapsed().as_secs_f64();
     assert!((1.0..10.0).contains(&took), "{took} s");
     let woken = counter(&lab.stack, stats, "daemon.wakeups") - woken;
-    // Frames, calls and timers each may wake it; nothing does that again and again.
-    assert!(woken < 10_000, "{woken} times");
+    // Some 1,400 frames, their acknowledgements and the calls may each wake it; nothing does that again and again.
+    assert!(woken < 6000, "{woken} times");
     println!("{woken} times in {took} s");
     lab.all_is_given_back();
 }

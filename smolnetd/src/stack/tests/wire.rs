@@ -427,7 +427,10 @@ impl Wire {
             self.poll_hosts();
             // What is within the host may come to its end without the wire and without a timer.
             let happened = self.step(until);
-            assert!(happened || done(self), "{what} did not happen within {limit}");
+            assert!(
+                happened || done(self),
+                "{what} did not happen within {limit}"
+            );
         }
     }
 }
