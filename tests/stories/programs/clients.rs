@@ -65,6 +65,39 @@ fn ping_of_debian_hears_its_echoes_small_and_large() {
     lab.all_is_given_back();
 }
 
+/// Its method asks for several files on one connection before the first has come.
+#[test]
+fn apt_updates_from_a_repository() {
+    let Some(lab) = Lab::start() else { return };
+    let site = Site::new(&lab.folder()).unwrap();
+    for part in ["one", "two", "three"] {
+        let package = format!(
+            "Package: lab-{part}\nVersion: 1\nArchitecture: all\nMaintainer: lab\nFilename: {part}.deb\nSize: 1\n             SHA256: {}\nDescription: of the lab\n",
+            "0".repeat(64)
+        );
+        site.write(&format!("{part}/Packages"), package).unwrap();
+    }
+    let server = on_linux(&lab, &site);
+    let home = lab.folder().join("apt");
+    for folder in ["state/lists/partial", "cache/archives/partial"] {
+        std::fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    let at = home.display();
+    let lines = ["one", "two", "three"]
+        .map(|part| format!("deb [trusted=yes] http://{LINUX}:{HTTP_PORT}/{part} ./\n"));
+    std::fs::write(home.join("sources.list"), lines.concat()).unwrap();
+    let options = format!(
+        "-o Dir::State={at}/state -o Dir::Cache={at}/cache -o Dir::State::status=/dev/null -o APT::Sandbox::User=root \
+         -o Dir::Etc::sourcelist={at}/sources.list -o Dir::Etc::sourceparts=/dev/null"
+    );
+    let said = text(&lab.run(&format!("apt-get {options} update"), "apt"));
+    assert!(said.contains("Packages"), "{said}");
+    let known = text(&lab.run(&format!("apt-cache {options} policy lab-two"), "apt"));
+    assert!(known.contains("Candidate: 1"), "{said}\n{known}");
+    drop(server);
+    lab.all_is_given_back();
+}
+
 /// Says something into the input of `from` and ends it; both must end well, and `to` have heard it.
 fn says(mut from: Process, mut to: Process) {
     let mut input = from.take_input().unwrap();

@@ -2,6 +2,7 @@
 //! namespace in either case. Between Linux and Linux is a virtual cable instead of a card, over which up to 64 KiB go as one
 //! packet: that is what the machine can do, not what a card can.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -11,7 +12,7 @@ use lab::network::{Namespace, Peers, Tap, TapSpec};
 use lab::programs::{HTTP_PORT, Site, Ssh};
 use lab::{Context, Door, Error, Process, Program, Result};
 
-use super::{LINUX, OURS, stack_on};
+use super::{LINUX, OURS, cpu_seconds, stack_on};
 use crate::options::Options;
 
 /// The longest that one measurement may take.
@@ -46,6 +47,9 @@ const ROWS: [Row; 11] = [
         redis(side, "-P 16")
     }),
 ];
+
+/// The threads of the lab that move the bytes: driver, stack, door.
+const THREADS: [&str; 3] = ["virtio-netd", "smolnetd", "programs"];
 
 /// Where the programs are that are measured.
 enum Place<'p> {
@@ -100,18 +104,39 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let linux = Place::Linux(Peers::inside(&alone));
     let linux = side(linux, OURS_ON_CABLE, LINUX_ON_CABLE);
     println!(
-        "{:<30} {:>7} {:>10} {:>10} {:>7}",
-        "", "", "smolnetd", "Linux", "ratio"
+        "{:<30} {:>7} {:>10} {:>10} {:>7}  CPU of the lab: {}",
+        "",
+        "",
+        "smolnetd",
+        "Linux",
+        "ratio",
+        THREADS.join(", ")
     );
     for (name, unit, measure) in ROWS {
         print!("{name:<30} {unit:>7} ");
         std::io::stdout().flush().context("the output")?;
+        let before = cpu_seconds();
         let here = measure(&ours).context(name)?;
+        let shares = shares(&before, &cpu_seconds());
         let there = measure(&linux).context(name)?;
         let ratio = format!("{:.0} %", 100.0 * here / there.max(1.0));
-        println!("{here:>10.0} {there:>10.0} {ratio:>7}");
+        println!("{here:>10.0} {there:>10.0} {ratio:>7}  {shares}");
     }
     Ok(())
+}
+
+/// How the CPU time of this process was shared among its threads, in the order of [`THREADS`].
+fn shares(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> String {
+    let spent = |name: &String| {
+        let now = after.get(name).copied().unwrap_or_default();
+        now - before.get(name).copied().unwrap_or_default()
+    };
+    let all: f64 = after.keys().map(spent).sum();
+    let shares = THREADS.map(|name| {
+        let share = 100.0 * spent(&name.to_owned()) / all.max(0.01);
+        format!("{share:.0} %")
+    });
+    shares.join(", ")
 }
 
 /// Starts a server of the peer's and waits for what it says.
