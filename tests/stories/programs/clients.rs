@@ -98,6 +98,26 @@ fn apt_updates_from_a_repository() {
     lab.all_is_given_back();
 }
 
+#[test]
+fn connections_on_which_nothing_moves_hold_nobody_up() {
+    let Some(lab) = Lab::start() else { return };
+    let _server = HttpServer::start(lab.listener(80)).unwrap();
+    let silent = lab.listener(81);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/programs/stuck.py");
+    let line = format!("/usr/bin/python3 {script} {LINUX} 80 81");
+    let mut stuck = lab.program(&line, "python3").with_input().start().unwrap();
+    stuck.wait_for_output("stuck", PATIENCE).unwrap();
+    for _ in 0..3 {
+        let line = format!("curl -sS -f http://{LINUX}/bytes/3000000");
+        assert_eq!(lab.run(&line, "curl").len(), 3_000_000);
+    }
+    drop(stuck.take_input());
+    assert!(stuck.wait(PATIENCE).unwrap().success());
+    // What was written to those who never read would be sent for a long time.
+    drop(silent);
+    lab.all_is_given_back();
+}
+
 /// Says something into the input of `from` and ends it; both must end well, and `to` have heard it.
 fn says(mut from: Process, mut to: Process) {
     let mut input = from.take_input().unwrap();
