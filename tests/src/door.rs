@@ -24,7 +24,9 @@ mod room;
 mod socket;
 mod stream;
 
+use std::fs::Permissions;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +73,8 @@ impl Door {
     pub fn open(stack: &Stack) -> Result<Door> {
         let folder = crate::scratch::folder()?;
         let path = folder.path().join("door");
+        let pass = Permissions::from_mode(0o711);
+        std::fs::set_permissions(folder.path(), pass).context(path.display())?;
         let about = stack.machine().run().path().display().to_string();
         let room = Room::new(door(&path)?, crate::seed(), about).context("an epoll")?;
         let room = Arc::new(room);
@@ -136,6 +140,8 @@ fn door(path: &Path) -> Result<OwnedFd> {
     let listener = socket_with(AddressFamily::UNIX, kind, flags, None).context("a socket")?;
     let address = SocketAddrUnix::new(path).context(path.display())?;
     bind(&listener, &address).context(path.display())?;
+    // For programs that have given up being root, too: each is here the user that it is there.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666)).context(path.display())?;
     listen(&listener, BACKLOG).context(path.display())?;
     Ok(listener)
 }

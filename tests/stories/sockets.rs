@@ -8,10 +8,12 @@ use lab::network::Namespace;
 use lab::requires_tap;
 
 use crate::programs::{Lab, built};
-use crate::traffic::{OURS, on_tap_of};
+use crate::traffic::{LINUX, OURS, on_tap_of};
 
 /// All cases together; each has a bound of its own.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// What must be different over smolnetd.
+const DIFFERENCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sockets/differences");
 
 /// smolnetd at 10.9.0.2 and Linux at 10.9.0.1 with both families; no route leads further.
 fn lab() -> Option<Lab> {
@@ -44,4 +46,13 @@ fn sockets_of_linux_are_what_the_cases_say() {
     let cases = built("socket-tests", "sockets");
     let line = format!("{} {OURS}", cases.display());
     all_pass(lab.peers().program(&line, "").unwrap().start().unwrap());
+}
+
+#[test]
+fn sockets_over_smolnetd_are_what_the_cases_say_but_for_the_list() {
+    let Some(lab) = lab() else { return };
+    let cases = built("socket-tests", "sockets");
+    let line = format!("{} --differences {DIFFERENCES} {LINUX}", cases.display());
+    all_pass(lab.program(&line, "").start().unwrap());
+    lab.all_is_given_back();
 }

@@ -9,6 +9,7 @@ pub mod buffer;
 pub mod connection;
 pub mod cookie;
 pub mod half_open;
+pub mod memory;
 pub mod recovery;
 pub mod segment;
 pub mod sequence;

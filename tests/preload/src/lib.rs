@@ -37,4 +37,5 @@ mod hosts;
 mod messages;
 mod names;
 mod options;
+mod stage;
 mod sys;

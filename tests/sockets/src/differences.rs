@@ -23,8 +23,10 @@ impl Differences {
         Differences(differences)
     }
 
-    /// What a case says that must be different.
+    /// What a case says that must be different. A name without a family stands for both.
     pub(crate) fn of(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        let short = name.split(", over IPv").next()?;
+        let found = self.0.get(name).or_else(|| self.0.get(short));
+        found.map(String::as_str)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use syscall::error::{EAGAIN, EALREADY, EINPROGRESS, EINVAL, EISCONN};
+use syscall::error::{EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, EISCONN};
 
 use super::pair;
 use super::questions::{error, ok, say};
@@ -166,4 +166,16 @@ fn established(socket: &Socket) {
     if socket.name.stream {
         socket.enter(Stage::Connected);
     }
+}
+
+/// Gives up a connect that is under way, if there is one.
+pub(super) fn abort(socket: &Socket) -> bool {
+    let Some(connecting) = socket.connecting().take() else {
+        return false;
+    };
+    if let Some(question) = connecting.question {
+        say(&question, &error(ECONNRESET), None);
+    }
+    let _ = socket.replace("disconnect");
+    true
 }

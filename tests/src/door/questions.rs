@@ -69,8 +69,17 @@ pub(super) enum Next {
     Turn(Arc<Socket>, Progress),
 }
 
-/// Answers one question, or sees to it that it will be.
+/// Answers one question, or sees to it that it will be. What is done is done as the user who asks.
 pub(super) fn answer(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
+    let asker = rustix::net::sockopt::socket_peercred(&question);
+    let uid = asker.map_or(NOBODY, |asker| asker.uid.as_raw());
+    redox_host::as_user(uid, || answer_to(turns, question, text))
+}
+
+/// Who has gone before it was seen who it was.
+const NOBODY: u32 = 65_534;
+
+fn answer_to(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     let room = Arc::clone(&turns.room);
     let words: Vec<&str> = text.split(' ').collect();
     match words.as_slice() {
@@ -125,7 +134,16 @@ fn plain(turns: &mut Turns, words: &[&str]) -> Result<String> {
             let listens = find(room, id)?.stage() == Stage::Listening;
             Ok(u8::from(listens).to_string())
         }
-        ["disconnect", id] => replace(room, &*find(room, id)?, "disconnect").map(nothing),
+        ["disconnect", id] => disconnect(room, &*find(room, id)?).map(nothing),
+        ["reach", id, address] => reach(&*find(room, id)?, address).map(nothing),
+        ["shutdown", id, how] => {
+            let how = how.parse().map_err(|_| EINVAL)?;
+            let socket = find(room, id)?;
+            match connect::abort(&socket) {
+                true => Ok(String::new()),
+                false => shut_down(&*socket.file()?, how).map(nothing),
+            }
+        }
         ["name", id] => own_name(&*find(room, id)?),
         ["peer", id] => peer_name(&*find(room, id)?),
         ["error", id] => Ok(room.take_error(id.parse().map_err(|_| EBADF)?).to_string()),
@@ -144,6 +162,21 @@ fn replace(room: &Room, socket: &Socket, path: &str) -> Result<()> {
     if !socket.is_new() {
         room.watch(socket);
     }
+    Ok(())
+}
+
+/// The C library's connect to AF_UNSPEC. A connection's bytes are in pairs that cannot be used again.
+fn disconnect(room: &Room, socket: &Socket) -> Result<()> {
+    match socket.name.stream {
+        true => Err(EOPNOTSUPP),
+        false => replace(room, socket, "disconnect"),
+    }
+}
+
+/// Could a datagram leave for there? The first half of `sendto`, whose error is the program's at once.
+fn reach(socket: &Socket, address: &str) -> Result<()> {
+    let way = socket.file()?.dup(address.as_bytes()).map_err(errno)?;
+    drop(Fd::new(way));
     Ok(())
 }
 
@@ -230,10 +263,21 @@ fn set_option(socket: &Socket, which: [&str; 2], value: &str) -> Result<()> {
         .chunks_exact(2)
         .filter_map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
+    set(socket, [level, option], &bytes)
+}
+
+fn set(socket: &Socket, [level, option]: [u64; 2], value: &[u8]) -> Result<()> {
     let file = socket.file()?;
-    file.call_wo(&bytes, CallFlags::empty(), &[SET_OPTION, option, level])
+    file.call_wo(value, CallFlags::empty(), &[SET_OPTION, option, level])
         .map(drop)
         .map_err(errno)
+}
+
+/// SO_LINGER of no time: the close is a reset.
+pub(super) fn end_with_reset(socket: &Socket) -> Result<()> {
+    let (sol_socket, so_linger) = (1, 13);
+    let value = [1_i32, 0].map(i32::to_ne_bytes);
+    set(socket, [sol_socket, so_linger], value.as_flattened())
 }
 
 fn get_option(socket: &Socket, which: [&str; 2]) -> Result<String> {

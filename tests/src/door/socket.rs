@@ -170,6 +170,8 @@ impl Socket {
 
     /// Puts another file in the place of this one.
     pub(super) fn put(&self, file: Arc<Fd>) {
+        // The socket has the peer that all of its descriptors have.
+        *locked(&self.sent_to) = None;
         *locked(&self.file) = Some(file);
     }
 
@@ -209,9 +211,10 @@ impl Socket {
         self.hang_up();
     }
 
-    /// Remembers an error of which the program hears when it asks.
+    /// Remembers an error of which the program hears when it asks. The first is why the others follow.
     pub(super) fn remember(&self, errno: Errno) {
-        self.error.store(errno, Ordering::Relaxed);
+        let order = Ordering::Relaxed;
+        let _ = self.error.compare_exchange(0, errno, order, order);
     }
 
     /// SO_ERROR: once.

@@ -1,10 +1,10 @@
 //! Connections: bytes one way, bytes the other way.
 
 use rustix::net::{Shutdown, shutdown};
-use syscall::error::{EAGAIN, EINTR};
+use syscall::error::{EAGAIN, EBADF, EINTR};
 
 use super::room::Room;
-use super::socket::{Lane, Outcome, Socket, errno};
+use super::socket::{Errno, Lane, Outcome, Socket, errno};
 use super::{CHUNK, ROUNDS, pair, questions};
 
 /// The least that is asked of the stack at once: a read is paid for by the size of its buffer, for that is copied whole.
@@ -20,7 +20,12 @@ pub(super) fn up(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [u8
             match pair::receive(&socket.end, buffer) {
                 Ok(n @ 1..) => write(socket, room, lane, buffer.get(..n).unwrap_or_default()),
                 Err(rustix::io::Errno::AGAIN) => return Outcome::Done,
-                Ok(0) | Err(_) => end(socket, lane),
+                Ok(0) => end(socket, lane),
+                Err(_) => {
+                    // It was closed with something unread in it: the peer is to hear that (RFC 1122 4.2.2.13).
+                    let _ = questions::end_with_reset(socket);
+                    end(socket, lane);
+                }
             }
         }
         if lane.blocked || lane.over {
@@ -56,10 +61,15 @@ fn write(socket: &Socket, room: &Room, lane: &mut Lane, mut bytes: &[u8]) {
             lane.waiting = bytes.to_vec();
             lane.block(|| room.watch_both(socket));
         }
-        Err(errno) => {
-            lane.over = true;
-            socket.fail(errno);
-        }
+        Err(errno) => fail(socket, lane, errno),
+    }
+}
+
+/// The connection has failed; without its file it was the other way, which has said so.
+fn fail(socket: &Socket, lane: &mut Lane, errno: Errno) {
+    lane.over = true;
+    if errno != EBADF {
+        socket.fail(errno);
     }
 }
 
@@ -88,10 +98,7 @@ pub(super) fn down(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [
                 }
                 Err(EAGAIN) => return Outcome::Done,
                 Err(EINTR) => {}
-                Err(errno) => {
-                    lane.over = true;
-                    socket.fail(errno);
-                }
+                Err(errno) => fail(socket, lane, errno),
             }
         }
         if lane.blocked || lane.over {

@@ -42,6 +42,12 @@ struct Early {
     touched: u64,
 }
 
+impl Early {
+    fn length(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
 /// Octets received: those in order wait to be read, those before their turn for what is missing before them.
 ///
 /// Octets that are there never change. When segments overlap, what came first stays: it may have been acknowledged, or
@@ -56,6 +62,8 @@ pub struct ReceiveBuffer {
     next: u64,
     /// In order of position; none touches another, or RCV.NXT.
     early: Vec<Early>,
+    /// Octets in all of them.
+    early_octets: usize,
     /// Segments that came early so far.
     touches: u64,
 }
@@ -149,10 +157,12 @@ impl ReceiveBuffer {
             touched: self.touches,
         };
         for early in self.early.drain(met.clone()) {
+            self.early_octets -= early.length();
             joined.start = joined.start.min(early.start);
             joined.end = joined.end.max(early.end);
         }
         if joined.start > self.next {
+            self.early_octets += joined.length();
             self.early.insert(met.start, joined);
             return 0;
         }
@@ -177,11 +187,7 @@ impl ReceiveBuffer {
 
     /// Octets that came before their turn.
     pub fn out_of_order(&self) -> usize {
-        let lengths = self
-            .early
-            .iter()
-            .map(|early| (early.end - early.start) as usize);
-        lengths.sum()
+        self.early_octets
     }
 
     /// Reads the first octets, and tells how many.
@@ -220,7 +226,7 @@ impl ReceiveBuffer {
     /// Forgets what came before its turn (RFC 2018 section 8 lets a receiver), and tells how many octets that were.
     pub fn discard_out_of_order(&mut self) -> usize {
         let octets = self.out_of_order();
-        self.early = Vec::new();
+        self.forget_early();
         self.octets.keep_first(self.unread);
         self.release();
         octets
@@ -229,8 +235,13 @@ impl ReceiveBuffer {
     /// Nothing of it is needed any more.
     pub fn clear(&mut self) {
         self.unread = 0;
-        self.early = Vec::new();
+        self.forget_early();
         self.release();
+    }
+
+    fn forget_early(&mut self) {
+        self.early = Vec::new();
+        self.early_octets = 0;
     }
 
     /// Gives the memory back when nothing is in it.

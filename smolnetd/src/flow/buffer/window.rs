@@ -25,6 +25,8 @@ const LEAST_ROUND_TRIP: Duration = Duration::from_millis(10);
 pub struct ReceiveWindow {
     capacity: usize,
     limit: usize,
+    /// What there is memory for, if that is less.
+    memory: usize,
     shift: u8,
     /// The rightmost edge that was promised.
     edge: Seq,
@@ -39,6 +41,7 @@ impl ReceiveWindow {
         ReceiveWindow {
             capacity,
             limit,
+            memory: usize::MAX,
             shift: 0,
             edge: Seq(0),
             since: Instant::ZERO,
@@ -77,6 +80,12 @@ impl ReceiveWindow {
         (self.capacity, self.limit) = (capacity, limit);
     }
 
+    /// There is memory for `octets` that nobody has read and those to come. While that is less than the capacity, as much
+    /// is offered; what was promised stays promised.
+    pub fn restrain(&mut self, octets: usize) {
+        self.memory = octets;
+    }
+
     /// Octets from `rcv_nxt` on that the peer was promised: RCV.WND. What lies within must be taken.
     pub fn promised(&self, rcv_nxt: Seq) -> usize {
         usize::try_from(self.edge.since(rcv_nxt)).unwrap_or(0)
@@ -102,6 +111,7 @@ impl ReceiveWindow {
     /// The octets from `rcv_nxt` on that there is room for.
     fn room(&self, unread: usize) -> usize {
         self.capacity
+            .min(self.memory)
             .saturating_sub(unread)
             .min(largest(self.shift))
     }
@@ -141,7 +151,8 @@ impl ReceiveWindow {
         }
         let wanted = self.read.saturating_mul(2);
         (self.since, self.read) = (now, 0);
-        let grown = wanted.min(self.limit).min(largest(self.shift));
+        let most = self.limit.min(self.memory).min(largest(self.shift));
+        let grown = wanted.min(most);
         let grows = grown > self.capacity;
         self.capacity = self.capacity.max(grown);
         grows

@@ -27,7 +27,6 @@ impl Connection {
         if !ack.after(una) {
             return;
         }
-        self.probed = false;
         let octets = usize::try_from(ack.since(una)).unwrap_or(0);
         self.outgoing.acknowledge(octets);
         self.grow_send_buffer();
@@ -88,13 +87,16 @@ impl Connection {
         cx.out.confirm(cx.now, cx.path);
     }
 
-    /// Twice the congestion window keeps the way filled while what was lost is sent again.
+    /// Twice the congestion window keeps the way filled while what was lost is sent again. No more than there is memory
+    /// for, but again as much as at first when there is.
     fn grow_send_buffer(&mut self) {
         let wanted = self
             .recovery
             .cwnd()
             .saturating_mul(2)
-            .min(self.settings.send_most);
+            .max(self.settings.send_start)
+            .min(self.settings.send_most)
+            .min(self.share.beside(self.incoming.held()));
         if wanted > self.outgoing.limit() {
             self.outgoing.set_limit(wanted);
         }

@@ -41,11 +41,10 @@ impl Acks {
         self.owed = Owed::Now;
     }
 
-    /// `octets` came in order, in segments of up to `mss`: RFC 9293 3.8.6.3 (SHLD-19) wants every second full segment
-    /// acknowledged, and the rest can wait a little.
-    pub(super) fn owe_for(&mut self, now: Instant, octets: usize, mss: usize) {
+    /// `octets` came in order: as many as are `worth` one are acknowledged at once, fewer can wait a little.
+    pub(super) fn owe_for(&mut self, now: Instant, octets: usize, worth: usize) {
         self.octets = self.octets.saturating_add(octets);
-        if self.octets >= mss.saturating_mul(2) {
+        if self.octets >= worth {
             self.owed = Owed::Now;
         } else if self.owed == Owed::Nothing {
             self.owed = Owed::Until(now + DELAY);

@@ -85,6 +85,7 @@ impl Connection {
         if !self.state.may_receive() {
             return;
         }
+        self.restrain_window();
         self.window.read(now, octets, self.recovery.srtt());
         let unread = self.incoming.unread();
         if self
@@ -95,7 +96,14 @@ impl Connection {
         }
     }
 
-    /// Queues what fits of `data`.
+    /// No larger a window is offered than there is memory for.
+    pub(super) fn restrain_window(&mut self) {
+        let memory = self.share.beside(self.outgoing.held());
+        self.window.restrain(memory);
+    }
+
+    /// Queues what fits of `data`, of the buffer and of what there is memory for. Without memory the buffer is smaller,
+    /// until what is in it is acknowledged: whoever waits for room is woken by that.
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`] if nothing fits, the pending error, [`SocketError::BrokenPipe`] after the sending
@@ -115,6 +123,10 @@ impl Connection {
         }
         if self.outgoing.is_empty() {
             self.timers.progress(now);
+        }
+        let memory = self.share.beside(self.incoming.held());
+        if self.outgoing.limit() > memory {
+            self.outgoing.set_limit(memory);
         }
         let octets = self.outgoing.write(data);
         if octets == 0 && !data.is_empty() {
@@ -143,6 +155,11 @@ impl Connection {
     /// Octets received that nobody has read.
     pub fn unread(&self) -> usize {
         self.incoming.unread()
+    }
+
+    /// Is its send buffer as small as it is because there is no memory for a larger one?
+    pub fn is_short_of_memory(&self) -> bool {
+        self.outgoing.limit() >= self.share.beside(self.incoming.held())
     }
 
     /// Octets written that the peer has not acknowledged.
@@ -174,7 +191,7 @@ impl Connection {
 
     /// Is an ICMP error about a segment of ours that is on its way or not yet acknowledged (RFC 5927 4.1)?
     pub fn has_sent_and_waits_for(&self, sequence: Seq) -> bool {
-        !sequence.before(self.snd_una()) && sequence.before(self.snd_max())
+        !sequence.before(self.snd_una()) && sequence.before(self.snd_nxt())
     }
 
     /// An ICMP error that may pass (RFC 1122 4.2.3.9): remembered as the reason if the connection times out. In

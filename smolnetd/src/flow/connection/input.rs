@@ -124,7 +124,7 @@ impl Connection {
             }
             return acceptable;
         }
-        if ack.after(self.snd_max()) {
+        if ack.after(self.snd_nxt()) {
             self.challenge(cx, |counters| &mut counters.ack_of_unsent);
             return false;
         }

@@ -33,6 +33,7 @@ use core::net::SocketAddr;
 use smoltcp::time::Instant;
 
 use super::buffer::{ReceiveBuffer, ReceiveWindow, SendBuffer};
+use super::memory::{Account, Share};
 use super::recovery::Recovery;
 use super::sequence::Seq;
 use super::state::State;
@@ -113,6 +114,10 @@ impl View {
 pub struct Connection {
     /// Who will read what it receives.
     pub holder: Holder,
+    /// Who pays for its memory, from when it is in the flow table on.
+    pub account: Option<Account>,
+    /// How much of it there may be, as it was when the connection was last looked after.
+    pub share: Share,
     state: State,
     settings: Settings,
 
@@ -125,8 +130,6 @@ pub struct Connection {
     snd_wl2: Seq,
     /// MAX.SND.WND of RFC 5961 5.2, and the "maximum send window" of RFC 9293 3.8.6.2.1.
     max_snd_wnd: u32,
-    /// One octet beyond SND.NXT has left as a window probe.
-    probed: bool,
 
     irs: Seq,
     rcv_nxt: Seq,
@@ -194,6 +197,8 @@ impl Connection {
         let path_mss = mss_for(path.mtu, headers);
         Connection {
             holder,
+            account: None,
+            share: Share::default(),
             state,
             settings: Settings::new(options),
             iss,
@@ -203,7 +208,6 @@ impl Connection {
             snd_wl1: Seq::default(),
             snd_wl2: Seq::default(),
             max_snd_wnd: 0,
-            probed: false,
             irs: Seq::default(),
             rcv_nxt: Seq::default(),
             incoming: ReceiveBuffer::new(),
@@ -260,6 +264,11 @@ impl Connection {
         connection
     }
 
+    /// What was sent and how it fares.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
     /// The connection's state (RFC 9293 3.3.2).
     pub fn state(&self) -> State {
         self.state
@@ -313,11 +322,6 @@ impl Connection {
     /// SND.NXT
     pub fn snd_nxt(&self) -> Seq {
         self.recovery.nxt()
-    }
-
-    /// Where everything ends that ever left: SND.NXT, or the octet beyond it that probed a closed window.
-    fn snd_max(&self) -> Seq {
-        self.snd_nxt().plus(usize::from(self.probed))
     }
 
     /// The end of what was written, which is where our FIN is or will be. Not once the FIN is acknowledged.

@@ -31,7 +31,9 @@ pub(super) enum Next {
     SynAck,
     /// <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>
     Ack,
-    /// <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>: RFC 9293 3.8.4.
+    /// <SEQ=SND.NXT-1><ACK=RCV.NXT><CTL=ACK>, which nobody finds acceptable and everybody answers: into a closed window.
+    WindowProbe,
+    /// The same, into silence (RFC 9293 3.8.4).
     KeepAlive,
     /// Data, a FIN, or both.
     Text(Text),
@@ -45,8 +47,6 @@ pub(super) struct Text {
     pub(super) data: usize,
     /// And a FIN behind them.
     pub(super) fin: bool,
-    /// It goes into a closed window, where nobody need take it.
-    pub(super) probe: bool,
 }
 
 impl Text {
@@ -127,8 +127,8 @@ impl Connection {
                 let (seq, length) = self.recovery.next_probe()?;
                 self.part(seq, length)
             })
-            .or_else(|| self.window_probe(now))
             .map(Next::Text)
+            .or_else(|| self.persist(now))
             .or_else(|| self.wants_keep_alive(now).then_some(Next::KeepAlive))
             .or_else(|| due.then_some(Next::Ack))
     }
@@ -141,7 +141,6 @@ impl Connection {
             seq,
             data: length.min(left),
             fin: self.state.owes_fin() && length > left,
-            probe: false,
         };
         (text.length() > 0).then_some(text)
     }
@@ -170,7 +169,6 @@ impl Connection {
             seq: self.snd_nxt(),
             data,
             fin: owes_fin && data == unsent && data < usable,
-            probe: false,
         };
         let may = text.length() > 0
             && self.is_worth_sending(text, unsent)
@@ -191,6 +189,9 @@ impl Connection {
     fn emit<O: Output>(&mut self, cx: &mut Context<'_, O>, path: &Path, next: Next) {
         let header = self.header(cx, path, next);
         cx.counters.segments_sent = cx.counters.segments_sent.wrapping_add(1);
+        if next == Next::WindowProbe {
+            count(&mut cx.counters.window_probes);
+        }
         let Next::Text(text) = next else {
             header.send(cx.now, path, cx.out);
             return self.has_sent(cx.now, next);
@@ -204,10 +205,11 @@ impl Connection {
     }
 
     fn header<O>(&mut self, cx: &Context<'_, O>, path: &Path, next: Next) -> Control {
+        self.restrain_window();
         let seq = match next {
             Next::Syn | Next::SynAck => self.iss,
             Next::Ack => self.ack_seq(),
-            Next::KeepAlive => self.snd_nxt().minus(1),
+            Next::WindowProbe | Next::KeepAlive => self.snd_nxt().minus(1),
             Next::Text(text) => text.seq,
         };
         let window = match next {
@@ -228,7 +230,7 @@ impl Connection {
             }
             Next::SynAck => self.add_syn_options(&mut header, self.scaling.is_some(), self.sack),
             Next::Ack if self.sack => header.sack = self.blocks(),
-            Next::Ack | Next::KeepAlive => (),
+            Next::Ack | Next::WindowProbe | Next::KeepAlive => (),
             Next::Text(text) => {
                 header.push = text.data > 0 && text.seq.plus(text.data) == self.written_end();
                 if text.fin {
@@ -248,13 +250,14 @@ impl Connection {
     }
 
     /// SND.NXT for a segment without data; but not beyond the peer's window, if that has shrunk, or it would not be
-    /// acceptable to it.
+    /// acceptable to it. A window that only lost what its shift cannot say has not (RFC 7323 2.4).
     fn ack_seq(&self) -> Seq {
         let end = self.snd_una().plus(self.snd_wnd as usize);
-        if self.snd_nxt().after(end) {
-            end
-        } else {
+        let unit = 1 << self.scaling.map_or(0, |scaling| scaling.theirs.min(14));
+        if self.snd_nxt().since(end) < unit {
             self.snd_nxt()
+        } else {
+            end
         }
     }
 
@@ -279,11 +282,8 @@ impl Connection {
             }
             Next::Ack => (),
             Next::KeepAlive => self.timers.kept_alive(),
-            Next::Text(text) if text.probe => self.has_probed(now, text),
-            Next::Text(text) => {
-                self.recovery.sent(now, text.seq, text.length());
-                self.probed &= self.snd_nxt() == text.seq;
-            }
+            Next::WindowProbe => self.has_probed(now),
+            Next::Text(text) => self.recovery.sent(now, text.seq, text.length()),
         }
         if next != Next::Syn {
             self.acks.sent();

@@ -3,7 +3,7 @@
 use smoltcp::time::{Duration, Instant};
 
 use super::Connection;
-use super::output::Text;
+use super::output::{Next, Text};
 
 /// Probes are never further apart than the longest retransmission timeout (RFC 6298 2.5).
 const PERSIST_MAX: Duration = Duration::from_secs(60);
@@ -52,8 +52,12 @@ impl Connection {
         doubled.min(most)
     }
 
-    /// What is sent into a window that has been closed, or silly, for too long.
-    pub(super) fn window_probe(&self, now: Instant) -> Option<Text> {
+    /// What is sent when the window has been closed, or silly, for too long: all that it takes, or a question.
+    ///
+    /// RFC 9293 3.8.6.1 would have the question be an octet of data. But if both ends ask at once and both have just
+    /// opened their windows, both octets are taken, neither end knows, and each one's acknowledgements are old to the
+    /// other, for ever. A segment that stands before the window and has nothing in it is answered as well.
+    pub(super) fn persist(&self, now: Instant) -> Option<Next> {
         let due = self
             .timers
             .persist()
@@ -63,18 +67,19 @@ impl Connection {
         }
         let (unsent, owes_fin) = self.unsent();
         let usable = self.usable_window();
-        let data = unsent.min(self.mss()).min(usable.max(1));
-        Some(Text {
+        if usable == 0 {
+            return Some(Next::WindowProbe);
+        }
+        let data = unsent.min(self.mss()).min(usable);
+        Some(Next::Text(Text {
             seq: self.snd_nxt(),
             data,
-            fin: owes_fin && data == unsent && data < usable.max(1),
-            probe: usable == 0,
-        })
+            fin: owes_fin && data == unsent && data < usable,
+        }))
     }
 
-    /// An octet has left that the window has no room for: it is not SND.NXT's, but it may be acknowledged.
-    pub(super) fn has_probed(&mut self, now: Instant, text: Text) {
-        self.probed = text.seq == self.snd_nxt();
+    /// The peer was asked for its window.
+    pub(super) fn has_probed(&mut self, now: Instant) {
         let attempts = self
             .timers
             .persist()

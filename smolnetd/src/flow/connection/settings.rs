@@ -16,7 +16,8 @@ pub(super) struct Settings {
     pub(super) keep_alive: Option<KeepAlive>,
     /// TCP_USER_TIMEOUT
     pub(super) user_timeout: Option<Duration>,
-    /// How large the send buffer may become, in octets.
+    /// How large the send buffer is to begin with, and how large it may become, in octets.
+    pub(super) send_start: usize,
     pub(super) send_most: usize,
     /// The shift that our SYN offers for our windows (RFC 7323 2.3).
     pub(super) shift: u8,
@@ -44,6 +45,7 @@ impl Settings {
                 count: options.keep_alive_count,
             }),
             user_timeout: options.user_timeout,
+            send_start: options.send_buffer.start,
             send_most: options.send_buffer.most,
             shift: options.window_shift(),
         }

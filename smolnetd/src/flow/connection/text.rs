@@ -5,6 +5,7 @@ use smoltcp::wire::TcpControl;
 use super::{Connection, Context, Holder};
 use crate::counters::count;
 use crate::flow::buffer::Inserted;
+use crate::flow::memory::FLOOR;
 use crate::flow::segment::Segment;
 use crate::flow::sequence::Seq;
 use crate::flow::state::State;
@@ -56,6 +57,9 @@ impl Connection {
     fn insert<O>(&mut self, cx: &mut Context<'_, O>, seq: Seq, data: &[u8]) {
         let offset = seq.since(self.rcv_nxt);
         let window = self.window.promised(self.rcv_nxt);
+        if !self.has_memory_for(cx, offset) {
+            return self.acks.owe_now();
+        }
         let had_holes = self.incoming.out_of_order() > 0;
         self.rcv_mss = self.rcv_mss.max(data.len()).min(self.path_mss);
         let Ok(inserted) = self.incoming.insert(offset, data, window) else {
@@ -66,6 +70,31 @@ impl Connection {
             self.rcv_nxt = self.rcv_nxt.plus(inserted.in_order);
         }
         self.owe_for_text(cx, seq, &inserted, had_holes);
+    }
+
+    /// Is there memory for data at `offset` from RCV.NXT? What comes early is refused first: the window was promised for
+    /// it, but it is of no use yet. With nothing left at all it is forgotten even when it was there (RFC 2018 section 8),
+    /// and of what is in order a program that has read nothing gets only a little: what was promised is broken then as
+    /// if the network had lost it.
+    fn has_memory_for<O>(&mut self, cx: &mut Context<'_, O>, offset: i32) -> bool {
+        if offset > 0 {
+            let enough = self.held() < self.share.most;
+            if !enough {
+                count(&mut cx.counters.early_without_memory);
+            }
+            return enough;
+        }
+        if !self.share.exhausted {
+            return true;
+        }
+        if self.incoming.discard_out_of_order() > 0 {
+            count(&mut cx.counters.forgotten_without_memory);
+        }
+        let enough = self.incoming.unread() < FLOOR;
+        if !enough {
+            count(&mut cx.counters.dropped_without_memory);
+        }
+        enough
     }
 
     /// RFC 5681 4.2: what came before its turn, and what filled a hole, is acknowledged at once; RFC 2883: what came
@@ -84,8 +113,19 @@ impl Connection {
             }
             Some(_) => self.acks.owe_now(),
             None if had_holes || inserted.in_order == 0 => self.acks.owe_now(),
-            None => self.acks.owe_for(cx.now, inserted.in_order, self.rcv_mss),
+            None => {
+                let worth = self.worth_an_ack();
+                self.acks.owe_for(cx.now, inserted.in_order, worth);
+            }
         }
+    }
+
+    /// RFC 9293 3.8.6.3 (SHLD-19): every second full segment is acknowledged; and half of a window, when segments are as
+    /// large as that, or the peer would wait with nothing left that it may send.
+    fn worth_an_ack(&self) -> usize {
+        self.rcv_mss
+            .saturating_mul(2)
+            .min(self.window.capacity() / 2)
     }
 
     /// The peer's FIN stands at `fin`, where it stays: a peer has one end.

@@ -2,6 +2,7 @@
 
 use smoltcp::time::{Duration, Instant};
 
+use super::memory::Lent;
 use super::{Kind, Listener, Tcp, TcpId};
 use crate::counters::count;
 use crate::error::SocketError;
@@ -78,27 +79,35 @@ impl Tcp {
         if unread {
             count(&mut self.counters.closed_unread);
         }
+        let account = connection.account.as_ref();
+        let exhausted = account.is_some_and(|account| self.memory.share(account).exhausted)
+            && connection.unacknowledged() > 0;
+        if exhausted {
+            count(&mut self.counters.orphans_without_memory);
+        }
         if let Some(time) = linger {
             connection.linger(now + time.min(self.limits.orphan_lifetime));
         }
-        self.orphan(flow, now, unread || linger == Some(Duration::ZERO));
+        let reset = unread || exhausted || linger == Some(Duration::ZERO);
+        self.orphan(flow, now, reset);
     }
 
     /// The flow goes on without a holder, to end with RST or FIN.
     fn orphan(&mut self, id: FlowId, now: Instant, reset: bool) {
-        let Some((_, _, connection)) = self.flows.connection_mut(id) else {
-            return;
-        };
         let mark = self.orphans.push(id);
-        connection.holder = Holder::Orphan { mark, since: now };
-        if reset {
-            connection.abort(None);
-        } else {
-            connection.shut_write(now);
-        }
-        if connection.is_over() {
-            self.remove_flow(id);
-            return;
+        let over = self.with_flow(id, |Lent { connection, .. }| {
+            connection.holder = Holder::Orphan { mark, since: now };
+            if reset {
+                connection.abort(None);
+            } else {
+                connection.shut_write(now);
+            }
+            connection.is_over()
+        });
+        match over {
+            Some(true) => return self.remove_flow(id),
+            Some(false) => (),
+            None => return self.orphans.remove(mark),
         }
         self.flows.mark_dirty(id);
         if self.orphans.len() > self.limits.orphans

@@ -66,6 +66,17 @@ counters! {
         out_of_window,
         /// Dropped: came before its turn, when too much else had come so in pieces.
         too_many_holes,
+        /// Dropped: came before its turn, and its connection had as much as it may hold.
+        early_without_memory,
+        /// Times that a connection forgot what had come before its turn: there was no memory left at all.
+        forgotten_without_memory,
+        /// Dropped: in order and in the window, but there was no memory left at all, and the program had not read what was
+        /// there.
+        dropped_without_memory,
+        /// Writes that were cut short or had to wait because their connection had as much as it may hold.
+        writes_without_memory,
+        /// Connections reset: closed with something to deliver when there was no memory left at all.
+        orphans_without_memory,
         /// Dropped: a RST in TIME-WAIT (RFC 1337).
         rst_in_time_wait,
         /// Challenged: a SYN in a connection (RFC 5961 4.2).
@@ -82,6 +93,8 @@ counters! {
         losses,
         /// Times that a retransmission timer fired.
         retransmission_timeouts,
+        /// Times that a peer whose window was closed was asked whether it still is.
+        window_probes,
         /// Connection attempts that got no answer in time.
         connect_timeouts,
         /// Connections given up: nothing was heard of the peer for too long.

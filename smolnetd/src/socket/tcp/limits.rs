@@ -25,6 +25,10 @@ pub struct Limits {
     pub send_buffer: usize,
     /// Largest send buffer, which it becomes with use or an option may ask for, in bytes.
     pub send_buffer_max: usize,
+    /// Memory of all connections for what was written, what was received and what is known of it on its way, in bytes.
+    pub memory: usize,
+    /// The same for the connections of one user.
+    pub memory_per_user: usize,
     /// How long a SYN is retransmitted without an answer (RFC 1122 4.2.3.5: at least 3 minutes).
     pub connect_timeout: Duration,
     /// How long a half-open connection waits for the last ACK of its handshake.
@@ -53,6 +57,8 @@ impl Default for Limits {
             receive_buffer_max: 4 << 20,
             send_buffer: 128 << 10,
             send_buffer_max: 4 << 20,
+            memory: 256 << 20,
+            memory_per_user: 192 << 20,
             connect_timeout: Duration::from_secs(180),
             half_open_timeout: Duration::from_secs(63),
             retransmit_timeout: Duration::from_secs(900),

@@ -7,7 +7,9 @@
 mod calls;
 mod closing;
 mod counters;
+mod info;
 mod limits;
+mod memory;
 mod network;
 mod options;
 mod ports;
@@ -24,6 +26,7 @@ use smoltcp::time::Instant;
 use crate::error::SocketError;
 use crate::flow::connection::{Holder, View};
 use crate::flow::cookie::Cookies;
+use crate::flow::memory::Memory;
 use crate::flow::sequence::Seq;
 use crate::flow::syn_queue::SynQueue;
 use crate::flow::table::{Ages, Keyed};
@@ -32,6 +35,7 @@ use crate::ip::ZonedAddr;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
+pub use info::Info;
 pub use limits::Limits;
 pub use options::{Room, TcpOptions};
 pub use ports::LocalEnd;
@@ -108,6 +112,7 @@ pub struct Tcp {
     secret: Secret,
     counters: TcpCounters,
     flows: Flows,
+    memory: Memory,
     half_open: SynQueue,
     cookies: Cookies,
     time_wait: Ages,
@@ -131,6 +136,7 @@ impl Tcp {
         let key = Keyed(word(0), word(1));
         let secret = Secret(word(2), word(3));
         Tcp {
+            memory: Memory::new(limits.memory, limits.memory_per_user),
             limits,
             secret,
             counters: TcpCounters::default(),
@@ -285,9 +291,7 @@ impl Tcp {
         let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
             return None;
         };
-        self.flows
-            .connection_mut(flow)
-            .map(|(_, _, connection)| f(connection))
+        self.with_flow(flow, |lent| f(lent.connection))
     }
 
     /// What the flow's holder saw of it.

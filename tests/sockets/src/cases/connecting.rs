@@ -22,9 +22,9 @@ cases! {
         a_port_that_is_bound_but_not_listened_at_refuses
         a_datagram_socket_changes_its_peer
         a_datagram_socket_has_an_address_when_it_is_connected_and_none_after
-        a_connected_datagram_socket_hears_its_peer_only;
-    V4: the_any_address_leads_to_this_machine
-        nobody_connects_to_everybody;
+        a_connected_datagram_socket_hears_its_peer_only
+        the_any_address_leads_to_this_machine;
+    V4: nobody_connects_to_everybody;
     V6: a_listener_of_ipv6_is_called_over_ipv4
         with_v6only_a_listener_of_ipv6_is_not_called_over_ipv4
         a_socket_of_ipv6_calls_over_ipv4;
@@ -58,8 +58,8 @@ fn a_connection_that_is_not_waited_for_is_ready_for_both_when_it_fails(world: &W
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(end), EINPROGRESS)?;
-    let both = POLLIN | POLLOUT;
-    equal("ready for", socket.wait_for(both)? & both, both)?;
+    socket.wait_for(POLLIN)?;
+    socket.wait_for(POLLOUT)?;
     equal("select", sys::select(&socket, 0)?, (true, true))?;
     equal("SO_ERROR", socket.take_error()?, ECONNREFUSED)?;
     equal("SO_ERROR again", socket.take_error()?, 0)

@@ -32,6 +32,7 @@ const LISTEN: u8 = 10;
 cases! {
     Both: reuseaddr_is_off_and_what_it_was_set_to
         reuseport_is_off_and_what_it_was_set_to
+        reuseport_of_tcp_is_what_it_was_set_to
         broadcast_is_off_and_what_it_was_set_to
         keepalive_is_off_and_what_it_was_set_to
         no_delay_is_off_and_what_it_was_set_to
@@ -81,8 +82,11 @@ fn reuseaddr_is_off_and_what_it_was_set_to(world: &World) -> Outcome {
 }
 
 fn reuseport_is_off_and_what_it_was_set_to(world: &World) -> Outcome {
-    is_a_flag(&world.tcp()?, SOL_SOCKET, SO_REUSEPORT)?;
     is_a_flag(&world.udp()?, SOL_SOCKET, SO_REUSEPORT)
+}
+
+fn reuseport_of_tcp_is_what_it_was_set_to(world: &World) -> Outcome {
+    is_a_flag(&world.tcp()?, SOL_SOCKET, SO_REUSEPORT)
 }
 
 fn broadcast_is_off_and_what_it_was_set_to(world: &World) -> Outcome {

@@ -2,7 +2,6 @@
 
 pub(crate) mod programs;
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use commands::OpenedFile;
 use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Tap, TapSpec};
-use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
+use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress, cpu_seconds};
 
 use crate::options::{Nic, Options};
 
@@ -18,8 +17,6 @@ const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const PORT: u16 = 5001;
 const CHUNK: usize = 256 << 10;
-/// Clock ticks of `/proc` a second, on every Linux that Debian runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Bytes moved each way.
 fn length(nic: Nic) -> u64 {
@@ -98,32 +95,6 @@ fn frames(stack: &Stack) -> Result<u64> {
     let sum = value("driver.rx_frames ").zip(value("driver.tx_frames "));
     sum.map(|(rx, tx)| rx + tx)
         .context("the driver counts no frames")
-}
-
-/// CPU seconds of this process's threads so far, by the threads' names (proc(5), fields 14 and 15 of `stat`).
-fn cpu_seconds() -> BTreeMap<String, f64> {
-    let mut seconds = BTreeMap::new();
-    let threads = std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
-    for text in
-        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
-    {
-        let Some((name, rest)) = text
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-        else {
-            continue;
-        };
-        let ticks = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<f64>().ok());
-        *seconds.entry(name.to_owned()).or_insert(0.0) += ticks.sum::<f64>() / TICKS_PER_SECOND;
-    }
-    seconds
 }
 
 fn listener(namespace: &Namespace) -> Result<TcpListener> {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use lab::network::{Namespace, Peers, Tap, TapSpec};
 use lab::programs::{HTTP_PORT, Site, Ssh};
-use lab::{Context, Door, Error, Process, Program, Result};
+use lab::{Context, Door, Error, Process, Program, Result, cpu_seconds};
 
-use super::{LINUX, OURS, cpu_seconds, stack_on};
+use super::{LINUX, OURS, stack_on};
 use crate::options::Options;
 
 /// The longest that one measurement may take.

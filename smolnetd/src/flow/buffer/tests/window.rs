@@ -285,6 +285,31 @@ fn a_window_grows_no_further_than_it_can_be_said() {
     assert_eq!(window.capacity(), 400_000);
 }
 
+/// Memory is short, and later it is not.
+#[test]
+fn without_memory_a_window_shrinks_to_what_was_promised_and_then_to_what_there_is() {
+    let mut ends = Ends::new(Seq(u32::MAX - 20_000), 65_535, 65_535);
+    ends.window.restrain(8192);
+    assert_eq!(ends.acknowledge(), 65_535);
+    // What is read at once opens nothing while more is promised than there is memory for.
+    while ends.usable() > 8192 {
+        let before = ends.usable();
+        ends.come(MSS);
+        ends.read(MSS);
+        assert!(ends.acknowledge() < before);
+    }
+    ends.come(MSS);
+    ends.read(MSS);
+    assert_eq!(ends.acknowledge(), 8192);
+    assert!(
+        !ends.window.read(Instant::from_secs(60), 1 << 20, None),
+        "no growth"
+    );
+    ends.window.restrain(usize::MAX);
+    assert!(ends.is_update_due());
+    assert_eq!(ends.acknowledge(), 65_535);
+}
+
 #[test]
 fn no_number_is_too_large() {
     let mut window = ReceiveWindow::new(usize::MAX, usize::MAX);

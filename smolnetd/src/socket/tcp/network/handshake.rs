@@ -169,12 +169,14 @@ impl Tcp {
         let Some((_, options)) = self.listener_mut(id) else {
             return;
         };
+        let owner = self.sockets.get(&id).map(|socket| socket.owner);
         let holder = Holder::Queued(id);
         let connection = Connection::passive(now, key, &path, agreed, holder, &options);
         let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
         let Some(flow) = self.flows.insert(flow) else {
             return;
         };
+        self.open_account(flow, owner.map_or(0, |owner| owner.uid));
         self.connection_ingress(now, flow, (segment, data), out);
         count(&mut self.counters.passive_opens);
         if let Some((listener, _)) = self.listener_mut(id) {

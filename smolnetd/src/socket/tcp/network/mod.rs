@@ -116,16 +116,17 @@ impl Tcp {
         out: &mut O,
         f: impl FnOnce(&mut Connection, &mut Context<'_, O>) -> R,
     ) -> Option<R> {
-        let (key, path, connection) = self.flows.connection_mut(id)?;
-        let mut cx = Context {
-            now,
-            key,
-            path: &path,
-            limits: &self.limits,
-            counters: &mut self.counters,
-            out,
-        };
-        Some(f(connection, &mut cx))
+        self.with_flow(id, |lent| {
+            let mut cx = Context {
+                now,
+                key: lent.key,
+                path: &lent.path,
+                limits: lent.limits,
+                counters: lent.counters,
+                out,
+            };
+            f(lent.connection, &mut cx)
+        })
     }
 
     fn time_wait_ingress(

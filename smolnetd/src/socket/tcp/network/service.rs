@@ -168,7 +168,10 @@ impl Tcp {
                 self.half_open.remove(half.listener, id, source);
             }
             Phase::TimeWait(time_wait) => self.time_wait.remove(time_wait.mark),
-            Phase::Open(connection) => {
+            Phase::Open(mut connection) => {
+                if let Some(account) = connection.account.take() {
+                    self.memory.close(account);
+                }
                 if let Holder::Orphan { mark, .. } = connection.holder {
                     self.orphans.remove(mark);
                 }

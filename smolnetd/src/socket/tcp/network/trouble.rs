@@ -48,8 +48,8 @@ impl Tcp {
             .collect();
         for id in ids {
             let before = self.view(id);
-            if let Some((_, _, connection)) = self.flows.connection_mut(id) {
-                connection.fail(Some(error));
+            let failed = self.with_flow(id, |lent| lent.connection.fail(Some(error)));
+            if failed.is_some() {
                 self.tell(id, before);
                 self.retire(now, id);
             } else {

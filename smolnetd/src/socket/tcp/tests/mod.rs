@@ -15,7 +15,6 @@ mod model;
 mod pair;
 mod peer;
 mod scale;
-mod speed;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
