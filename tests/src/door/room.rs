@@ -148,6 +148,11 @@ impl Room {
         }
     }
 
+    /// Are there as many sockets as there may be?
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().len() >= MOST_SOCKETS
+    }
+
     /// Keeps a new socket, and hears of it from now on.
     ///
     /// # Errors

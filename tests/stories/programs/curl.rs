@@ -100,20 +100,25 @@ fn curl_fetches_a_hundred_pages_at_once() {
 }
 
 #[test]
-fn curl_that_limits_its_rate_takes_its_time_and_wakes_nobody_for_nothing() {
+fn who_limits_its_rate_takes_its_time_and_wakes_nobody_for_nothing() {
     let Some(lab) = Lab::start() else { return };
     let _server = HttpServer::start(lab.listener(80)).unwrap();
     let stats = "/scheme/netcfg/stats";
     let woken = counter(&lab.stack, stats, "daemon.wakeups");
-    let started = Instant::now();
-    let line =
-        format!("curl -sS -f --limit-rate 1000000 -o /dev/null http://{LINUX}/bytes/2000000");
+    let url = format!("http://{LINUX}/bytes/2000000");
+    // It lets itself run ahead, on Linux too.
+    let line = format!("curl -sS -f --limit-rate 1000000 -o /dev/null {url}");
     lab.run(&line, "curl");
+    let started = Instant::now();
+    lab.run(
+        &format!("wget -q --limit-rate=1000000 -O /dev/null {url}"),
+        "wget",
+    );
     let took = started.elapsed().as_secs_f64();
-    assert!((1.0..10.0).contains(&took), "{took} s");
+    assert!((1.5..15.0).contains(&took), "{took} s");
     let woken = counter(&lab.stack, stats, "daemon.wakeups") - woken;
-    // Some 1,400 frames, their acknowledgements and the calls may each wake it; nothing does that again and again.
-    assert!(woken < 6000, "{woken} times");
+    // Some 2,800 frames, their acknowledgements and the calls may each wake it; nothing does that again and again.
+    assert!(woken < 12_000, "{woken} times");
     println!("{woken} times in {took} s");
     lab.all_is_given_back();
 }
