@@ -156,6 +156,8 @@ fn option_of(fd: c_int, name: Name, level: c_int, option: c_int) -> Result<Vec<u
         (libc::SOL_SOCKET, libc::SO_TYPE) if name.stream => libc::SOCK_STREAM,
         (libc::SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_DGRAM,
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.stream => libc::IPPROTO_TCP,
+        (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.echo && name.v6 => libc::IPPROTO_ICMPV6,
+        (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.echo => libc::IPPROTO_ICMP,
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) => libc::IPPROTO_UDP,
         (libc::SOL_SOCKET, libc::SO_DOMAIN) if name.v6 => libc::AF_INET6,
         (libc::SOL_SOCKET, libc::SO_DOMAIN) => libc::AF_INET,
