@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use libc::{ECONNREFUSED, EINPROGRESS, EISCONN, ENETUNREACH, EPIPE, IPPROTO_IPV6, IPV6_V6ONLY};
 
-use crate::case::{Family, Outcome, World, cases, equal, fails, holds};
+use crate::case::{Outcome, World, cases, equal, fails, holds};
 use crate::ends::{POLLIN, POLLOUT};
 use crate::sys;
 
@@ -233,7 +233,7 @@ fn a_listener_of_ipv6_is_called_over_ipv4(world: &World) -> Outcome {
     listener.bind(SocketAddr::new(world.family.any(), 0))?;
     listener.listen(1)?;
     let port = listener.local()?.port();
-    let calling = v4(world).tcp()?;
+    let calling = world.of_ipv4().tcp()?;
     calling.connect(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
     let (accepted, from) = listener.accept()?;
     let mapped: IpAddr = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
@@ -249,7 +249,7 @@ fn with_v6only_a_listener_of_ipv6_is_not_called_over_ipv4(world: &World) -> Outc
     listener.bind(SocketAddr::new(world.family.any(), 0))?;
     listener.listen(1)?;
     let end = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listener.local()?.port());
-    fails("connect", v4(world).tcp()?.connect(end), ECONNREFUSED)?;
+    fails("connect", world.of_ipv4().tcp()?.connect(end), ECONNREFUSED)?;
     let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), end.port());
     let only = world.tcp()?;
     only.set_flag(IPPROTO_IPV6, IPV6_V6ONLY, 1)?;
@@ -257,7 +257,7 @@ fn with_v6only_a_listener_of_ipv6_is_not_called_over_ipv4(world: &World) -> Outc
 }
 
 fn a_socket_of_ipv6_calls_over_ipv4(world: &World) -> Outcome {
-    let (listener, end) = v4(world).listener()?;
+    let (listener, end) = world.of_ipv4().listener()?;
     let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), end.port());
     let calling = world.tcp()?;
     calling.connect(mapped)?;
@@ -267,11 +267,4 @@ fn a_socket_of_ipv6_calls_over_ipv4(world: &World) -> Outcome {
         listener.accept()?.1.ip(),
         Ipv4Addr::LOCALHOST.into(),
     )
-}
-
-fn v4(world: &World) -> World {
-    World {
-        family: Family::V4,
-        ..*world
-    }
 }

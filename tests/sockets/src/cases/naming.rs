@@ -222,7 +222,7 @@ fn an_ipv4_address_is_refused_by_a_socket_of_ipv6(world: &World) -> Outcome {
 }
 
 fn any_address_of_ipv6_excludes_ipv4_s_too(world: &World) -> Outcome {
-    let (any, any4) = (world.tcp()?, v4(world).tcp()?);
+    let (any, any4) = (world.tcp()?, world.of_ipv4().tcp()?);
     any.bind(SocketAddr::new(world.family.any(), 0))?;
     any.listen(1)?;
     let end = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), any.local()?.port());
@@ -230,7 +230,7 @@ fn any_address_of_ipv6_excludes_ipv4_s_too(world: &World) -> Outcome {
 }
 
 fn with_v6only_each_family_has_ports_of_its_own(world: &World) -> Outcome {
-    let (any, any4) = (world.tcp()?, v4(world).tcp()?);
+    let (any, any4) = (world.tcp()?, world.of_ipv4().tcp()?);
     any.set_flag(IPPROTO_IPV6, IPV6_V6ONLY, 1)?;
     any.bind(SocketAddr::new(world.family.any(), 0))?;
     any.listen(1)?;
@@ -250,11 +250,4 @@ fn a_link_local_address_needs_its_adapter(world: &World) -> Outcome {
     let without = SocketAddr::from(SocketAddrV6::new(address, 7, 0, 0));
     fails("bind", world.tcp()?.bind(without), EINVAL)?;
     fails("connect", world.tcp()?.connect(without), EINVAL)
-}
-
-fn v4(world: &World) -> World {
-    World {
-        family: Family::V4,
-        ..*world
-    }
 }
