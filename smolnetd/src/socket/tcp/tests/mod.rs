@@ -20,6 +20,7 @@ mod pair;
 mod patience;
 mod peer;
 mod probes;
+mod receiving;
 mod recovery;
 mod scale;
 mod states;
