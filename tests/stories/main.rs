@@ -21,6 +21,7 @@ mod programs;
 mod relibc;
 mod slirp;
 mod sockets;
+mod traceroute;
 mod traffic;
 mod usb;
 mod usb_net;

@@ -50,6 +50,16 @@ impl SynQueue {
             && of_source.is_some_and(|count| count < most.div_ceil(SHARE))
     }
 
+    /// How many there are, of all listeners.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Is nothing held of anybody?
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.sources.iter().all(|&count| count == 0)
+    }
+
     /// Takes one in.
     pub fn insert(&mut self, listener: TcpId, flow: FlowId, source: IpAddr) {
         if !self.waiting.entry(listener).or_default().insert(flow) {

@@ -22,7 +22,7 @@ pub struct TimeWait {
     pub window: u16,
     /// When it is over.
     pub until: Instant,
-    /// An acknowledgement is to leave: at first, that of the peer's FIN.
+    /// An acknowledgement is to leave: at first, that of the peer's FIN, unless it was acknowledged in CLOSING.
     pub owes_ack: bool,
     /// No other acknowledgement is owed before.
     pub quiet_until: Option<Instant>,

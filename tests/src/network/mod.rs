@@ -13,7 +13,7 @@ pub use lan::{LAN_DEVICE, Lan, WAN_DEVICE};
 pub use namespace::Namespace;
 pub use peers::Peers;
 pub use radvd::Radvd;
-pub use raw::{ACK, Overheard, RawSegment, RawSender, SYN};
+pub use raw::{ACK, Overheard, RST, RawSegment, RawSender, SYN};
 pub use slirp::Slirp;
 pub use tap::{Tap, TapSpec};
 pub use wire::Wire;

@@ -16,6 +16,8 @@ use crate::wait;
 
 /// Flags of a TCP header (RFC 9293 3.1).
 pub const SYN: u8 = 0x02;
+/// The same: the connection is reset.
+pub const RST: u8 = 0x04;
 /// The same: the acknowledgement number counts.
 pub const ACK: u8 = 0x10;
 
@@ -32,7 +34,7 @@ pub struct RawSegment {
     pub from: SocketAddrV4,
     /// Where it goes.
     pub to: SocketAddrV4,
-    /// [`SYN`], [`ACK`].
+    /// [`SYN`], [`RST`], [`ACK`].
     pub flags: u8,
     /// The sequence number.
     pub seq: u32,

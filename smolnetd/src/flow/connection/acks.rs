@@ -76,6 +76,11 @@ impl Acks {
         }
     }
 
+    /// Has something come that was not acknowledged yet?
+    pub(super) fn are_owed(&self) -> bool {
+        self.owed != Owed::Nothing
+    }
+
     /// When one is to leave by itself, if none is due already.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.owed {

@@ -298,6 +298,11 @@ impl Connection {
         self.state == State::TimeWait
     }
 
+    /// Has something come that was not acknowledged yet?
+    pub fn owes_ack(&self) -> bool {
+        self.acks.are_owed()
+    }
+
     /// ISS
     pub fn iss(&self) -> Seq {
         self.iss

@@ -281,7 +281,7 @@ impl Connection {
                 self.recovery.sent(now, self.iss, 1);
             }
             Next::Ack => (),
-            Next::KeepAlive => self.timers.kept_alive(),
+            Next::KeepAlive => self.timers.keep_alive(now),
             Next::WindowProbe => self.has_probed(now),
             Next::Text(text) => self.recovery.sent(now, text.seq, text.length()),
         }

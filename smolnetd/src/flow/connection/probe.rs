@@ -43,7 +43,7 @@ impl Connection {
 
     /// SHLD-29, SHLD-30: the first probe after a retransmission timeout, then exponentially further apart.
     fn persist_interval(&self, attempts: u32) -> Duration {
-        let doubled = self.recovery.rto() * (1 << attempts.min(6));
+        let doubled = self.recovery.rto() * (1 << attempts.min(10));
         let most = if self.usable_window() > 0 {
             OVERRIDE_MAX
         } else {
@@ -100,8 +100,13 @@ impl Connection {
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
         let keep_alive = self.settings.keep_alive?;
         let quiet = self.established && !self.is_over() && !self.is_in_flight();
-        let sent = self.timers.keep_alives();
-        (quiet && self.timers.persist().is_none() && sent < keep_alive.count)
-            .then(|| self.timers.heard() + keep_alive.idle + keep_alive.interval * sent)
+        if !quiet || self.timers.persist().is_some() {
+            return None;
+        }
+        match self.timers.keep_alives() {
+            0 => Some(self.timers.heard() + keep_alive.idle),
+            sent if sent < keep_alive.count => Some(self.timers.kept_alive() + keep_alive.interval),
+            _ => None,
+        }
     }
 }

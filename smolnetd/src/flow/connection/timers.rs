@@ -18,8 +18,9 @@ pub(super) struct Timers {
     /// When something that was sent was acknowledged last, or began to be sent.
     progress: Instant,
     persist: Option<Persist>,
-    /// Keep-alive probes sent since the peer was heard.
+    /// Keep-alive probes sent since the peer was heard, and when the last of them left.
     keep_alives: u32,
+    kept_alive: Instant,
     /// SO_LINGER with a time: by then the peer has everything, or hears a RST.
     linger: Option<Instant>,
 }
@@ -32,6 +33,7 @@ impl Timers {
             progress: now,
             persist: None,
             keep_alives: 0,
+            kept_alive: now,
             linger: None,
         }
     }
@@ -67,9 +69,14 @@ impl Timers {
         self.keep_alives
     }
 
+    pub(super) fn kept_alive(&self) -> Instant {
+        self.kept_alive
+    }
+
     /// A keep-alive probe has left.
-    pub(super) fn kept_alive(&mut self) {
+    pub(super) fn keep_alive(&mut self, now: Instant) {
         self.keep_alives = self.keep_alives.saturating_add(1);
+        self.kept_alive = now;
     }
 }
 
@@ -142,8 +149,8 @@ impl Connection {
     /// Keep-alive probes were sent, as many as there may be, and the last had its time to be answered.
     fn silent_until(&self) -> Option<Instant> {
         let keep_alive = self.settings.keep_alive.filter(|_| self.established)?;
-        let probes = keep_alive.interval * keep_alive.count;
-        Some(self.timers.heard + keep_alive.idle + probes)
+        let all = self.timers.keep_alives >= keep_alive.count;
+        all.then(|| self.timers.kept_alive + keep_alive.interval)
     }
 
     pub(super) fn time_out<O>(&mut self, cx: &mut Context<'_, O>) {

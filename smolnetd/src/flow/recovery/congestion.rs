@@ -26,7 +26,7 @@ pub(super) struct Growth {
     pub(super) una: Seq,
     pub(super) nxt: Seq,
     /// Octets that arrived.
-    pub(super) delivered: usize,
+    pub(super) arrived: usize,
     /// The round trip that it measured.
     pub(super) rtt: Option<Micros>,
     pub(super) srtt: Option<Micros>,
@@ -100,7 +100,7 @@ impl Congestion {
         self.cwnd = self.mss;
     }
 
-    /// Without SACK, `flight` has in it what arrived behind a hole.
+    /// `flight` has in it what arrived behind a hole.
     fn threshold(&self, flight: usize) -> usize {
         Cubic::reduced(flight.min(self.cwnd())).max(self.mss.saturating_mul(2))
     }
@@ -127,7 +127,7 @@ impl Congestion {
             let srtt = growth.srtt.unwrap_or(0);
             self.cwnd = self
                 .cubic
-                .grown(growth.now, self.cwnd(), growth.delivered, self.mss, srtt);
+                .grown(growth.now, self.cwnd(), growth.arrived, self.mss, srtt);
         }
         self.cwnd = self.cwnd.min(MAX_WINDOW);
     }
@@ -141,7 +141,7 @@ impl Congestion {
         } else {
             (growth.limit, 1)
         };
-        let step = growth.delivered.min(self.mss.saturating_mul(limit)) / divisor;
+        let step = growth.arrived.min(self.mss.saturating_mul(limit)) / divisor;
         self.cwnd = self.cwnd.saturating_add(step);
         if is_first
             && self

@@ -44,8 +44,7 @@ impl Recovery {
         if repaired && matches!(self.phase, Phase::Open) {
             // RFC 8985 7.4.2, step 3: a loss like any other, except that it is repaired.
             self.undo.forget();
-            self.congestion
-                .reduce(self.in_flight().saturating_add(self.mss));
+            self.congestion.reduce(self.congestion.cwnd());
             self.congestion.recovered();
         }
         self.rearm(now, &delivery);
@@ -138,10 +137,12 @@ impl Recovery {
         if matches!(self.phase, Phase::Loss) && self.sack && delivery.refuted > 0 {
             self.timeout_was_spurious();
         }
-        let remains = self.conclude(delivery);
+        let is_over = self.conclude(delivery);
+        let remains = is_over && self.log.count(Fate::Lost) > 0;
         if (lost > 0 || remains) && matches!(self.phase, Phase::Open) {
             self.recover(delivery.delivered);
         }
+        let may_grow = delivery.acknowledged > 0 && before.before(self.full_to) && !is_over;
         let progress = Progress {
             delivered: delivery.delivered,
             pipe: self.in_flight(),
@@ -151,12 +152,12 @@ impl Recovery {
         };
         match &mut self.phase {
             Phase::Recovery(prr) => prr.delivered(&progress),
-            _ if before.before(self.full_to) => self.grow(now, delivery),
+            _ if may_grow => self.grow(now, delivery),
             _ => (),
         }
     }
 
-    /// What was sent when the phase began may have arrived. True if more was lost since.
+    /// What was sent when the phase began may have arrived: then it is over.
     fn conclude(&mut self, delivery: &Delivery) -> bool {
         let una = self.log.una();
         if matches!(self.phase, Phase::Loss) && delivery.acknowledged > 0 {
@@ -177,7 +178,7 @@ impl Recovery {
             Phase::Loss => (),
         }
         self.reopen();
-        self.log.count(Fate::Lost) > 0
+        true
     }
 
     /// RFC 5682, in the light of SACK: what was given up by the timer and not sent again has arrived.
@@ -195,14 +196,13 @@ impl Recovery {
 
     /// RFC 5681 3.2: a loss was found, of which `delivered` octets told.
     pub(super) fn recover(&mut self, delivered: usize) {
-        let flight = self
-            .log
-            .outstanding()
+        let outstanding = self.log.outstanding();
+        let flight = outstanding
             .saturating_sub(self.log.count(Fate::Sacked))
             .saturating_sub(self.reno.gone())
             .saturating_add(delivered);
         self.undo.begin(&self.congestion);
-        self.congestion.reduce(flight);
+        self.congestion.reduce(outstanding);
         self.recover = Some(self.log.nxt());
         self.phase = Phase::Recovery(Prr::new(flight));
         self.tail.forget();
@@ -211,17 +211,19 @@ impl Recovery {
     }
 
     fn grow(&mut self, now: Instant, delivery: &Delivery) {
+        let is_repairing = matches!(self.phase, Phase::Loss);
         // RFC 3465 2.3: after a timeout an acknowledgement may cover what had arrived long before. SACK says which.
-        let limit = if matches!(self.phase, Phase::Loss) && !self.sack {
-            1
+        let limit = if is_repairing && !self.sack { 1 } else { 2 };
+        let arrived = if is_repairing {
+            delivery.delivered
         } else {
-            2
+            delivery.acknowledged
         };
         self.congestion.grow(&Growth {
             now,
             una: self.log.una(),
             nxt: self.log.nxt(),
-            delivered: delivery.delivered,
+            arrived,
             rtt: delivery.rtt(),
             srtt: self.rto.srtt(),
             limit,

@@ -246,8 +246,10 @@ impl Recovery {
 
     fn window_left(&self, cwnd: usize) -> usize {
         match &self.phase {
+            // With nothing on its way there will be no acknowledgement to wait for.
+            Phase::Recovery(_) if self.in_flight() == 0 => self.mss,
             Phase::Recovery(prr) => prr.budget(),
-            _ => cwnd.saturating_sub(self.in_flight()),
+            Phase::Open | Phase::Loss => cwnd.saturating_sub(self.in_flight()),
         }
     }
 
@@ -303,10 +305,10 @@ impl Recovery {
 
     /// How exactly times need not be known. While losses are repaired, what is sent again and what is new alternate, and
     /// their order tells what is lost.
-    fn slack(&self) -> Micros {
+    fn slack(&self) -> Option<Micros> {
         match self.phase {
-            Phase::Open => self.rto.srtt().unwrap_or(0) / SLACK,
-            _ => 0,
+            Phase::Open => self.rto.srtt().map(|srtt| srtt / SLACK),
+            _ => None,
         }
     }
 

@@ -5,9 +5,9 @@ use smoltcp::time::Instant;
 use super::{MIN_MSS, Phase, Recovery};
 
 impl Recovery {
-    /// The path carries less than was thought.
+    /// The path, and the peer, take segments of `mss` octets: less than was thought, or more again.
     pub fn limit_mss(&mut self, mss: usize) {
-        self.mss = self.mss.min(mss).max(MIN_MSS);
+        self.mss = mss.max(MIN_MSS);
         self.congestion.limit_mss(self.mss);
     }
 

@@ -141,7 +141,12 @@ impl Rack {
 
     /// RFC 8985 6.3: after a timeout the first segment is lost, and what left as long ago as a round trip.
     pub(super) fn time_out(&self, log: &mut Scoreboard, at: &Circumstances) -> usize {
-        let patience = self.rtt.saturating_add(self.reo_wnd(log, at));
+        let rtt = if self.latest.is_some() {
+            self.rtt
+        } else {
+            at.srtt.unwrap_or(0)
+        };
+        let patience = rtt.saturating_add(self.reo_wnd(log, at));
         let is_reneged = log.is_reneged();
         let old = log.judge(|burst: &Burst| match burst.fate {
             // RFC 2018 section 8: what the peer says that it has is not to be relied on any more.

@@ -170,14 +170,14 @@ impl Scoreboard {
 
     /// New octets left, behind all others. How many fitted. What left within `slack` counts as having left at once, with
     /// the last of it: then nothing is thought lost too early.
-    pub(super) fn append(&mut self, now: Instant, length: usize, slack: Micros) -> usize {
+    pub(super) fn append(&mut self, now: Instant, length: usize, slack: Option<Micros>) -> usize {
         let length = length.min(self.room());
         if length == 0 {
             return 0;
         }
         let (start, end) = (self.nxt, self.nxt.plus(length));
         let run = self.run(now, start, end);
-        let near = elapsed(now, self.opened) <= slack;
+        let near = slack.is_some_and(|slack| elapsed(now, self.opened) <= slack);
         let burst = Burst {
             start,
             end,

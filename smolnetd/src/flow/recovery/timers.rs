@@ -3,7 +3,6 @@
 use smoltcp::time::Instant;
 
 use super::delivery::Delivery;
-use super::prr::Progress;
 use super::scoreboard::Fate;
 use super::tail::Tail;
 use super::time::later;
@@ -111,19 +110,6 @@ impl Recovery {
         let lost = self.detect(now);
         if lost > 0 && matches!(self.phase, Phase::Open) {
             self.recover(0);
-        }
-        let progress = Progress {
-            // As good as an acknowledgement: something must keep the clock going if nothing is on its way any more.
-            delivered: self.mss,
-            pipe: self.in_flight(),
-            ssthresh: self.congestion.ssthresh(),
-            mss: self.mss,
-            is_safe: false,
-        };
-        if let Phase::Recovery(prr) = &mut self.phase
-            && lost > 0
-        {
-            prr.delivered(&progress);
         }
     }
 

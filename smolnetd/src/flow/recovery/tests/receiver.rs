@@ -21,6 +21,7 @@ pub(super) struct Receiver {
     /// Behind holes, the most recent first.
     islands: Vec<(Seq, Seq)>,
     waiting: Option<Instant>,
+    delay: Option<Duration>,
     /// Octets that came and had come before.
     pub(super) in_vain: usize,
 }
@@ -32,8 +33,14 @@ impl Receiver {
             rcv_nxt: start,
             islands: Vec::new(),
             waiting: None,
+            delay: Some(DELAY),
             in_vain: 0,
         }
+    }
+
+    /// It acknowledges every segment.
+    pub(super) fn is_eager(&mut self) {
+        self.delay = None;
     }
 
     /// When it will not wait any longer.
@@ -57,8 +64,11 @@ impl Receiver {
         }
         let in_order = !seq.after(self.rcv_nxt) && self.islands.is_empty();
         self.takes(seq, end);
-        if in_order && self.waiting.is_none() {
-            self.waiting = Some(now + DELAY);
+        if let Some(delay) = self.delay
+            && in_order
+            && self.waiting.is_none()
+        {
+            self.waiting = Some(now + delay);
             return None;
         }
         self.waiting = None;

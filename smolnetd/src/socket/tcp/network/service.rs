@@ -117,7 +117,7 @@ impl Tcp {
             rcv_nxt: connection.rcv_nxt(),
             window: connection.window_field(),
             until: now + self.limits.time_wait_timeout,
-            owes_ack: ended_well,
+            owes_ack: ended_well && connection.owes_ack(),
             quiet_until: None,
         };
         let replayable = match numbers {

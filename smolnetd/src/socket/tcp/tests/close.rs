@@ -243,7 +243,7 @@ fn a_reset_tells_its_name_after_the_data() {
     });
 }
 
-/// Audit A019 of smoltcp: the end of TIME-WAIT wiped what was received.
+/// A019: the end of TIME-WAIT wiped what was received.
 #[test]
 fn what_was_received_outlives_time_wait() {
     each_family(|mut host| {

@@ -273,7 +273,7 @@ fn a_closed_window_is_probed_and_found_open_again() {
     });
 }
 
-/// Audit A089 of smoltcp: windows of one byte were offered (RFC 9293 3.8.6.2.2: silly windows).
+/// A089: windows of one byte were offered (RFC 9293 3.8.6.2.2: silly windows).
 #[test]
 fn the_window_opens_by_a_segment_or_not_at_all() {
     each_family(|mut host| {
@@ -307,7 +307,7 @@ fn the_window_opens_by_a_segment_or_not_at_all() {
     });
 }
 
-/// Audit A002 of smoltcp: with buffers from 65536 bytes on, and a peer that scales, one far segment and then what precedes
+/// A002: with buffers from 65536 bytes on, and a peer that scales, one far segment and then what precedes
 /// it made it panic.
 #[test]
 fn rfc7323_2_a_buffer_larger_than_the_window_field_can_be_filled() {
