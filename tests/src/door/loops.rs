@@ -44,7 +44,8 @@ impl Turns {
         }
     }
 
-    fn turn(&mut self, socket: &Arc<Socket>, way: Way, taker_has_room: bool) {
+    /// Looks at one way of a socket.
+    pub(super) fn turn(&mut self, socket: &Arc<Socket>, way: Way, taker_has_room: bool) {
         let outcome = socket.turn(&self.room, way, taker_has_room, &mut self.buffer);
         if outcome == Outcome::More {
             self.again.push_back((Arc::clone(socket), way));

@@ -15,7 +15,7 @@ use syscall::flag::CallFlags;
 use super::connect::{self, Progress};
 use super::loops::Turns;
 use super::room::Room;
-use super::socket::{Errno, Result, Socket, Stage, errno};
+use super::socket::{Errno, Result, Socket, Stage, Way, errno};
 use super::{echo, pair};
 use crate::error::{Context, Error};
 
@@ -82,6 +82,13 @@ const NOBODY: u32 = 65_534;
 fn answer_to(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     let room = Arc::clone(&turns.room);
     let words: Vec<&str> = text.split(' ').collect();
+    // Datagrams that were sent before the question go before it: to the peer, and with the options, of that time.
+    if let [_, id, ..] = words.as_slice()
+        && let Ok(socket) = find(&room, id)
+        && !socket.name.stream
+    {
+        turns.turn(&socket, Way::Up, false);
+    }
     match words.as_slice() {
         ["socket", scheme, family] => match make(turns, scheme, *family == "6") {
             Ok(program) => say(&question, &ok(""), Some(program.as_fd())),
