@@ -31,7 +31,7 @@ cases! {
 }
 
 fn a_connection_is_refused_where_nobody_listens(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     fails("connect", socket.connect(end), ECONNREFUSED)?;
     // It was told already.
@@ -54,7 +54,7 @@ fn a_connection_that_is_not_waited_for_stands_when_it_is_writable(world: &World)
 }
 
 fn a_connection_that_is_not_waited_for_is_ready_for_both_when_it_fails(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(end), EINPROGRESS)?;
@@ -68,7 +68,7 @@ fn a_connection_that_is_not_waited_for_is_ready_for_both_when_it_fails(world: &W
 fn the_call_after_a_failed_connection_says_why_and_the_next_that_it_is_over(
     world: &World,
 ) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(end), EINPROGRESS)?;
@@ -80,7 +80,7 @@ fn the_call_after_a_failed_connection_says_why_and_the_next_that_it_is_over(
 }
 
 fn after_a_refusal_the_same_socket_can_connect(world: &World) -> Outcome {
-    let (nobody, (listener, end)) = (world.no_listener()?, world.listener()?);
+    let (nobody, (listener, end)) = (world.nobody_here(), world.listener()?);
     let socket = world.tcp()?;
     fails("connect", socket.connect(nobody), ECONNREFUSED)?;
     socket.connect(end)?;
@@ -90,7 +90,7 @@ fn after_a_refusal_the_same_socket_can_connect(world: &World) -> Outcome {
 }
 
 fn after_a_refusal_that_was_not_waited_for_the_same_socket_can_connect(world: &World) -> Outcome {
-    let (nobody, (listener, end)) = (world.no_listener()?, world.listener()?);
+    let (nobody, (listener, end)) = (world.nobody_here(), world.listener()?);
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(nobody), EINPROGRESS)?;

@@ -170,13 +170,15 @@ fn both_ends_of_a_connection_know_each_other(world: &World) -> Outcome {
 }
 
 fn a_closed_port_can_be_bound_at_once(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let (listener, end) = world.listener()?;
+    drop(listener);
     for _ in 0..5 {
         let socket = world.tcp()?;
         socket.bind(end)?;
         socket.listen(1)?;
     }
-    let end = world.no_hearer()?;
+    let (hearer, end) = world.datagram()?;
+    drop(hearer);
     for _ in 0..5 {
         world.udp()?.bind(end)?;
     }
