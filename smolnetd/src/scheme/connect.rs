@@ -46,7 +46,12 @@ impl View<'_> {
         match text {
             "listen" => self.accept(number),
             "disconnect" => {
-                let fresh = self.scheme.socket(number)?.sibling(None, None);
+                // What it was ends at once (RFC 9293 3.10.5); what was set on it holds.
+                let handle = self.scheme.socket(number)?;
+                let (socket, fresh) = (handle.socket, handle.sibling(handle.socket, None));
+                if let Some(socket) = socket {
+                    self.stack.disconnect(self.now, socket).map_err(errno)?;
+                }
                 self.insert(Handle::Socket(fresh))
             }
             _ => {
@@ -63,8 +68,7 @@ impl View<'_> {
         let handle = self.scheme.socket(number)?;
         let listener = handle.socket.ok_or(Error::new(EINVAL))?;
         let connection = self.stack.accept(listener).map_err(errno)?;
-        let mut accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
-        accepted.read_ended = false;
+        let accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
         let accepted = self.insert_fresh(accepted)?;
         if let Ok(handle) = self.scheme.socket_mut(number) {
             handle.readiness.acted(syscall::EventFlags::EVENT_READ);

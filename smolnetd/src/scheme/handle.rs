@@ -50,8 +50,6 @@ pub(crate) struct SocketHandle {
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) readiness: Readiness,
-    /// Nothing is read from this descriptor any more; writing is ended in the socket itself.
-    pub(crate) read_ended: bool,
     /// The call that is connecting it and waits.
     pub(crate) connecting: Option<redox_scheme::Id>,
 }
@@ -66,7 +64,6 @@ impl SocketHandle {
             read_timeout: None,
             write_timeout: None,
             readiness: Readiness::default(),
-            read_ended: false,
             connecting: None,
         }
     }

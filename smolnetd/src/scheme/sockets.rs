@@ -156,11 +156,16 @@ impl View<'_> {
     pub(super) fn readiness(&self, handle: &SocketHandle) -> EventFlags {
         let ready = match handle.socket {
             Some(socket) => self.stack.readiness(socket),
+            // There is nothing to receive; what is sent makes it a socket.
+            None if self.scheme.kind == Kind::Udp => Readiness {
+                readable: false,
+                writable: true,
+            },
             // As on other systems: neither call would wait, for each fails at once.
             None => Readiness::BOTH,
         };
         let mut flags = EventFlags::empty();
-        flags.set(EventFlags::EVENT_READ, ready.readable || handle.read_ended);
+        flags.set(EventFlags::EVENT_READ, ready.readable);
         flags.set(EventFlags::EVENT_WRITE, ready.writable);
         flags
     }

@@ -4,8 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use libredox::protocol::SocketCall;
 use syscall::error::{
-    EAGAIN, EBADF, EDESTADDRREQ, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EWOULDBLOCK, Error,
-    Result,
+    EAGAIN, EBADF, EDESTADDRREQ, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPIPE, EWOULDBLOCK,
+    Error, Result,
 };
 use syscall::flag::EventFlags;
 
@@ -20,7 +20,9 @@ use crate::ip::ZonedAddr;
 use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketId, SocketOption};
 
 /// `MSG_*` flags of `recvmsg` and `sendmsg`.
+const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
+const MSG_WAITALL: u64 = 256;
 const MSG_DONTWAIT: u64 = 64;
 
 impl View<'_> {
@@ -37,13 +39,6 @@ impl View<'_> {
         flags: ReceiveFlags,
     ) -> Result<Received> {
         let handle = self.scheme.socket(number)?;
-        if handle.read_ended {
-            return Ok(Received {
-                length: 0,
-                full_length: 0,
-                source: None,
-            });
-        }
         let remote = handle.remote.filter(only_from);
         if handle.socket.is_none() && self.scheme.kind == Kind::Tcp {
             return Err(Error::new(ENOTCONN));
@@ -78,7 +73,8 @@ impl View<'_> {
         let handle = self.scheme.socket(number)?;
         let remote = handle.remote;
         match self.scheme.kind {
-            Kind::Tcp if handle.socket.is_none() => return Err(Error::new(ENOTCONN)),
+            // A connection that was never made is a broken pipe.
+            Kind::Tcp if handle.socket.is_none() => return Err(Error::new(EPIPE)),
             Kind::Udp if remote.is_none() => return Err(Error::new(EDESTADDRREQ)),
             _ => {}
         }
@@ -86,7 +82,10 @@ impl View<'_> {
         let sent = self
             .stack
             .send(self.now, socket, bytes, remote, self.ports)
-            .map_err(errno);
+            .map_err(|error| match error {
+                SocketError::NotConnected => Error::new(EPIPE),
+                error => errno(error),
+            });
         if let Ok(handle) = self.scheme.socket_mut(number) {
             handle.readiness.acted(EventFlags::EVENT_WRITE);
         }
@@ -231,6 +230,9 @@ impl View<'_> {
         {
             Some(SocketCall::SetSockOpt) => self.set_option(number, option, payload),
             Some(SocketCall::GetSockOpt) => self.get_option(number, option, payload),
+            // There is no urgent data (RFC 9293 3.8.5: for nobody new).
+            Some(SocketCall::SendMsg) if argument & MSG_OOB != 0 => Err(Error::new(EOPNOTSUPP)),
+            Some(SocketCall::RecvMsg) if argument & MSG_OOB != 0 => Err(Error::new(EINVAL)),
             Some(SocketCall::SendMsg) => {
                 let length = message::sent_payload(payload).ok_or(Error::new(EINVAL))?;
                 dont_wait(argument, self.write_socket(number, length))
@@ -246,6 +248,13 @@ impl View<'_> {
 
     fn receive_message(&mut self, number: usize, buffer: &mut [u8], flags: u64) -> Result<usize> {
         let room = message::receive_room(buffer).ok_or(Error::new(EINVAL))?;
+        let waits = flags & MSG_WAITALL != 0 && !self.scheme.socket(number)?.is_nonblocking();
+        if let (true, Some(socket)) = (waits, self.scheme.socket(number)?.socket)
+            && flags & MSG_DONTWAIT == 0
+            && self.stack.awaits(socket, room.payload)
+        {
+            return Err(Error::new(EWOULDBLOCK));
+        }
         // The answer has no gaps: where the payload begins depends on the name, which comes with it.
         let mut payload = vec![0; room.payload];
         let flags = ReceiveFlags {
@@ -294,9 +303,6 @@ impl View<'_> {
             return Ok(0);
         }
         self.stack.shutdown(self.now, socket, how).map_err(errno)?;
-        if how.read() {
-            self.scheme.socket_mut(number)?.read_ended = true;
-        }
         Ok(0)
     }
 

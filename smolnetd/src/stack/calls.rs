@@ -285,6 +285,11 @@ impl Stack {
         peer.map(|peer| naming.outward(peer))
     }
 
+    /// Would a reader of a stream who wants so many octets, and all of them, have to wait (MSG_WAITALL)?
+    pub fn awaits(&self, id: SocketId, octets: usize) -> bool {
+        matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.awaits(*tcp, octets))
+    }
+
     /// Is it a TCP listener?
     pub fn is_listening(&self, id: SocketId) -> bool {
         matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.is_listening(*tcp))

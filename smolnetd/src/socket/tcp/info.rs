@@ -24,6 +24,12 @@ pub struct Info {
 }
 
 impl Tcp {
+    /// Would a reader who wants so many octets, and all of them, have to wait?
+    pub fn awaits(&self, id: TcpId, octets: usize) -> bool {
+        self.connection(id)
+            .is_some_and(|connection| connection.awaits(octets))
+    }
+
     /// How a socket's connection is; without one, what would be.
     pub fn info(&self, id: TcpId) -> Option<Info> {
         let state = self.state(id)?;
