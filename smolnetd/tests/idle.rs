@@ -1,8 +1,10 @@
 //! What a connection costs that nobody says anything on: resident memory of a whole host, both ends of each connection
 //! counted. One test, for it looks at what the process holds.
 
-// Everything here is a test, though not every function is one.
-#![allow(clippy::expect_used)]
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of a test, which the linter does not take for tests"
+)]
 
 use core::net::Ipv4Addr;
 

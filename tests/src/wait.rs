@@ -57,6 +57,11 @@ impl Stop {
         readable(&[self.0.as_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready == [true])
     }
 
+    /// What can be read once it was stopped.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// Waits until `fd` can be read; false when it was stopped first.
     pub fn wait_readable(&self, fd: impl AsFd) -> bool {
         match readable(&[fd.as_fd(), self.0.as_fd()], None) {

@@ -224,6 +224,41 @@ fn what_a_transfer_keeps_beside_floods_of_any_rate() {
     drop((listener, here));
 }
 
+#[test]
+#[ignore = "measures"]
+fn what_a_syn_costs_on_the_whole_way() {
+    const RATE: u32 = 30;
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
+    let here = stack.enter("server");
+    let listener = OpenedFile::listen(PORT).unwrap();
+    let sender = RawSender::inside(&namespace).unwrap();
+    for other in [Beside::Rsts(RATE), Beside::Syns(RATE)] {
+        let (before, frames) = (cpu_seconds(), counter(&stack, ETH0, "driver.rx_frames"));
+        let mut next = Instant::now();
+        for round in 0..3000 {
+            sender.send(&other.segments(round * RATE)).unwrap();
+            next += Duration::from_millis(1);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        let frames = counter(&stack, ETH0, "driver.rx_frames") - frames;
+        println!("{other:?}: {frames} frames came in");
+        print_cpu(&before, frames);
+    }
+    drop((listener, here));
+}
+
+/// Who took how much time since `before`, for each of `count`.
+fn print_cpu(before: &BTreeMap<String, f64>, count: u64) {
+    for (name, value) in cpu_seconds() {
+        let spent = value - before.get(&name).unwrap_or(&0.0);
+        if spent > 0.05 {
+            println!("    {name}: {:.1} µs", spent * 1e6 / count as f64);
+        }
+    }
+}
+
 /// Linux connects as fast as it can from some threads, and hears the end of each connection.
 fn connect_for(namespace: &Namespace, time: Duration, threads: usize) -> u64 {
     let end = Instant::now() + time;
@@ -284,12 +319,7 @@ fn how_many_connections_a_second_are_accepted_from_linux() {
                 "{threads} threads: {:.0} connections a second",
                 done as f64 / took.as_secs_f64()
             );
-            for (name, value) in cpu_seconds() {
-                let spent = value - cpu.get(&name).unwrap_or(&0.0);
-                if spent > 0.05 {
-                    println!("    {name}: {:.1} µs", spent * 1e6 / done as f64);
-                }
-            }
+            print_cpu(&cpu, done);
             for (name, value) in counters(&stack) {
                 let grown = value.saturating_sub(*before.get(&name).unwrap_or(&0));
                 if grown > 0 {

@@ -20,11 +20,10 @@
 //!   no raw sockets: EPROTONOSUPPORT.
 //! - A program that gains privileges when it is started by an ordinary user is not given the library by the loader: Debian's
 //!   `ping` runs so as root only.
-//! - A send of a datagram that the stack refuses is an error of the next call, not of this one.
-//! - A read of a TCP socket that never was connected waits instead of ENOTCONN. No urgent data, no control messages, no
-//!   error queue; FIONREAD on UDP counts the head of the datagram too.
-//! - A failed connect that did not wait leaves a socket that can only be closed.
-//! - Options that the stack does not know are accepted and forgotten, as Redox's C library does with them.
+//! - What the cases of `tests/sockets` find, with its reasons, in `tests/sockets/differences`.
+//! - A send of a datagram that the stack refuses is an error of the next call, not of this one, unless there is no way to
+//!   the address that it names. No urgent data, no control messages, no error queue.
+//! - Options that Linux has and the stack does not know are accepted and forgotten, as Redox's C library does with them.
 //! - Addresses have no names. Services are Linux's.
 //! - A program that calls the kernel without the C library is not seen (except sendmmsg and recvmmsg by `syscall`).
 #![allow(unsafe_code)]

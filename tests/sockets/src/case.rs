@@ -126,6 +126,14 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// The same over IPv4.
+    pub(crate) fn of_ipv4(&self) -> World {
+        World {
+            family: Family::V4,
+            ..*self
+        }
+    }
+
     /// Any port of this machine, to itself.
     pub(crate) fn here(&self) -> SocketAddr {
         SocketAddr::new(self.family.localhost(), 0)

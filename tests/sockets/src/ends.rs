@@ -61,18 +61,9 @@ impl World {
         Ok((one, two))
     }
 
-    /// A port of this machine at which nobody listens.
-    pub(crate) fn no_listener(&self) -> Outcome<SocketAddr> {
-        let (socket, end) = self.listener()?;
-        drop(socket);
-        Ok(end)
-    }
-
-    /// A port of this machine at which nobody hears datagrams.
-    pub(crate) fn no_hearer(&self) -> Outcome<SocketAddr> {
-        let (socket, end) = self.datagram()?;
-        drop(socket);
-        Ok(end)
+    /// A port of this machine at which nobody listens, nor hears datagrams: TCPMUX has none any more (RFC 7805).
+    pub(crate) fn nobody_here(&self) -> SocketAddr {
+        SocketAddr::new(self.family.localhost(), 1)
     }
 }
 

@@ -1,13 +1,20 @@
 //! The C library's calls, as functions that keep their promises. Unsafe lives here and nowhere else in this program.
 #![allow(unsafe_code)]
 
-use core::ffi::{c_int, c_void};
-use core::mem::{size_of, zeroed};
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod address;
+mod process;
+mod ready;
 
-use libc::{iovec, msghdr, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use core::ffi::{c_int, c_void};
+use core::mem::zeroed;
+use core::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use libc::{iovec, msghdr, sockaddr, socklen_t};
+
+pub(crate) use address::Address;
+pub(crate) use process::{become_user, count_pipes, in_child, is_root, pipes};
+pub(crate) use ready::{Queue, poll, select};
 
 use crate::errno::{Failed, Result};
 
@@ -21,92 +28,6 @@ fn checked(call: &'static str, result: isize) -> Result<usize> {
 
 fn status(call: &'static str, result: c_int) -> Result<()> {
     checked(call, result as isize).map(drop)
-}
-
-/// An address as C has it.
-#[derive(Clone, Copy)]
-pub(crate) struct Address {
-    storage: sockaddr_storage,
-    length: socklen_t,
-}
-
-impl Address {
-    /// Room for any.
-    fn room() -> Address {
-        Address {
-            // SAFETY: all zeros is a sockaddr_storage.
-            storage: unsafe { zeroed() },
-            length: size_of::<sockaddr_storage>() as socklen_t,
-        }
-    }
-
-    pub(crate) fn of(end: SocketAddr) -> Address {
-        let mut address = Address::room();
-        match end {
-            SocketAddr::V4(end) => {
-                let to = (&raw mut address.storage).cast::<sockaddr_in>();
-                // SAFETY: the storage is larger, and aligned for any address.
-                let to = unsafe { &mut *to };
-                to.sin_family = libc::AF_INET as libc::sa_family_t;
-                to.sin_port = end.port().to_be();
-                to.sin_addr.s_addr = u32::from(*end.ip()).to_be();
-                address.length = size_of::<sockaddr_in>() as socklen_t;
-            }
-            SocketAddr::V6(end) => {
-                let to = (&raw mut address.storage).cast::<sockaddr_in6>();
-                // SAFETY: as above.
-                let to = unsafe { &mut *to };
-                to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                to.sin6_port = end.port().to_be();
-                to.sin6_addr.s6_addr = end.ip().octets();
-                to.sin6_scope_id = end.scope_id();
-                address.length = size_of::<sockaddr_in6>() as socklen_t;
-            }
-        }
-        address
-    }
-
-    /// Nobody's address, by which `connect` disconnects.
-    pub(crate) fn unspecified() -> Address {
-        let mut address = Address::room();
-        address.storage.ss_family = libc::AF_UNSPEC as libc::sa_family_t;
-        address.length = size_of::<sockaddr>() as socklen_t;
-        address
-    }
-
-    /// The first bytes of it only.
-    pub(crate) fn cut(self, length: usize) -> Address {
-        Address {
-            length: length as socklen_t,
-            ..self
-        }
-    }
-
-    /// The end that it names, if it is one of the internet's.
-    fn end(&self) -> Option<SocketAddr> {
-        match c_int::from(self.storage.ss_family) {
-            libc::AF_INET => {
-                let from = (&raw const self.storage).cast::<sockaddr_in>();
-                // SAFETY: the storage is larger, and aligned for any address.
-                let from = unsafe { &*from };
-                let ip = Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr));
-                Some((ip, u16::from_be(from.sin_port)).into())
-            }
-            libc::AF_INET6 => {
-                let from = (&raw const self.storage).cast::<sockaddr_in6>();
-                // SAFETY: as above.
-                let from = unsafe { &*from };
-                let ip = Ipv6Addr::from(from.sin6_addr.s6_addr);
-                let port = u16::from_be(from.sin6_port);
-                Some(SocketAddrV6::new(ip, port, 0, from.sin6_scope_id).into())
-            }
-            _ => None,
-        }
-    }
-
-    fn at(&self) -> *const sockaddr {
-        (&raw const self.storage).cast()
-    }
 }
 
 /// What `recvmsg` gave.
@@ -407,130 +328,4 @@ pub(crate) fn pipe() -> Result<(Socket, Socket)> {
     status("pipe", unsafe { libc::pipe(ends.as_mut_ptr()) })?;
     let [read, write] = ends;
     Ok((Socket::own("pipe", read)?, Socket::own("pipe", write)?))
-}
-
-/// poll(2): what is true of each descriptor; all zeros when the time is over.
-pub(crate) fn poll(wanted: &[(c_int, i16)], milliseconds: c_int) -> Result<Vec<i16>> {
-    let entry = |&(fd, events): &(c_int, i16)| libc::pollfd {
-        fd,
-        events,
-        revents: 0,
-    };
-    let mut polled: Vec<libc::pollfd> = wanted.iter().map(entry).collect();
-    let (at, count) = (polled.as_mut_ptr(), polled.len() as libc::nfds_t);
-    // SAFETY: there are that many.
-    status("poll", unsafe { libc::poll(at, count, milliseconds) })?;
-    Ok(polled.iter().map(|entry| entry.revents).collect())
-}
-
-/// select(2) on one descriptor: readable, writable.
-pub(crate) fn select(socket: &Socket, milliseconds: i64) -> Result<(bool, bool)> {
-    let fd = socket.fd();
-    let mut timeout = libc::timeval {
-        tv_sec: (milliseconds / 1000) as _,
-        tv_usec: (milliseconds % 1000 * 1000) as _,
-    };
-    let nobody = core::ptr::null_mut();
-    // SAFETY: the sets are initialized before they are used, and the descriptor is below FD_SETSIZE here.
-    unsafe {
-        let (mut reading, mut writing): (libc::fd_set, libc::fd_set) = (zeroed(), zeroed());
-        libc::FD_ZERO(&raw mut reading);
-        libc::FD_ZERO(&raw mut writing);
-        libc::FD_SET(fd, &raw mut reading);
-        libc::FD_SET(fd, &raw mut writing);
-        let (r, w) = (&raw mut reading, &raw mut writing);
-        status(
-            "select",
-            libc::select(fd + 1, r, w, nobody, &raw mut timeout),
-        )?;
-        Ok((libc::FD_ISSET(fd, r), libc::FD_ISSET(fd, w)))
-    }
-}
-
-/// An epoll(7) queue.
-pub(crate) struct Queue(OwnedFd);
-
-impl Queue {
-    pub(crate) fn new() -> Result<Queue> {
-        // SAFETY: no memory is involved.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        status("epoll_create1", fd)?;
-        // SAFETY: the call has just made it for us.
-        Ok(Queue(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    pub(crate) fn add(&self, socket: &Socket, events: c_int) -> Result<()> {
-        self.change(libc::EPOLL_CTL_ADD, socket, events)
-    }
-
-    pub(crate) fn modify(&self, socket: &Socket, events: c_int) -> Result<()> {
-        self.change(libc::EPOLL_CTL_MOD, socket, events)
-    }
-
-    fn change(&self, what: c_int, socket: &Socket, events: c_int) -> Result<()> {
-        // SAFETY: all zeros is an epoll_event.
-        let mut event: libc::epoll_event = unsafe { zeroed() };
-        event.events = events.cast_unsigned();
-        // SAFETY: the event lives until the call has returned.
-        status("epoll_ctl", unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), what, socket.fd(), &raw mut event)
-        })
-    }
-
-    /// The events of the one descriptor that it is used with; `None` when the time is over.
-    pub(crate) fn wait(&self, milliseconds: c_int) -> Result<Option<c_int>> {
-        // SAFETY: all zeros is an epoll_event.
-        let mut event: libc::epoll_event = unsafe { zeroed() };
-        // SAFETY: there is room for one.
-        let count =
-            unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, milliseconds) };
-        let count = checked("epoll_wait", count as isize)?;
-        Ok((count > 0).then_some({ event.events }.cast_signed()))
-    }
-}
-
-/// Does something in a forked child; whether it went well.
-pub(crate) fn in_child(act: impl FnOnce() -> bool) -> Result<bool> {
-    // SAFETY: the child has one thread, which ends in `_exit`.
-    let child = unsafe { libc::fork() };
-    status("fork", child)?;
-    if child == 0 {
-        let code = c_int::from(!act());
-        // SAFETY: nothing of the parent's is unwound.
-        unsafe { libc::_exit(code) };
-    }
-    let mut code = 0;
-    // SAFETY: there is room for the status.
-    status("waitpid", unsafe { libc::waitpid(child, &raw mut code, 0) })?;
-    Ok(code == 0)
-}
-
-/// May this program do what only the system may?
-pub(crate) fn is_root() -> bool {
-    // SAFETY: no memory is involved.
-    unsafe { libc::geteuid() == 0 }
-}
-
-/// Becomes another user for good.
-pub(crate) fn become_user(uid: u32) -> Result<()> {
-    // SAFETY: no memory is involved.
-    status("setuid", unsafe { libc::setuid(uid as _) })
-}
-
-static PIPES: AtomicUsize = AtomicUsize::new(0);
-
-extern "C" fn on_pipe(_signal: c_int) {
-    PIPES.fetch_add(1, Ordering::SeqCst);
-}
-
-/// Counts signals of broken pipes from here on.
-pub(crate) fn count_pipes() {
-    let handler = on_pipe as extern "C" fn(c_int);
-    // SAFETY: the handler only counts.
-    unsafe { libc::signal(libc::SIGPIPE, handler as libc::sighandler_t) };
-}
-
-/// How many signals of broken pipes there were.
-pub(crate) fn pipes() -> usize {
-    PIPES.load(Ordering::SeqCst)
 }

@@ -7,6 +7,7 @@ mod radvd;
 mod raw;
 mod slirp;
 mod tap;
+mod weather;
 mod wire;
 
 pub use lan::{LAN_DEVICE, Lan, WAN_DEVICE};
@@ -16,6 +17,7 @@ pub use radvd::Radvd;
 pub use raw::{ACK, Overheard, RST, RawSegment, RawSender, SYN};
 pub use slirp::Slirp;
 pub use tap::{Tap, TapSpec};
+pub use weather::{Weather, WeatherSpec, tie};
 pub use wire::Wire;
 
 use std::sync::OnceLock;

@@ -1,6 +1,6 @@
 //! A bare cable: what the card sends is a frame in the test's hand, and the other way round.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,11 @@ impl Wire {
             .context("receiving on the wire")?;
         frame.truncate(length);
         Ok(Some(frame))
+    }
+
+    /// What can be read when the card has sent a frame.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
     }
 
     pub(super) fn argument(&self, id: &str) -> String {

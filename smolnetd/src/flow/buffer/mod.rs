@@ -6,7 +6,7 @@ mod receive;
 mod send;
 mod window;
 
-pub use receive::{Inserted, MAX_BLOCKS, ReceiveBuffer, Refused};
+pub use receive::{Inserted, MAX_BLOCKS, MAX_RANGES, ReceiveBuffer, Refused};
 pub use send::SendBuffer;
 pub use window::ReceiveWindow;
 

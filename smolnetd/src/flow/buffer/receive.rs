@@ -9,7 +9,7 @@ pub const MAX_BLOCKS: usize = 4;
 
 /// Ranges of octets that came before their turn. One lost segment makes one: of the 2,900 segments in a window of
 /// 4 MiB that is every eleventh. Who makes more than that by sending crumbs costs us no more than walking this list.
-pub(super) const MAX_RANGES: usize = 256;
+pub const MAX_RANGES: usize = 256;
 
 /// What became of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

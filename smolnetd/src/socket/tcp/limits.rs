@@ -55,7 +55,7 @@ impl Default for Limits {
             time_wait: 8192,
             receive_buffer: 65_535,
             receive_buffer_max: 4 << 20,
-            send_buffer: 128 << 10,
+            send_buffer: 64 << 10,
             send_buffer_max: 4 << 20,
             memory: 256 << 20,
             memory_per_user: 192 << 20,

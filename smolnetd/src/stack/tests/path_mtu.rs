@@ -16,7 +16,7 @@ use crate::socket::{SocketId, SocketKind, SocketOption};
 const IP: usize = 14;
 
 /// The IP packets of that protocol that A has sent.
-fn sent(wire: &mut Wire, protocol: IpProtocol) -> Vec<Vec<u8>> {
+pub(super) fn sent(wire: &mut Wire, protocol: IpProtocol) -> Vec<Vec<u8>> {
     let taken = wire.taken();
     let packets = taken
         .iter()
@@ -29,7 +29,7 @@ fn sent(wire: &mut Wire, protocol: IpProtocol) -> Vec<Vec<u8>> {
 }
 
 /// A connection from A to B: (client, accepted).
-fn stream(wire: &mut Wire, peer: IpAddr) -> (SocketId, SocketId) {
+pub(super) fn stream(wire: &mut Wire, peer: IpAddr) -> (SocketId, SocketId) {
     let now = wire.now;
     let server = wire.b.open(SocketKind::Tcp);
     let reuse = SocketOption::ReuseAddress(true);

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use libc::{ECONNREFUSED, EINPROGRESS, EISCONN, ENETUNREACH, EPIPE, IPPROTO_IPV6, IPV6_V6ONLY};
 
-use crate::case::{Family, Outcome, World, cases, equal, fails, holds};
+use crate::case::{Outcome, World, cases, equal, fails, holds};
 use crate::ends::{POLLIN, POLLOUT};
 use crate::sys;
 
@@ -31,7 +31,7 @@ cases! {
 }
 
 fn a_connection_is_refused_where_nobody_listens(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     fails("connect", socket.connect(end), ECONNREFUSED)?;
     // It was told already.
@@ -54,7 +54,7 @@ fn a_connection_that_is_not_waited_for_stands_when_it_is_writable(world: &World)
 }
 
 fn a_connection_that_is_not_waited_for_is_ready_for_both_when_it_fails(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(end), EINPROGRESS)?;
@@ -68,7 +68,7 @@ fn a_connection_that_is_not_waited_for_is_ready_for_both_when_it_fails(world: &W
 fn the_call_after_a_failed_connection_says_why_and_the_next_that_it_is_over(
     world: &World,
 ) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(end), EINPROGRESS)?;
@@ -80,7 +80,7 @@ fn the_call_after_a_failed_connection_says_why_and_the_next_that_it_is_over(
 }
 
 fn after_a_refusal_the_same_socket_can_connect(world: &World) -> Outcome {
-    let (nobody, (listener, end)) = (world.no_listener()?, world.listener()?);
+    let (nobody, (listener, end)) = (world.nobody_here(), world.listener()?);
     let socket = world.tcp()?;
     fails("connect", socket.connect(nobody), ECONNREFUSED)?;
     socket.connect(end)?;
@@ -90,7 +90,7 @@ fn after_a_refusal_the_same_socket_can_connect(world: &World) -> Outcome {
 }
 
 fn after_a_refusal_that_was_not_waited_for_the_same_socket_can_connect(world: &World) -> Outcome {
-    let (nobody, (listener, end)) = (world.no_listener()?, world.listener()?);
+    let (nobody, (listener, end)) = (world.nobody_here(), world.listener()?);
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     fails("connect", socket.connect(nobody), EINPROGRESS)?;
@@ -233,7 +233,7 @@ fn a_listener_of_ipv6_is_called_over_ipv4(world: &World) -> Outcome {
     listener.bind(SocketAddr::new(world.family.any(), 0))?;
     listener.listen(1)?;
     let port = listener.local()?.port();
-    let calling = v4(world).tcp()?;
+    let calling = world.of_ipv4().tcp()?;
     calling.connect(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
     let (accepted, from) = listener.accept()?;
     let mapped: IpAddr = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
@@ -249,7 +249,7 @@ fn with_v6only_a_listener_of_ipv6_is_not_called_over_ipv4(world: &World) -> Outc
     listener.bind(SocketAddr::new(world.family.any(), 0))?;
     listener.listen(1)?;
     let end = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listener.local()?.port());
-    fails("connect", v4(world).tcp()?.connect(end), ECONNREFUSED)?;
+    fails("connect", world.of_ipv4().tcp()?.connect(end), ECONNREFUSED)?;
     let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), end.port());
     let only = world.tcp()?;
     only.set_flag(IPPROTO_IPV6, IPV6_V6ONLY, 1)?;
@@ -257,7 +257,7 @@ fn with_v6only_a_listener_of_ipv6_is_not_called_over_ipv4(world: &World) -> Outc
 }
 
 fn a_socket_of_ipv6_calls_over_ipv4(world: &World) -> Outcome {
-    let (listener, end) = v4(world).listener()?;
+    let (listener, end) = world.of_ipv4().listener()?;
     let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), end.port());
     let calling = world.tcp()?;
     calling.connect(mapped)?;
@@ -267,11 +267,4 @@ fn a_socket_of_ipv6_calls_over_ipv4(world: &World) -> Outcome {
         listener.accept()?.1.ip(),
         Ipv4Addr::LOCALHOST.into(),
     )
-}
-
-fn v4(world: &World) -> World {
-    World {
-        family: Family::V4,
-        ..*world
-    }
 }

@@ -275,7 +275,7 @@ fn a_socket_of_ipv6_hears_and_speaks_ipv4(world: &World) -> Outcome {
     let six = world.udp()?;
     six.bind(SocketAddr::new(world.family.any(), 0))?;
     let port = six.local()?.port();
-    let (four, four_end) = v4(world).datagram()?;
+    let (four, four_end) = world.of_ipv4().datagram()?;
     four.send_to(
         b"over IPv4",
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
@@ -293,17 +293,10 @@ fn with_v6only_a_socket_of_ipv6_hears_no_ipv4(world: &World) -> Outcome {
     six.set_flag(IPPROTO_IPV6, IPV6_V6ONLY, 1)?;
     six.bind(SocketAddr::new(world.family.any(), 0))?;
     let port = six.local()?.port();
-    let (four, _) = v4(world).datagram()?;
+    let (four, _) = world.of_ipv4().datagram()?;
     four.send_to(
         b"over IPv4",
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
     )?;
     six.hears_nothing()
-}
-
-fn v4(world: &World) -> World {
-    World {
-        family: Family::V4,
-        ..*world
-    }
 }

@@ -8,6 +8,7 @@ mod making;
 mod messages;
 mod multicast;
 mod naming;
+mod numbers;
 mod options;
 mod outside;
 mod readiness;

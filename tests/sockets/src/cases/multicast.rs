@@ -4,16 +4,12 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL, IPPROTO_IP, IPPROTO_IPV6, SO_REUSEADDR, SOL_SOCKET};
 
+use super::numbers::{
+    IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IPV6_JOIN_GROUP,
+    IPV6_LEAVE_GROUP, IPV6_MULTICAST_LOOP,
+};
 use crate::case::{Family, Outcome, World, cases, equal, fails, holds, skip};
 use crate::sys::Socket;
-
-const IP_MULTICAST_IF: i32 = 32;
-const IP_MULTICAST_LOOP: i32 = 34;
-const IP_ADD_MEMBERSHIP: i32 = 35;
-const IP_DROP_MEMBERSHIP: i32 = 36;
-const IPV6_MULTICAST_LOOP: i32 = 19;
-const IPV6_JOIN_GROUP: i32 = 20;
-const IPV6_LEAVE_GROUP: i32 = 21;
 
 cases! {
     Both: a_member_of_a_group_hears_what_is_said_to_it
@@ -34,10 +30,7 @@ enum On {
 impl On {
     fn choose(world: &World) -> Outcome<On> {
         let outside = world.peer.filter(IpAddr::is_ipv4);
-        let four = World {
-            family: Family::V4,
-            ..*world
-        };
+        let four = world.of_ipv4();
         let own = outside.map(|peer| -> Outcome<IpAddr> {
             let socket = four.udp()?;
             socket.connect(SocketAddr::new(peer, 9))?;

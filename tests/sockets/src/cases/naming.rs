@@ -170,13 +170,15 @@ fn both_ends_of_a_connection_know_each_other(world: &World) -> Outcome {
 }
 
 fn a_closed_port_can_be_bound_at_once(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let (listener, end) = world.listener()?;
+    drop(listener);
     for _ in 0..5 {
         let socket = world.tcp()?;
         socket.bind(end)?;
         socket.listen(1)?;
     }
-    let end = world.no_hearer()?;
+    let (hearer, end) = world.datagram()?;
+    drop(hearer);
     for _ in 0..5 {
         world.udp()?.bind(end)?;
     }
@@ -222,7 +224,7 @@ fn an_ipv4_address_is_refused_by_a_socket_of_ipv6(world: &World) -> Outcome {
 }
 
 fn any_address_of_ipv6_excludes_ipv4_s_too(world: &World) -> Outcome {
-    let (any, any4) = (world.tcp()?, v4(world).tcp()?);
+    let (any, any4) = (world.tcp()?, world.of_ipv4().tcp()?);
     any.bind(SocketAddr::new(world.family.any(), 0))?;
     any.listen(1)?;
     let end = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), any.local()?.port());
@@ -230,7 +232,7 @@ fn any_address_of_ipv6_excludes_ipv4_s_too(world: &World) -> Outcome {
 }
 
 fn with_v6only_each_family_has_ports_of_its_own(world: &World) -> Outcome {
-    let (any, any4) = (world.tcp()?, v4(world).tcp()?);
+    let (any, any4) = (world.tcp()?, world.of_ipv4().tcp()?);
     any.set_flag(IPPROTO_IPV6, IPV6_V6ONLY, 1)?;
     any.bind(SocketAddr::new(world.family.any(), 0))?;
     any.listen(1)?;
@@ -250,11 +252,4 @@ fn a_link_local_address_needs_its_adapter(world: &World) -> Outcome {
     let without = SocketAddr::from(SocketAddrV6::new(address, 7, 0, 0));
     fails("bind", world.tcp()?.bind(without), EINVAL)?;
     fails("connect", world.tcp()?.connect(without), EINVAL)
-}
-
-fn v4(world: &World) -> World {
-    World {
-        family: Family::V4,
-        ..*world
-    }
 }

@@ -5,26 +5,14 @@ use libc::{
     SO_RCVBUF, SO_RCVTIMEO, SO_REUSEADDR, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET, TCP_NODELAY,
 };
 
+use super::numbers::{
+    IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_TOS, IP_TTL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,
+    IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_REUSEPORT, TCP_INFO, TCP_KEEPCNT, TCP_KEEPIDLE,
+    TCP_KEEPINTVL, TCP_MAXSEG, TCP_USER_TIMEOUT,
+};
 use crate::case::{Family, Outcome, World, cases, equal, fails, holds};
 use crate::sys::Socket;
 
-// Linux's numbers, which relibc has taken over.
-const TCP_KEEPIDLE: i32 = 4;
-const TCP_KEEPINTVL: i32 = 5;
-const TCP_KEEPCNT: i32 = 6;
-const TCP_MAXSEG: i32 = 2;
-const TCP_INFO: i32 = 11;
-const TCP_USER_TIMEOUT: i32 = 18;
-const SO_REUSEPORT: i32 = 15;
-const IP_TOS: i32 = 1;
-const IP_TTL: i32 = 2;
-const IP_MULTICAST_TTL: i32 = 33;
-const IP_MULTICAST_LOOP: i32 = 34;
-const IPV6_UNICAST_HOPS: i32 = 16;
-const IPV6_MULTICAST_HOPS: i32 = 18;
-const IPV6_MULTICAST_LOOP: i32 = 19;
-const IPV6_V6ONLY: i32 = 26;
-const IPV6_TCLASS: i32 = 67;
 /// RFC 9293 3.3.2's ESTABLISHED, as TCP_INFO numbers it.
 const ESTABLISHED: u8 = 1;
 const LISTEN: u8 = 10;

@@ -245,7 +245,7 @@ fn an_edge_comes_with_a_connection_that_stands(world: &World) -> Outcome {
 }
 
 fn an_edge_comes_with_a_connection_that_failed(world: &World) -> Outcome {
-    let end = world.no_listener()?;
+    let end = world.nobody_here();
     let socket = world.tcp()?;
     socket.set_nonblocking()?;
     let queue = Queue::new()?;

@@ -18,7 +18,7 @@ cases! {
 
 /// A socket whose datagram was refused.
 fn refused(world: &World) -> Outcome<Socket> {
-    let end = world.no_hearer()?;
+    let end = world.nobody_here();
     let (socket, _) = world.datagram()?;
     socket.connect(end)?;
     socket.send(b"x", 0)?;
@@ -69,7 +69,7 @@ fn after_a_refusal_a_socket_goes_on(world: &World) -> Outcome {
 }
 
 fn a_receive_that_waits_is_woken_by_a_refusal(world: &World) -> Outcome {
-    let end = world.no_hearer()?;
+    let end = world.nobody_here();
     let socket = world.udp()?;
     socket.connect(end)?;
     socket.send(b"x", 0)?;
@@ -77,7 +77,7 @@ fn a_receive_that_waits_is_woken_by_a_refusal(world: &World) -> Outcome {
 }
 
 fn a_socket_without_a_peer_hears_no_refusals(world: &World) -> Outcome {
-    let end = world.no_hearer()?;
+    let end = world.nobody_here();
     let (socket, _) = world.datagram()?;
     socket.send_to(b"x", end)?;
     socket.hears_nothing()?;

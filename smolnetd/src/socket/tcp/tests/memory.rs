@@ -92,7 +92,7 @@ fn when_hoards_have_taken_everything_there_is_still_a_way_through() {
         wanted += fills(&mut host, *client);
     }
     let (held, ends) = (host.tcp.memory().held(), 2 * hoards.len());
-    // They would have held 300 × (64 + 128) KiB.
+    // They would have held 300 × (64 + 64) KiB.
     assert!(held > 3 << 20, "{held} of {wanted}");
     assert!(held <= (4 << 20) + ends * 2 * FLOOR, "{held}");
     assert!(host.tcp.counters().writes_without_memory > 0);
@@ -107,7 +107,7 @@ fn when_hoards_have_taken_everything_there_is_still_a_way_through() {
     }
     assert_eq!(host.tcp.memory().held(), 0);
     let (client, _) = connects_to_itself(&mut host, listener);
-    assert!(fills(&mut host, client) > 128 << 10, "as at the beginning");
+    assert!(fills(&mut host, client) > 96 << 10, "as at the beginning");
 }
 
 #[test]
@@ -145,13 +145,13 @@ fn one_users_hoard_is_no_other_users_loss() {
         peer.hears(&mut host);
         peer.window = 0;
         host.hears(&peer.says("S.", 0, 1, b""));
-        host.send(id, &[1; 128 << 10]).expect("something fits")
+        host.send(id, &[1; 64 << 10]).expect("something fits")
     };
-    assert_eq!(writes(1), 128 << 10);
+    assert_eq!(writes(1), 64 << 10);
     let hoards: usize = (0..50).map(|_| writes(1)).sum();
     assert!(hoards <= (2 << 20) + 50 * FLOOR, "{hoards}");
     assert!(writes(1) <= 16 << 10);
-    assert_eq!(writes(2), 128 << 10);
+    assert_eq!(writes(2), 64 << 10);
 }
 
 /// What was promised cannot be kept without memory; but nothing ever comes to a standstill.

@@ -4,7 +4,7 @@ use super::*;
 use crate::socket::SocketOption;
 
 /// A connection with a peer that scales its windows, or knows SACK, or not.
-fn offered(host: &mut Host, scale: Option<u8>, sack: bool) -> (TcpId, Peer) {
+pub(super) fn offered(host: &mut Host, scale: Option<u8>, sack: bool) -> (TcpId, Peer) {
     let remote = SocketAddr::new(host.peer, 80);
     let id = host.connect(remote);
     let mut peer = Peer::new(remote, host.tcp.local(id).expect("bound"));
