@@ -78,6 +78,48 @@ fn counters(stack: &Stack) -> BTreeMap<String, u64> {
     text.lines().filter_map(number).collect()
 }
 
+/// The story of the one SYN that closed a listener, or had it talk to itself (RFC 1122 4.2.3.10).
+#[test]
+fn syns_to_everybody_and_from_ourselves_are_nothing() {
+    let Some((namespace, stack)) = on_tap() else {
+        return;
+    };
+    let here = stack.enter("server");
+    let listener = OpenedFile::listen(PORT).unwrap();
+    let (sender, overheard) = (
+        RawSender::inside(&namespace).unwrap(),
+        Overheard::inside(&namespace).unwrap(),
+    );
+    let before = counter(&stack, ETH0, "driver.rx_frames");
+    let everybody = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 255), PORT);
+    let loopback = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
+    let forged = [
+        RawSegment::syn(spoofed(1), everybody, 1),
+        RawSegment::syn(server(), server(), 1),
+        RawSegment::syn(SocketAddrV4::new(OURS, 9), server(), 1),
+        RawSegment::syn(loopback, server(), 1),
+        RawSegment::syn(everybody, server(), 1),
+    ];
+    sender.send(&forged).unwrap();
+    // The answer to this, behind them all, is the first.
+    sender.send(&syns(2, 1)).unwrap();
+    let answer = loop {
+        let heard = overheard.next(SOON).unwrap().unwrap();
+        if *heard.from.ip() == OURS {
+            break heard;
+        }
+    };
+    assert_eq!((answer.to, answer.flags), (spoofed(2), SYN | ACK));
+    let frames = counter(&stack, ETH0, "driver.rx_frames") - before;
+    assert!(
+        frames > forged.len() as u64,
+        "{frames}: all of them came in"
+    );
+    sender.send(&[answer.answer()]).unwrap();
+    drop(listener.dup("listen").unwrap());
+    drop((listener, here));
+}
+
 /// What somebody sends beside a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beside {

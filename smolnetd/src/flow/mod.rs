@@ -6,6 +6,7 @@
 
 pub mod agreed;
 pub mod buffer;
+pub mod checksum;
 pub mod connection;
 pub mod cookie;
 pub mod half_open;

@@ -9,6 +9,7 @@ use smoltcp::wire::{
 };
 
 use super::FlowKey;
+use super::checksum;
 use super::sequence::Seq;
 use crate::ip::ZonedAddr;
 use crate::output::{Output, Path};
@@ -95,7 +96,7 @@ impl Segment {
         let tcp = TcpPacket::new_checked(payload).map_err(|_| SegmentError::Malformed)?;
         let (from, to) = (IpAddress::from(source), IpAddress::from(destination));
         // RFC 9293 3.1: the receiver MUST check it. Nobody behind this point does so again.
-        if !tcp.verify_checksum(&from, &to) {
+        if !checksum::is_right(source, destination, payload) {
             return Err(SegmentError::Checksum);
         }
         let repr = TcpRepr::parse(&tcp, &from, &to, &ChecksumCapabilities::ignored())
@@ -259,7 +260,9 @@ impl Control {
         tcp.emit(&mut packet, &from, &to, &ChecksumCapabilities::ignored());
         packet.set_psh(self.push);
         fill(packet.payload_mut());
-        packet.fill_checksum(&from, &to);
+        let segment = packet.into_inner();
+        let sum = checksum::of(self.key.local.ip(), self.key.remote.ip(), segment);
+        TcpPacket::new_unchecked(segment).set_checksum(sum);
     }
 
     /// Writes the traffic class into the header, which has none yet.

@@ -137,7 +137,9 @@ impl RawSender {
             let (family, kind) = (AddressFamily::INET, SocketType::RAW);
             socket_with(family, kind, SocketFlags::CLOEXEC, Some(ipproto::RAW))
         })?;
-        Ok(Self(socket.context("a raw socket")?))
+        let socket = socket.context("a raw socket")?;
+        sockopt::set_socket_broadcast(&socket, true).context("a raw socket")?;
+        Ok(Self(socket))
     }
 
     /// Sends them as fast as Linux takes them. What the network has no room for is lost, as always.

@@ -69,9 +69,9 @@ impl ReceiveWindow {
         self.since = now;
     }
 
-    /// The room for octets that nobody has read and for those to come, as it is now.
+    /// The room for octets that nobody has read and for those to come, as it is now, and as there is memory for it.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity.min(self.memory)
     }
 
     /// Changes the room (SO_RCVBUF, or memory that is short) and how far it may grow. What was promised stays
@@ -110,8 +110,7 @@ impl ReceiveWindow {
 
     /// The octets from `rcv_nxt` on that there is room for.
     fn room(&self, unread: usize) -> usize {
-        self.capacity
-            .min(self.memory)
+        self.capacity()
             .saturating_sub(unread)
             .min(largest(self.shift))
     }

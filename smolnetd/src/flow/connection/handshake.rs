@@ -25,23 +25,8 @@ impl Connection {
             // Our SYN has not left: nobody can know of us.
             return count(&mut cx.counters.unexpected);
         }
-        // First, check the ACK bit.
-        let acceptable = |ack: Seq| ack.after(self.iss) && !ack.after(self.snd_nxt());
-        let acknowledges = segment.ack.is_some_and(acceptable);
-        if let Some(ack) = segment.ack.filter(|_| !acknowledges) {
-            if segment.control == TcpControl::Rst {
-                return count(&mut cx.counters.rst_out_of_window);
-            }
-            count(&mut cx.counters.ack_of_unsent);
-            return self.refuse_ack(cx, ack);
-        }
-        // Second, check the RST bit.
-        if segment.control == TcpControl::Rst {
-            if !acknowledges {
-                return count(&mut cx.counters.rst_out_of_window);
-            }
-            self.error = Some(SocketError::ConnectionRefused);
-            return self.end(State::Closed);
+        if !self.check_syn_sent(cx, segment) {
+            return;
         }
         // Third, check the security. Fourth, check the SYN bit. Fifth, if neither is set, drop the segment.
         if segment.control != TcpControl::Syn {
@@ -61,6 +46,29 @@ impl Connection {
                 self.owes_syn_ack = true;
             }
         }
+    }
+
+    /// The first and the second step: does the segment go on to the third?
+    fn check_syn_sent<O: Output>(&mut self, cx: &mut Context<'_, O>, segment: &Segment) -> bool {
+        // First, check the ACK bit.
+        let acceptable = |ack: Seq| ack.after(self.iss) && !ack.after(self.snd_nxt());
+        let acknowledges = segment.ack.is_some_and(acceptable);
+        let reset = segment.control == TcpControl::Rst;
+        if reset && !acknowledges {
+            count(&mut cx.counters.rst_out_of_window);
+            return false;
+        }
+        if let Some(ack) = segment.ack.filter(|_| !acknowledges) {
+            count(&mut cx.counters.ack_of_unsent);
+            self.refuse_ack(cx, ack);
+            return false;
+        }
+        // Second, check the RST bit.
+        if reset {
+            self.error = Some(SocketError::ConnectionRefused);
+            self.end(State::Closed);
+        }
+        !reset
     }
 
     /// What our SYN and the peer's, which this is, come to.

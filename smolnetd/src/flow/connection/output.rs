@@ -206,12 +206,7 @@ impl Connection {
 
     fn header<O>(&mut self, cx: &Context<'_, O>, path: &Path, next: Next) -> Control {
         self.restrain_window();
-        let seq = match next {
-            Next::Syn | Next::SynAck => self.iss,
-            Next::Ack => self.ack_seq(),
-            Next::WindowProbe | Next::KeepAlive => self.snd_nxt().minus(1),
-            Next::Text(text) => text.seq,
-        };
+        let seq = self.seq_of(next);
         let window = match next {
             // RFC 7323 2.2: never scaled.
             Next::Syn | Next::SynAck => self.window.syn(),
@@ -240,6 +235,15 @@ impl Connection {
             }
         }
         header
+    }
+
+    fn seq_of(&self, next: Next) -> Seq {
+        match next {
+            Next::Syn | Next::SynAck => self.iss,
+            Next::Ack => self.ack_seq(),
+            Next::WindowProbe | Next::KeepAlive => self.snd_nxt().minus(1),
+            Next::Text(text) => text.seq,
+        }
     }
 
     /// RFC 9293 3.7.1, RFC 7323 2.2, RFC 2018 section 2.

@@ -80,10 +80,10 @@ impl Congestion {
         }
     }
 
-    /// RFC 9438 4.6: a loss, with `flight` on its way. The window follows when it is repaired.
-    pub(super) fn reduce(&mut self, flight: usize) {
+    /// RFC 9438 4.6: a loss, with so much `used` of the window. The window follows when it is repaired.
+    pub(super) fn reduce(&mut self, used: usize) {
         self.cubic.lost(self.cwnd);
-        self.ssthresh = self.threshold(flight);
+        self.ssthresh = self.threshold(used);
     }
 
     /// The losses of one window are repaired.
@@ -91,18 +91,17 @@ impl Congestion {
         self.cwnd = self.ssthresh.max(self.mss);
     }
 
-    /// RFC 5681 3.1 and RFC 9438 4.8: the timer has fired. `flight` if that is news.
-    pub(super) fn time_out(&mut self, flight: Option<usize>) {
+    /// RFC 5681 3.1 and RFC 9438 4.8: the timer has fired. What was `used` of the window, if that is news.
+    pub(super) fn time_out(&mut self, used: Option<usize>) {
         self.cubic.timed_out(self.cwnd);
-        if let Some(flight) = flight {
-            self.ssthresh = self.threshold(flight);
+        if let Some(used) = used {
+            self.ssthresh = self.threshold(used);
         }
         self.cwnd = self.mss;
     }
 
-    /// `flight` has in it what arrived behind a hole.
-    fn threshold(&self, flight: usize) -> usize {
-        Cubic::reduced(flight.min(self.cwnd())).max(self.mss.saturating_mul(2))
+    fn threshold(&self, used: usize) -> usize {
+        Cubic::reduced(used).max(self.mss.saturating_mul(2))
     }
 
     /// RFC 4015 3.2: `before` was the state, and the reason to change it was none. What is on its way does not become a

@@ -196,15 +196,17 @@ impl Recovery {
 
     /// RFC 5681 3.2: a loss was found, of which `delivered` octets told.
     pub(super) fn recover(&mut self, delivered: usize) {
-        let outstanding = self.log.outstanding();
-        let flight = outstanding
+        let flight = self
+            .log
+            .outstanding()
             .saturating_sub(self.log.count(Fate::Sacked))
             .saturating_sub(self.reno.gone())
             .saturating_add(delivered);
+        let window = self.used_window();
         self.undo.begin(&self.congestion);
-        self.congestion.reduce(outstanding);
+        self.congestion.reduce(window);
         self.recover = Some(self.log.nxt());
-        self.phase = Phase::Recovery(Prr::new(flight));
+        self.phase = Phase::Recovery(Prr::new(window, flight));
         self.tail.forget();
         // RFC 6675 section 5, step 4.3: the first at once.
         self.urgent = true;

@@ -244,6 +244,17 @@ impl Recovery {
         self.window_left(cwnd).max(probe).min(self.log.room())
     }
 
+    /// RFC 5681's FlightSize, from which ssthresh is computed. The window, if it was full when this flight left: what has
+    /// been acknowledged since may not have been made use of yet, as acknowledgements come in bunches.
+    fn used_window(&self) -> usize {
+        let cwnd = self.congestion.cwnd();
+        if self.log.una().before(self.full_to) {
+            cwnd
+        } else {
+            self.log.outstanding().min(cwnd)
+        }
+    }
+
     fn window_left(&self, cwnd: usize) -> usize {
         match &self.phase {
             // With nothing on its way there will be no acknowledgement to wait for.

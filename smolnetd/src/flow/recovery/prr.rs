@@ -27,10 +27,12 @@ pub(super) struct Progress {
 }
 
 impl Prr {
-    /// A recovery begins with `flight` on its way.
-    pub(super) fn new(flight: usize) -> Prr {
+    /// A recovery begins with so much of the `window` on its way. The rest of it was acknowledged and could not be sent for
+    /// any more: it counts as delivered.
+    pub(super) fn new(window: usize, flight: usize) -> Prr {
         Prr {
-            flight: flight.max(1),
+            flight: window.max(flight).max(1),
+            delivered: window.saturating_sub(flight),
             ..Prr::default()
         }
     }
@@ -82,7 +84,7 @@ mod tests {
     /// RFC 6937 section 4: of a window of 20 the first is lost, 14 is what is to remain (0.7).
     #[test]
     fn rfc6937_one_loss_is_paid_for_evenly() {
-        let mut prr = Prr::new(20 * MSS);
+        let mut prr = Prr::new(20 * MSS, 20 * MSS);
         let mut pipe = 19 * MSS;
         let mut sent = 0;
         for _ in 0..19 {
@@ -107,7 +109,7 @@ mod tests {
     /// RFC 6937 3.1: most of a window lost; what arrives is what is sent, and a segment more while all goes well.
     #[test]
     fn rfc9937_after_heavy_losses_it_slow_starts_towards_the_threshold() {
-        let mut prr = Prr::new(100 * MSS);
+        let mut prr = Prr::new(100 * MSS, 100 * MSS);
         let mut budget = |delivered, pipe, is_safe| {
             prr.delivered(&Progress {
                 delivered,
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn no_number_is_too_large() {
-        let mut prr = Prr::new(usize::MAX);
+        let mut prr = Prr::new(usize::MAX, 1);
         for _ in 0..3 {
             prr.delivered(&Progress {
                 delivered: usize::MAX,

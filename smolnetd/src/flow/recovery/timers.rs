@@ -119,10 +119,10 @@ impl Recovery {
             return;
         }
         self.stuck |= matches!(self.phase, Phase::Loss);
-        let flight = self.log.outstanding();
         if let Phase::Open = self.phase {
+            let window = self.used_window();
             self.undo.begin(&self.congestion);
-            self.congestion.time_out(Some(flight));
+            self.congestion.time_out(Some(window));
         } else {
             // What is repaired already was news before.
             self.undo.forget();

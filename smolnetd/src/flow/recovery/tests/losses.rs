@@ -1,6 +1,6 @@
 //! Losses that acknowledgements tell of.
 
-use super::story::{RTT, Story};
+use super::story::{RTT, Story, at};
 use super::*;
 
 /// Ten segments, of which the first acknowledgements are about to come.
@@ -190,4 +190,32 @@ fn rfc5681_2_what_carries_something_is_no_duplicate() {
         );
         assert_eq!(story.leave(), []);
     }
+}
+
+/// RFC 5681 equation 4: acknowledgements come in a bunch, of which the last tell of a loss, before anything could be sent
+/// for the first: the window was full all the same.
+#[test]
+fn rfc5681_3_1_a_bunch_of_acknowledgements_does_not_make_the_window_look_unused() {
+    let mut story = Story::new(true);
+    story.writes(1000);
+    story.passes(RTT);
+    for ack in 1..=6 {
+        story.is_told(ack, &[]);
+    }
+    for end in 8..=10 {
+        story.is_told(6, &[(7, end)]);
+    }
+    let left = story.leave();
+    assert_eq!(left[0], 6);
+    assert!(
+        left.len() >= 9,
+        "what six acknowledgements have made room for: {left:?}"
+    );
+    story.passes(RTT);
+    story.hears(10, &[]);
+    let end = usize::try_from(story.recovery.nxt().since(at(0))).expect("some") / MSS;
+    story.hears(end, &[]);
+    // Sixteen: ten, and one for each of the six.
+    let window = story.recovery.cwnd();
+    assert!(window >= 11 * MSS, "{window}");
 }

@@ -193,6 +193,33 @@ fn the_accept_queue_is_as_long_as_the_backlog() {
     assert_eq!(host.read(third, 9), Ok(b"hello".to_vec()));
 }
 
+/// The last ACK fell to a full queue, and nobody accepted for longer than the handshake may take.
+#[test]
+fn who_believes_to_be_connected_and_is_not_hears_it_when_it_speaks() {
+    let mut host = Host::new();
+    let listener = host.listener(80, 1);
+    let mut peers = [1, 2].map(|port| Peer::new(at(PEER, port), at(HOST, 80)));
+    for peer in &mut peers {
+        host.hears(&peer.says("S", 0, 0, b""));
+        peer.hears(&mut host);
+    }
+    for peer in &peers {
+        host.hears(&peer.says(".", 1, 1, b""));
+    }
+    let late = &mut peers[1];
+    host.waits(seconds(62));
+    assert_eq!(
+        late.hears(&mut host).len(),
+        5,
+        "SYN-ACKs, to which it would have said its ACK again"
+    );
+    host.waits(seconds(2));
+    host.tcp.accept(listener).expect("the first");
+    host.hears(&late.says("P.", 1, 1, b"hello"));
+    assert_eq!(late.hears(&mut host), ["R 1"]);
+    assert_eq!(host.tcp.accept(listener), Err(SocketError::WouldBlock));
+}
+
 /// A backlog of 0 is one of 1, and nobody gets more than the limit, which is Linux's.
 #[test]
 fn the_backlog_has_bounds() {

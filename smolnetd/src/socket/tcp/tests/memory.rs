@@ -5,7 +5,7 @@ use super::*;
 use crate::flow::memory::FLOOR;
 
 /// A host whose connections may hold `bytes` of memory.
-fn with_memory(bytes: usize) -> Host {
+pub(super) fn with_memory(bytes: usize) -> Host {
     Host::with(Limits {
         memory: bytes,
         memory_per_user: bytes,

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
+use super::memory::with_memory;
 use super::*;
 use crate::flow::sequence::Seq;
 use crate::socket::tcp::IcmpError;
@@ -27,6 +28,8 @@ struct Circumstances {
     read: usize,
     send_buffer: Option<usize>,
     receive_buffer: Option<usize>,
+    /// What connections may hold, if that is little.
+    memory: Option<usize>,
     no_delay: bool,
     v6: bool,
 }
@@ -45,8 +48,10 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
     let chunk = || prop_oneof![1..10_usize, 100..3000_usize, Just(100_000)];
     let buffer = || proptest::option::of(2048..100_000_usize);
     let programs = (length(), length(), chunk(), chunk(), buffer(), buffer());
-    (weather, programs, any::<bool>(), any::<bool>()).prop_map(
-        |((seed, loss, double, late, split, forge, narrow), programs, no_delay, v6)| {
+    let memory = prop_oneof![Just(None), (0..200_000_usize).prop_map(Some)];
+    let hosts = (memory, any::<bool>(), any::<bool>());
+    (weather, programs, hosts).prop_map(
+        |((seed, loss, double, late, split, forge, narrow), programs, (memory, no_delay, v6))| {
             let (one, two, write, read, send_buffer, receive_buffer) = programs;
             Circumstances {
                 seed,
@@ -62,6 +67,7 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
                 read: read.max(one.max(two) / 500),
                 send_buffer,
                 receive_buffer,
+                memory,
                 no_delay,
                 v6,
             }
@@ -143,6 +149,9 @@ impl World {
         (b.address, b.peer) = (a.peer, a.address);
         for host in [&mut a, &mut b] {
             host.net.own = vec![host.address];
+            if let Some(memory) = circumstances.memory {
+                host.tcp = with_memory(memory).tcp;
+            }
         }
         let (listener, client) = (b.socket(), a.socket());
         let end = SocketAddr::new(b.address, 80);
@@ -370,7 +379,8 @@ fn compare(circumstances: Circumstances) {
     }
     while world.step() {}
     for host in &world.hosts {
-        assert_eq!(host.tcp.flow_count(), 0, "nothing is left");
+        let held = host.tcp.memory().held();
+        assert_eq!((host.tcp.flow_count(), held), (0, 0), "nothing is left");
     }
 }
 

@@ -11,21 +11,23 @@ fn set(host: &mut Host, id: TcpId, options: &[SocketOption]) {
     host.poll();
 }
 
+/// TCP_KEEPIDLE and TCP_KEEPINTVL in seconds, and TCP_KEEPCNT.
+fn keep_alive(host: &mut Host, id: TcpId, (idle, interval, count): (u64, u64, u32)) {
+    let options = [
+        SocketOption::KeepAlive(true),
+        SocketOption::KeepAliveIdle(seconds(idle)),
+        SocketOption::KeepAliveInterval(seconds(interval)),
+        SocketOption::KeepAliveCount(count),
+    ];
+    set(host, id, &options);
+}
+
 /// RFC 9293 3.8.4: TCP_KEEPIDLE, then TCP_KEEPINTVL, TCP_KEEPCNT times, and to the second.
 #[test]
 fn rfc9293_3_8_4_probes_come_when_they_were_asked_for() {
     each_family(|mut host| {
         let (id, mut peer) = connected(&mut host);
-        set(
-            &mut host,
-            id,
-            &[
-                SocketOption::KeepAlive(true),
-                SocketOption::KeepAliveIdle(seconds(30)),
-                SocketOption::KeepAliveInterval(seconds(5)),
-                SocketOption::KeepAliveCount(3),
-            ],
-        );
+        keep_alive(&mut host, id, (30, 5, 3));
         let start = host.now;
         let mut probed = Vec::new();
         while host.tcp.state(id) == Some(State::Established) {
@@ -46,16 +48,7 @@ fn rfc9293_3_8_4_probes_come_when_they_were_asked_for() {
 fn a_peer_that_answers_is_left_alone_until_it_is_silent_again() {
     each_family(|mut host| {
         let (id, mut peer) = connected(&mut host);
-        set(
-            &mut host,
-            id,
-            &[
-                SocketOption::KeepAlive(true),
-                SocketOption::KeepAliveIdle(seconds(10)),
-                SocketOption::KeepAliveInterval(seconds(1)),
-                SocketOption::KeepAliveCount(2),
-            ],
-        );
+        keep_alive(&mut host, id, (10, 1, 2));
         for _ in 0..100 {
             host.waits(seconds(10));
             assert_eq!(peer.hears(&mut host), [". 0 ack 1 win 65535"]);
