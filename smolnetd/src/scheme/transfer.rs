@@ -111,6 +111,9 @@ impl View<'_> {
             return Err(Error::new(EINVAL));
         }
         let socket = self.ensure_socket(number)?;
+        if text == "disconnect" {
+            self.stack.disconnect(self.now, socket).map_err(errno)?;
+        }
         let local = binds.then_some(ends.local);
         if let Err(error) = self.prepare(socket, local, ends.peer()) {
             if old.is_none() {

@@ -162,6 +162,7 @@ fn callers_that_were_never_accepted_are_reset_with_their_listener(world: &World)
     let (listener, end) = world.listener()?;
     let calling = world.tcp()?;
     calling.connect(end)?;
+    listener.wait_for(crate::ends::POLLIN)?;
     drop(listener);
     let mut room = [0; 1];
     fails("recv", calling.receive(&mut room, 0), ECONNRESET)
