@@ -11,6 +11,7 @@ pub mod pcid;
 pub mod peers;
 mod platform;
 mod process;
+pub mod programs;
 mod run;
 mod scratch;
 mod skip;

@@ -8,7 +8,9 @@ use lab::network::{Namespace, Netdev, Tap, TapSpec};
 use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, requires_tap};
 use libredox::Fd;
-use syscall::error::{EAGAIN, EINPROGRESS, EWOULDBLOCK};
+use syscall::error::{
+    EAGAIN, ECONNREFUSED, ECONNRESET, EINPROGRESS, EINVAL, ENOTCONN, EPIPE, EWOULDBLOCK,
+};
 use syscall::flag::{CallFlags, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 use crate::common::{SOON, configured, machine, ping};
@@ -17,6 +19,7 @@ const SET_OPTION: u64 = 2;
 const GET_OPTION: u64 = 3;
 const GET_PEER_NAME: u64 = 8;
 const RECEIVE_MESSAGE: u64 = 5;
+const SHUTDOWN: u64 = 9;
 const REUSEADDR: u64 = 2;
 
 /// A socket as the C library holds one: a number that stays the same.
@@ -47,6 +50,23 @@ impl Socket {
         let mut buffer = [0; 256];
         let n = self.0.fpath(&mut buffer).unwrap();
         String::from_utf8(buffer[..n].to_vec()).unwrap()
+    }
+
+    /// `getpeername`: the same path up to its second part.
+    fn peer(&self) -> Result<String, i32> {
+        let mut buffer = [0; 256];
+        let flags = CallFlags::empty();
+        let n = libredox::call::call_ro(self.0.raw(), &mut buffer, flags, &[GET_PEER_NAME])
+            .map_err(|error| error.errno())?;
+        let path = String::from_utf8(buffer[..n].to_vec()).unwrap();
+        let (peer, _own) = path.rsplit_once('/').unwrap();
+        Ok(peer.to_owned())
+    }
+
+    /// `shutdown`: 0 ends reading, 1 writing, 2 both.
+    fn shut_down(&self, how: u64) {
+        let (none, metadata) = (CallFlags::empty(), [SHUTDOWN, how]);
+        libredox::call::call_wo(self.0.raw(), &[], none, &metadata).unwrap();
     }
 
     /// `recvfrom` with an address: the payload and who sent it.
@@ -119,6 +139,120 @@ fn a_datagram_without_bind_gets_its_answer_and_the_senders_name() {
     let (payload, name) = socket.receive_from(100);
     assert_eq!(payload, b"who are you?");
     assert_eq!(name, format!("/scheme/udp/{peer}"));
+    drop(here);
+}
+
+/// `connect` on a datagram socket is a dup that takes the place of the descriptor before it, and `sendto` one that is
+/// closed again: only the first makes a peer, whose ICMP errors are heard.
+#[test]
+fn a_datagram_socket_is_connected_by_connect_and_not_by_sendto() {
+    let stack = configured(machine());
+    let here = stack.enter("client");
+    let socket = Socket::new("udp");
+    let nobody = "127.0.0.1:9";
+    let once = Fd::new(socket.0.dup(nobody.as_bytes()).unwrap());
+    once.write(b"sendto").unwrap();
+    drop(once);
+    assert_eq!(socket.peer(), Err(ENOTCONN));
+    let flags = [F_SETFL, O_NONBLOCK];
+    let set = |flags: [usize; 2]| libredox::call::fcntl(socket.0.raw(), flags[0], flags[1]);
+    set(flags).unwrap();
+    let heard = || socket.0.read(&mut [0; 10]).map_err(|error| error.errno());
+    assert_eq!(heard(), Err(EAGAIN), "who is not connected hears no errors");
+    socket.replace(nobody).unwrap();
+    assert!(
+        socket.name().contains("/127.0.0.1:9/127.0.0.1:"),
+        "{}",
+        socket.name()
+    );
+    socket.0.write(b"connected").unwrap();
+    set([F_SETFL, 0]).unwrap();
+    assert_eq!(heard(), Err(ECONNREFUSED));
+    // `sendto` on a connected socket leaves it so.
+    drop(Fd::new(socket.0.dup(b"127.0.0.1:10").unwrap()));
+    assert_eq!(socket.peer().as_deref(), Ok("/scheme/udp/127.0.0.1:9"));
+    // `connect` to AF_UNSPEC.
+    socket.replace("disconnect").unwrap();
+    assert_eq!(socket.peer(), Err(ENOTCONN));
+    assert_eq!(socket.name(), "/scheme/udp/0.0.0.0:0/0.0.0.0:0");
+    drop(here);
+}
+
+/// A connection of the machine with itself: who called, and who accepted.
+fn loopback_pair() -> (Socket, Fd) {
+    let (listener, calling) = (Socket::new("tcp"), Socket::new("tcp"));
+    listener.replace("/127.0.0.1:0").unwrap();
+    let name = listener.name();
+    let (_, end) = name.rsplit_once('/').unwrap();
+    calling.replace(end).unwrap();
+    let accepted = Fd::new(listener.0.dup(b"listen").unwrap());
+    (calling, accepted)
+}
+
+/// `recv` with flags.
+fn receive(socket: &Fd, room: usize, flags: u64) -> Result<Vec<u8>, i32> {
+    let mut buffer = vec![0; 64 + 8 + 8 + room + 8 + 8];
+    for (at, value) in [0_usize, room, 0].into_iter().enumerate() {
+        buffer[8 * at..8 * at + 8].copy_from_slice(&value.to_ne_bytes());
+    }
+    let (none, metadata) = (CallFlags::empty(), [RECEIVE_MESSAGE, flags]);
+    libredox::call::call_rw(socket.raw(), &mut buffer, none, &metadata)
+        .map_err(|error| error.errno())?;
+    let length = usize::from_ne_bytes(buffer[8..16].try_into().unwrap());
+    Ok(buffer[16..16 + length].to_vec())
+}
+
+#[test]
+fn a_read_that_waits_for_all_waits_and_one_for_urgent_data_does_not() {
+    const OUT_OF_BAND: u64 = 1;
+    const PEEK: u64 = 2;
+    const WAIT_FOR_ALL: u64 = 256;
+    let stack = configured(machine());
+    let here = stack.enter("client");
+    let (calling, accepted) = loopback_pair();
+    calling.0.write(b"first ").unwrap();
+    let reader = redox_host::current().unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let raw = accepted.raw();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _attached = reader.attach();
+            let accepted = std::mem::ManuallyDrop::new(Fd::new(raw));
+            told.send(receive(&accepted, 12, WAIT_FOR_ALL)).unwrap();
+        });
+        let early = heard.recv_timeout(std::time::Duration::from_millis(50));
+        assert!(early.is_err(), "half of it came: {early:?}");
+        calling.0.write(b"second").unwrap();
+        assert_eq!(heard.recv().unwrap().unwrap(), b"first second");
+    });
+    assert_eq!(receive(&accepted, 1, OUT_OF_BAND), Err(EINVAL));
+    // What ends ends the waiting too.
+    calling.0.write(b"short").unwrap();
+    assert_eq!(
+        receive(&accepted, 5, WAIT_FOR_ALL | PEEK).unwrap(),
+        b"short"
+    );
+    calling.shut_down(1);
+    assert_eq!(receive(&accepted, 100, WAIT_FOR_ALL).unwrap(), b"short");
+    drop(here);
+}
+
+#[test]
+fn what_came_before_reading_was_ended_is_read_and_disconnecting_resets() {
+    let stack = configured(machine());
+    let here = stack.enter("client");
+    let (calling, accepted) = loopback_pair();
+    accepted.write(b"in time").unwrap();
+    assert_eq!(receive(&calling.0, 7, 2).unwrap(), b"in time", "a peek");
+    calling.shut_down(0);
+    assert_eq!(receive(&calling.0, 100, 0).unwrap(), b"in time");
+    assert_eq!(receive(&calling.0, 100, 0).unwrap(), b"");
+    calling.replace("disconnect").unwrap();
+    assert_eq!(calling.peer(), Err(ENOTCONN));
+    assert_eq!(receive(&accepted, 1, 0), Err(ECONNRESET));
+    // Without a connection a write is to a broken pipe.
+    let written = calling.0.write(b"x").map_err(|error| error.errno());
+    assert_eq!(written, Err(EPIPE));
     drop(here);
 }
 

@@ -165,6 +165,8 @@ pub struct Control {
     pub sack: SackBlocks,
     /// Time to live, or hop limit.
     pub hop_limit: u8,
+    /// Type of service, or traffic class.
+    pub traffic_class: u8,
 }
 
 /// RFC 1122 3.2.1.7: what packets of ours start with unless a socket says otherwise.
@@ -185,6 +187,7 @@ impl Control {
             sack_permitted: false,
             sack: [None; 3],
             hop_limit: DEFAULT_HOP_LIMIT,
+            traffic_class: 0,
         }
     }
 
@@ -247,6 +250,7 @@ impl Control {
             return;
         }
         ip.emit(&mut *buffer, &ChecksumCapabilities::default());
+        self.mark(buffer);
         let Some(segment) = buffer.get_mut(ip.header_len()..ip.buffer_len()) else {
             return;
         };
@@ -259,6 +263,20 @@ impl Control {
         let segment = packet.into_inner();
         let sum = checksum::of(self.key.local.ip(), self.key.remote.ip(), segment);
         TcpPacket::new_unchecked(segment).set_checksum(sum);
+    }
+
+    /// Writes the traffic class into the header, which has none yet.
+    fn mark(&self, packet: &mut [u8]) {
+        match (self.traffic_class, self.key.local.is_ipv4()) {
+            (0, _) => (),
+            (class, true) => {
+                let mut header = Ipv4Packet::new_unchecked(packet);
+                header.set_dscp(class >> 2);
+                header.set_ecn(class & 3);
+                header.fill_checksum();
+            }
+            (class, false) => Ipv6Packet::new_unchecked(packet).set_traffic_class(class),
+        }
     }
 
     fn tcp_repr(&self) -> TcpRepr<'static> {

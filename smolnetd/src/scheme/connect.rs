@@ -13,6 +13,7 @@ use super::handle::{Handle, SocketHandle};
 use super::path::Ends;
 use super::sockets::View;
 use crate::error::SocketError;
+use crate::socket::SocketOption;
 
 /// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us.
 const BACKLOG: usize = 128;
@@ -22,10 +23,16 @@ impl View<'_> {
     /// manager opens on everybody's behalf; the first read or write waits instead, and hears of a failure.
     pub(super) fn open_tcp(&mut self, text: &str, handle: SocketHandle) -> Result<usize> {
         let ends = self.parse_ends(text)?;
-        let number = self.scheme.insert(Handle::Socket(handle))?;
+        let number = self.insert(Handle::Socket(handle))?;
         self.or_close(number, |view| match ends.peer() {
             Some(peer) => view.start(number, peer, ends.bound()),
-            None => view.listen(number, ends),
+            None => {
+                // Who opens by a path cannot have said before that others may have used the port.
+                let socket = view.try_ensure_socket(number)?;
+                let reuse = SocketOption::ReuseAddress(true);
+                view.stack.set_option(socket, reuse)?;
+                view.listen(number, ends)
+            }
         })
     }
 
@@ -39,8 +46,13 @@ impl View<'_> {
         match text {
             "listen" => self.accept(number),
             "disconnect" => {
-                let fresh = self.scheme.socket(number)?.sibling(None, None);
-                self.scheme.insert(Handle::Socket(fresh))
+                // What it was ends at once (RFC 9293 3.10.5); what was set on it holds.
+                let handle = self.scheme.socket(number)?;
+                let (socket, fresh) = (handle.socket, handle.sibling(handle.socket, None));
+                if let Some(socket) = socket {
+                    self.stack.disconnect(self.now, socket).map_err(errno)?;
+                }
+                self.insert(Handle::Socket(fresh))
             }
             _ => {
                 let ends = self.parse_ends(text)?;
@@ -56,8 +68,7 @@ impl View<'_> {
         let handle = self.scheme.socket(number)?;
         let listener = handle.socket.ok_or(Error::new(EINVAL))?;
         let connection = self.stack.accept(listener).map_err(errno)?;
-        let mut accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
-        accepted.read_ended = false;
+        let accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
         let accepted = self.insert_fresh(accepted)?;
         if let Ok(handle) = self.scheme.socket_mut(number) {
             handle.readiness.acted(syscall::EventFlags::EVENT_READ);
@@ -74,14 +85,12 @@ impl View<'_> {
         if idle.is_some_and(is_used) {
             return Err(Error::new(EINVAL));
         }
-        let bound = self.scheme.insert(Handle::Socket(fresh))?;
+        let bound = self.insert(Handle::Socket(fresh))?;
         self.or_close(bound, |view| view.listen(bound, ends))
     }
 
     fn listen(&mut self, number: usize, ends: Ends) -> core::result::Result<(), SocketError> {
-        let socket = self
-            .ensure_socket(number)
-            .map_err(|_| SocketError::NoBuffers)?;
+        let socket = self.try_ensure_socket(number)?;
         self.stack.bind(self.now, socket, ends.local)?;
         self.stack.listen(socket, BACKLOG)
     }
@@ -141,9 +150,7 @@ impl View<'_> {
             .socket(number)
             .map_err(|_| SocketError::BadSocket)?;
         let fresh = handle.socket.is_none();
-        let socket = self
-            .ensure_socket(number)
-            .map_err(|_| SocketError::NoBuffers)?;
+        let socket = self.try_ensure_socket(number)?;
         let bound = match local {
             Some(local) => self.stack.bind(self.now, socket, local),
             None => Ok(()),
@@ -168,7 +175,11 @@ impl View<'_> {
             .ok_or(Error::new(EINVAL))?;
         let ready = self.stack.readiness(socket);
         if !ready.readable && !ready.writable {
-            return Err(Error::new(EWOULDBLOCK));
+            return Err(match self.stack.is_connecting(socket) {
+                true => Error::new(EWOULDBLOCK),
+                // Somebody has given it up.
+                false => errno(SocketError::ConnectionAborted),
+            });
         }
         match self.stack.take_error(socket) {
             Some(error) => Err(errno(error)),
@@ -186,7 +197,7 @@ impl View<'_> {
         handle.connecting = None;
         let sibling = handle.sibling(handle.socket, None);
         match result {
-            Ok(()) => self.scheme.insert(Handle::Socket(sibling)),
+            Ok(()) => self.insert(Handle::Socket(sibling)),
             Err(error) => {
                 self.release(number);
                 Err(error)

@@ -23,7 +23,7 @@ impl Stack {
     /// A new socket, neither bound nor connected.
     ///
     /// # Errors
-    /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
+    /// `AccessDenied` for a raw socket to who is not root; `TooManyOfUser`, `TooMany`.
     pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
         self.changes.insert(Change::Sockets);
         if matches!(kind, SocketKind::Raw(_) | SocketKind::RawV6(_)) && !owner.is_privileged() {
@@ -147,7 +147,7 @@ impl Stack {
     /// The oldest connection that waits to be accepted, as a socket of the listener's owner.
     ///
     /// # Errors
-    /// `WouldBlock` while there is none; `NoBuffers` when the owner has as many sockets as allowed.
+    /// `WouldBlock` while there is none; `TooManyOfUser`, `TooMany`.
     pub fn accept(&mut self, id: SocketId) -> Result<SocketId, SocketError> {
         let owner = self.sockets.owner(id)?;
         let Socket::Tcp(listener) = *self.sockets.get(id)? else {
@@ -232,6 +232,12 @@ impl Stack {
     /// `NotConnected`.
     pub fn shutdown(&mut self, now: Instant, id: SocketId, how: How) -> Result<(), SocketError> {
         match *self.sockets.get(id)? {
+            // Nobody is let in any more; whoever waits to be accepted is sent away.
+            Socket::Tcp(tcp) if self.tcp.is_listening(tcp) => {
+                if how.read() {
+                    self.tcp.disconnect(now, tcp)?;
+                }
+            }
             Socket::Tcp(tcp) => self.tcp.shutdown(now, tcp, how)?,
             Socket::Datagram(_) => self.sockets.datagram_mut(id)?.shutdown(how)?,
         }
@@ -277,6 +283,11 @@ impl Stack {
         };
         let naming = self.sockets.naming(id).ok()?;
         peer.map(|peer| naming.outward(peer))
+    }
+
+    /// Would a reader of a stream who wants so many octets, and all of them, have to wait (MSG_WAITALL)?
+    pub fn awaits(&self, id: SocketId, octets: usize) -> bool {
+        matches!(self.sockets.get(id), Ok(Socket::Tcp(tcp)) if self.tcp.awaits(*tcp, octets))
     }
 
     /// Is it a TCP listener?
@@ -343,6 +354,13 @@ impl Stack {
             return Ok(SocketOption::V6Only(self.sockets.naming(id)?.v6_only));
         }
         match self.sockets.get(id)? {
+            Socket::Tcp(tcp) if matches!(name, OptionName::Info | OptionName::MaximumSegment) => {
+                let info = self.tcp.info(*tcp).ok_or(SocketError::BadSocket)?;
+                Ok(match name {
+                    OptionName::Info => SocketOption::Info(info),
+                    _ => SocketOption::MaximumSegment(info.segment),
+                })
+            }
             Socket::Tcp(tcp) => self.tcp.option(*tcp, name),
             Socket::Datagram(socket) => socket.option(name),
         }

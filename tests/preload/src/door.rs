@@ -86,6 +86,16 @@ impl Question {
         Ok(())
     }
 
+    /// Bounds the wait for the answer by SO_SNDTIMEO of that descriptor; when it is over, that is EAGAIN.
+    pub(crate) fn wait_as_long_as(&self, fd: c_int) {
+        let mut time = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 0,
+        };
+        sys::get(fd, libc::SO_SNDTIMEO, &mut time);
+        sys::set(self.0, libc::SO_RCVTIMEO, &time);
+    }
+
     /// Waits for the answer: an error of the lab's, or EINTR.
     pub(crate) fn answer(&self) -> Result<Answer> {
         let mut buffer = [0; LONGEST];

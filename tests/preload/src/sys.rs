@@ -94,6 +94,30 @@ fn i8_to_byte(c: core::ffi::c_char) -> u8 {
     c as u8
 }
 
+/// What an option may be: any bytes are one.
+pub(crate) trait Value: Copy {}
+impl Value for c_int {}
+impl Value for libc::timeval {}
+
+/// An option of SOL_SOCKET of the descriptor itself, into a variable of the option's type; untouched if it has none.
+pub(crate) fn get<T: Value>(fd: c_int, option: c_int, value: &mut T) {
+    let mut length = size_of::<T>();
+    let at = core::ptr::from_mut(value).addr();
+    let (level, option) = (libc::SOL_SOCKET as usize, option as usize);
+    let arguments = [fd as usize, level, option, at, (&raw mut length).addr(), 0];
+    // SAFETY: both point to variables of that size; the length's lower half is the kernel's.
+    let _ = unsafe { call(libc::SYS_getsockopt, arguments) };
+}
+
+/// Sets an option of SOL_SOCKET of the descriptor itself.
+pub(crate) fn set<T: Value>(fd: c_int, option: c_int, value: &T) {
+    let at = core::ptr::from_ref(value).addr();
+    let (level, option) = (libc::SOL_SOCKET as usize, option as usize);
+    let arguments = [fd as usize, level, option, at, size_of::<T>(), 0];
+    // SAFETY: the value has that length.
+    let _ = unsafe { call(libc::SYS_setsockopt, arguments) };
+}
+
 /// A message header for these vectors and nothing else.
 pub(crate) fn header(vectors: &mut [iovec]) -> msghdr {
     // SAFETY: all zeros is a msghdr.

@@ -47,7 +47,7 @@ impl Connection {
     /// before it.
     ///
     /// # Errors
-    /// [`SocketError::WouldBlock`], the pending error, or [`SocketError::NotConnected`].
+    /// [`SocketError::WouldBlock`], the pending error.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -71,13 +71,20 @@ impl Connection {
         if self.is_connecting() {
             return Err(SocketError::WouldBlock);
         }
-        if !self.established {
-            return Err(SocketError::NotConnected);
-        }
-        if self.is_at_end() {
+        // Of an attempt that failed, which was told, nothing will come either.
+        if !self.established || self.is_at_end() {
             return Ok(0);
         }
         Err(SocketError::WouldBlock)
+    }
+
+    /// Can more come before so many octets are there to be read, and is there room for them? So many as half the buffer
+    /// holds are as good as all.
+    pub fn awaits(&self, octets: usize) -> bool {
+        let enough = octets.min(self.window.capacity() / 2);
+        let has_room = self.window.promised(self.rcv_nxt) >= self.rcv_mss.max(1);
+        let comes = self.error.is_none() && !self.is_at_end() && has_room;
+        comes && self.incoming.unread() < enough
     }
 
     /// The window may be opened, if it is worth a segment (RFC 9293 3.8.6.2.2).
@@ -107,7 +114,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`] if nothing fits, the pending error, [`SocketError::BrokenPipe`] after the sending
-    /// side was shut down or the connection ended, [`SocketError::NotConnected`] if it never began.
+    /// side was shut down, or the connection ended or never came to be.
     pub fn send(&mut self, now: Instant, data: &[u8]) -> Result<usize, SocketError> {
         if let Some(error) = self.take_error() {
             return Err(error);
@@ -116,7 +123,7 @@ impl Connection {
             return Err(SocketError::WouldBlock);
         }
         if !self.established {
-            return Err(SocketError::NotConnected);
+            return Err(SocketError::BrokenPipe);
         }
         if !self.state.may_send() {
             return Err(SocketError::BrokenPipe);

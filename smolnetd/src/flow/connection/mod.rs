@@ -270,6 +270,11 @@ impl Connection {
         connection
     }
 
+    /// What was sent and how it fares.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
     /// The connection's state (RFC 9293 3.3.2).
     pub fn state(&self) -> State {
         self.state

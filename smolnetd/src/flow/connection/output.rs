@@ -219,6 +219,7 @@ impl Connection {
         };
         let mut header = Control {
             hop_limit: path.hop_limit,
+            traffic_class: self.settings.traffic_class,
             ..Control::ack(cx.key, seq, self.rcv_nxt, window)
         };
         match next {

@@ -12,6 +12,8 @@ pub(super) struct Settings {
     pub(super) no_delay: bool,
     /// IP_TTL, IPV6_UNICAST_HOPS
     pub(super) hop_limit: Option<u8>,
+    /// IP_TOS, IPV6_TCLASS
+    pub(super) traffic_class: u8,
     /// SO_KEEPALIVE, with how it is done.
     pub(super) keep_alive: Option<KeepAlive>,
     /// TCP_USER_TIMEOUT
@@ -37,6 +39,7 @@ impl Settings {
         Settings {
             no_delay: options.no_delay,
             hop_limit: options.hop_limit,
+            traffic_class: options.traffic_class,
             keep_alive: options.keep_alive.then_some(KeepAlive {
                 idle: options.keep_alive_idle,
                 interval: options.keep_alive_interval,

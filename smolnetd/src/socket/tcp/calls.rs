@@ -70,6 +70,10 @@ impl Tcp {
             let port = self.ports.choose(offset, |port| !flows.uses_port(port));
             local.port = port.ok_or(SocketError::AddressNotAvailable)?;
         }
+        // What connections hold that have no socket any more, TIME-WAIT above all, is free for who says so.
+        if !reuse && self.flows.uses_port(local.port) {
+            return Err(SocketError::AddressInUse);
+        }
         self.ports.bind(local, id, reuse)?;
         let socket = self.socket(id)?;
         socket.bound = Some(local);

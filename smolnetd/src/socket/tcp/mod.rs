@@ -7,6 +7,7 @@
 mod calls;
 mod closing;
 mod counters;
+mod info;
 mod limits;
 mod memory;
 mod network;
@@ -34,6 +35,7 @@ use crate::ip::ZonedAddr;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
+pub use info::Info;
 pub use limits::Limits;
 pub use options::{Room, TcpOptions};
 pub use ports::LocalEnd;

@@ -6,6 +6,7 @@ use super::Limits;
 use crate::error::SocketError;
 use crate::flow::buffer::ReceiveWindow;
 use crate::flow::segment::DEFAULT_HOP_LIMIT;
+use crate::socket::datagram::ECN;
 use crate::socket::{OptionName, SocketOption};
 
 /// How large a buffer may be, in octets.
@@ -55,6 +56,8 @@ pub struct TcpOptions {
     pub send_buffer: Room,
     /// IP_TTL
     pub hop_limit: Option<u8>,
+    /// IP_TOS or IPV6_TCLASS
+    pub traffic_class: u8,
     /// SO_REUSEADDR
     pub reuse: bool,
 }
@@ -94,6 +97,7 @@ impl TcpOptions {
                 most: limits.send_buffer_max.max(limits.send_buffer),
             },
             hop_limit: None,
+            traffic_class: 0,
             reuse: false,
         }
     }
@@ -137,9 +141,13 @@ impl TcpOptions {
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
             SocketOption::TimeToLive(limit) => self.hop_limit = Some(limit),
             SocketOption::ReuseAddress(on) => self.reuse = on,
+            SocketOption::TrafficClass(class) => self.traffic_class = class & !ECN,
             SocketOption::Broadcast(_) => (),
             // How a socket names addresses is not kept here; a connection is with one peer.
             SocketOption::V6Only(_)
+            | SocketOption::ReusePort(_)
+            | SocketOption::MaximumSegment(_)
+            | SocketOption::Info(_)
             | SocketOption::MulticastHops(_)
             | SocketOption::MulticastLoop(_)
             | SocketOption::MulticastLink(_) => return Err(SocketError::NoSuchOption),
@@ -165,7 +173,11 @@ impl TcpOptions {
             }
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::Broadcast => SocketOption::Broadcast(false),
+            OptionName::TrafficClass => SocketOption::TrafficClass(self.traffic_class),
             OptionName::V6Only
+            | OptionName::ReusePort
+            | OptionName::MaximumSegment
+            | OptionName::Info
             | OptionName::MulticastHops
             | OptionName::MulticastLoop
             | OptionName::MulticastLink => return Err(SocketError::NoSuchOption),

@@ -15,6 +15,7 @@ mod path_mtu;
 mod ports;
 mod raw;
 mod routers;
+mod service;
 mod single_table;
 mod streams;
 mod tcp;

@@ -239,8 +239,10 @@ impl Host {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
+        // As servers do, so that what is left of connections does not keep them from starting again.
+        let reuse = true;
         self.tcp
-            .bind(id, SocketAddr::new(any, port), false)
+            .bind(id, SocketAddr::new(any, port), reuse)
             .expect("bind");
         self.tcp.listen(id, backlog).expect("listen");
         id

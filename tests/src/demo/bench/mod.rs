@@ -1,5 +1,7 @@
 //! `./demo bench`: throughput, round trips and CPU time against the Linux kernel on a TAP.
 
+pub(crate) mod programs;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -36,9 +38,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let nic = options.nic.unwrap_or_default();
     let namespace = Namespace::new()?.without_ipv6()?;
     let tap = Tap::create(&namespace, &TapSpec::default())?;
+    let stack = stack_on(options, tap)?;
+    let names = format!("CPU a frame ({})", daemons(nic).join(", "));
+    println!("{:<28} {:>12} {:>10} {names:>44}", "", "result", "frames");
+    let length = length(nic);
+    measure(&stack, nic, "TCP out", || out(&stack, &namespace, length))?;
+    measure(&stack, nic, "TCP in", || inward(&stack, &namespace, length))?;
+    measure(&stack, nic, "ping, 10,000 round trips", || pings(&stack))
+}
+
+/// A stack with its card on that TAP.
+fn stack_on(options: &Options, tap: Tap) -> Result<Stack> {
     let machine = MachineSpec::new()
         .named("bench")
-        .nic(nic.on(Netdev::Tap(tap)));
+        .nic(options.nic.unwrap_or_default().on(Netdev::Tap(tap)));
     let address = StaticAddress {
         address: OURS.to_string(),
         prefix_length: 24,
@@ -49,13 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let spec = StackSpec::new(machine.without_capture())
         .address(address)
         .log_level(level);
-    let stack = Stack::start(spec)?;
-    let names = format!("CPU a frame ({})", daemons(nic).join(", "));
-    println!("{:<28} {:>12} {:>10} {names:>44}", "", "result", "frames");
-    let length = length(nic);
-    measure(&stack, nic, "TCP out", || out(&stack, &namespace, length))?;
-    measure(&stack, nic, "TCP in", || inward(&stack, &namespace, length))?;
-    measure(&stack, nic, "ping, 10,000 round trips", || pings(&stack))
+    Stack::start(spec)
 }
 
 /// Runs one measurement and prints its result with the frames and the CPU time that it took.
