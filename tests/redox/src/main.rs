@@ -7,22 +7,24 @@ mod console;
 mod image;
 mod options;
 mod packages;
+mod recovery;
 mod stages;
 mod toolchain;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::{Context, Error, Result, RunDirectory, Surroundings, Table};
 
-use arguments::Nic;
+use arguments::{Network, Nic};
 use image::Image;
 use options::{NO_IMAGE, Options, USAGE};
 use toolchain::Toolchain;
 
-const LOGIN: Duration = Duration::from_secs(30);
+/// Compiling for the printed command takes minutes on a small machine.
+const BUILD: Duration = Duration::from_secs(1800);
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -57,15 +59,15 @@ fn main() -> ExitCode {
 fn print_redoxer(options: &Options) -> Result<()> {
     let stage = packages::repository().join("target/redox/stage");
     if options.toolchain.is_some() {
-        cook(options, &stage)?;
+        cook(options, &stage, Instant::now() + BUILD)?;
     }
     let command = "net ping -c 3 10.0.2.2";
     println!("{}", arguments::redoxer(options.nic, &stage, command));
     Ok(())
 }
 
-/// Makes the packages into an empty folder `stage`.
-fn cook(options: &Options, stage: &Path) -> Result<()> {
+/// Makes the packages into an empty folder `stage`, until `end` at most.
+fn cook(options: &Options, stage: &Path, end: Instant) -> Result<()> {
     let target = options.machine.target();
     let toolchain = Toolchain::find(options.toolchain.as_deref(), target)?;
     if stage.exists() {
@@ -74,17 +76,18 @@ fn cook(options: &Options, stage: &Path) -> Result<()> {
     std::fs::create_dir_all(stage).context(stage.display())?;
     let work = stage.parent().unwrap_or(stage);
     let environment = toolchain.environment(target, work)?;
-    packages::cook_all(stage, target, environment)?;
+    packages::cook_all(stage, target, environment, end)?;
     packages::set_endpoints(stage, options.endpoints)
 }
 
 fn run(options: &Options, image: &Path) -> Result<()> {
     let run = Arc::new(RunDirectory::create("redox")?);
+    let end = Instant::now() + options.limit;
     let mut table = Table::new(match options.nic {
-        Nic::Virtio => "Redox on QEMU's virtio-net",
         Nic::Rndis => "Redox on QEMU's usb-net",
+        _ => "Redox on QEMU's virtio-net",
     });
-    let result = boot_and_look(options, image, &run, &mut table);
+    let result = boot_and_look(options, image, &run, &mut table, end);
     if result.is_ok() {
         table.finish();
     }
@@ -97,20 +100,18 @@ fn boot_and_look(
     image: &Path,
     run: &Arc<RunDirectory>,
     table: &mut Table,
+    end: Instant,
 ) -> Result<()> {
     let made = packages::repository().join("target/redox/stage");
     let stage = options.packages.as_deref().unwrap_or(&made);
     if options.packages.is_none() {
         table.stage("packages made", || {
-            cook(options, stage)?;
+            cook(options, stage, end)?;
             Ok(format!("for {}", options.machine.target()))
         })?;
     }
-    // The copy is gone with the harness, however it ends.
-    let copies = packages::repository().join("target/redox");
-    let disk = tempfile::NamedTempFile::new_in(&copies).context(copies.display())?;
+    let disk = image::Copy::of(image, &packages::repository().join("target/redox"))?;
     table.stage("laid over the image", || {
-        std::fs::copy(image, disk.path()).context(image.display())?;
         let files = Image::open(disk.path())?.lay_over(stage)?;
         Ok(format!("{files} files"))
     })?;
@@ -120,23 +121,23 @@ fn boot_and_look(
         machine: options.machine,
         accelerator: accelerator.unwrap_or_else(|| options.machine.accelerator()),
         nic: options.nic,
+        network: Network::User,
         disk: disk.path(),
         forward: stages::FORWARD,
+        login: &options.login,
+        end,
     };
-    let mut redox = boot::start(&spec, &surroundings.namespace, run)?;
+    let mut redox = boot::start(&spec, &surroundings.namespace, run, "packets.pcap")?;
     table.stage("boot to the login", || {
         let time = redox.boot()?;
-        redox
-            .console
-            .log_in(&options.user, &options.password, LOGIN)?;
         Ok(format!("{:.1} s from the loader on", time.as_secs_f64()))
     })?;
     let transcript = packages::repository().join("redox-host/transcript/transcript.txt");
     let kept = run.file("transcript.txt");
     // xhcid looks at its transfers 500 times a second, a frame each.
     let megabytes = match options.nic {
-        Nic::Virtio => 20,
         Nic::Rndis => 2,
+        _ => 20,
     };
     let failed = stages::all(
         table,

@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::arguments::{Accelerator, Machine, Nic};
+use crate::recovery::Login;
 
 /// What `tests/redox/run --help` prints.
 pub(crate) const USAGE: &str = "\
@@ -18,6 +20,8 @@ usage: tests/redox/run --image FILE [OPTIONS]
   --machine q35|virt        QEMU's x86_64 (the default) or aarch64 machine
   --accel kvm|tcg           how the processor is made; kvm where it is there and fits
   --login USER:PASSWORD     who logs in on the serial console (root:password)
+  --user USER:PASSWORD      who is not root (user:)
+  --limit SECONDS           when everything ends, whatever it is doing (1800)
   --print-redoxer           only print the command that does the same with redoxer's image";
 
 /// What an image is good for when there is none.
@@ -37,8 +41,12 @@ pub(crate) struct Options {
     pub(crate) endpoints: &'static str,
     pub(crate) machine: Machine,
     pub(crate) accelerator: Option<Accelerator>,
-    pub(crate) user: String,
-    pub(crate) password: String,
+    /// Root.
+    pub(crate) login: Login,
+    /// Somebody who is not root.
+    pub(crate) user: Login,
+    /// How long everything may take.
+    pub(crate) limit: Duration,
     pub(crate) print_redoxer: bool,
 }
 
@@ -53,8 +61,9 @@ impl Default for Options {
             endpoints: "nonblocking",
             machine: Machine::Q35,
             accelerator: None,
-            user: "root".into(),
-            password: "password".into(),
+            login: Login::new("root", "password"),
+            user: Login::new("user", ""),
+            limit: Duration::from_secs(1800),
             print_redoxer: false,
         }
     }
@@ -95,10 +104,9 @@ impl Options {
             ("--machine", "virt") => self.machine = Machine::Virt,
             ("--accel", "kvm") => self.accelerator = Some(Accelerator::Kvm),
             ("--accel", "tcg") => self.accelerator = Some(Accelerator::Tcg),
-            ("--login", login) => {
-                let (user, password) = login.split_once(':')?;
-                (self.user, self.password) = (user.into(), password.into());
-            }
+            ("--login", login) => self.login = Login::parse(login)?,
+            ("--user", login) => self.user = Login::parse(login)?,
+            ("--limit", seconds) => self.limit = Duration::from_secs(seconds.parse().ok()?),
             _ => return None,
         }
         Some(())
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn every_option_of_the_usage_is_understood() {
         let line = "--image a.img --toolchain t --packages p --nic rndis --endpoints blocking --machine virt --accel tcg \
-                    --login user:secret:word --print-redoxer";
+                    --login admin:secret:word --user somebody: --limit 60 --print-redoxer";
         let options = parse(line).unwrap();
         let expected = Options {
             help: false,
@@ -127,8 +135,9 @@ mod tests {
             endpoints: "blocking",
             machine: Machine::Virt,
             accelerator: Some(Accelerator::Tcg),
-            user: "user".into(),
-            password: "secret:word".into(),
+            login: Login::new("admin", "secret:word"),
+            user: Login::new("somebody", ""),
+            limit: Duration::from_secs(60),
             print_redoxer: true,
         };
         assert_eq!(options, expected);
@@ -146,6 +155,7 @@ mod tests {
             "--image",
             "--machine pc",
             "--login root",
+            "--limit soon",
             "x y",
         ] {
             assert!(parse(line).unwrap_err().contains("usage:"), "{line}");

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use lab::{Context, Error, Program, Result};
 use serde::Deserialize;
 
-/// Compiling everything takes minutes on a small machine.
-const BUILD: Duration = Duration::from_secs(1800);
 /// Stands for the cookbook's function of this name: installs the programs of the crate in `PACKAGE_PATH`.
 const INSTALL: &str = r#"
 cookbook_cargo() {
@@ -74,12 +72,13 @@ pub(crate) fn recipes() -> Result<BTreeMap<String, Recipe>> {
     Ok(recipes)
 }
 
-/// Runs a recipe's script. `functions` are those that the cookbook has for it.
+/// Runs a recipe's script, until `end` at most. `functions` are those that the cookbook has for it.
 pub(crate) fn cook(
     script: &str,
     functions: &str,
     stage: &Path,
     environment: &[(String, OsString)],
+    end: Instant,
 ) -> Result<()> {
     std::fs::create_dir_all(stage).context(stage.display())?;
     let mut program = Program::new("env", "coreutils")?;
@@ -92,14 +91,16 @@ pub(crate) fn cook(
         program = program.arg(format!("COOKBOOK_{name}={}", path.display()));
     }
     let script = format!("set -eu\ncd \"$COOKBOOK_SOURCE\"\n{functions}\n{script}");
-    program.args(["bash", "-c", &script]).run(BUILD).map(drop)
+    let left = end.saturating_duration_since(Instant::now());
+    program.args(["bash", "-c", &script]).run(left).map(drop)
 }
 
-/// Makes all packages and our tools, and lays their files together under `stage`.
+/// Makes all packages and our tools until `end` at most, and lays their files together under `stage`.
 pub(crate) fn cook_all(
     stage: &Path,
     target: &str,
     mut environment: Vec<(String, OsString)>,
+    end: Instant,
 ) -> Result<()> {
     environment.push(("TARGET".into(), target.into()));
     let own = repository().join("target/redox");
@@ -109,10 +110,10 @@ pub(crate) fn cook_all(
         environment.push(("CARGO_UNSTABLE_BUILD_STD".into(), "std,panic_abort".into()));
     }
     for (name, recipe) in recipes()? {
-        cook(&recipe.build.script, INSTALL, stage, &environment).context(name)?;
+        cook(&recipe.build.script, INSTALL, stage, &environment, end).context(name)?;
     }
     let tools = format!("export RUSTC_BOOTSTRAP=1\n{TOOLS}");
-    cook(&tools, INSTALL, stage, &environment).context("the transcript program")
+    cook(&tools, INSTALL, stage, &environment, end).context("the transcript program")
 }
 
 /// Tells usb-rndisd what the image's xhcid can do.

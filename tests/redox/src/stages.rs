@@ -36,9 +36,12 @@ pub(crate) fn all<L: FnMut(&str)>(
     megabytes: u64,
 ) -> Vec<Error> {
     let bytes = megabytes * 1_000_000;
-    let mut failed = Vec::new();
+    let (mut failed, mut last) = (Vec::new(), String::new());
     let mut stage = |name: &str, run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>| {
-        failed.extend(table.stage(name, || run(redox)).err());
+        if !redox.console.is_over() {
+            failed.extend(one(table, redox, name, run).err());
+            last = name.to_owned();
+        }
     };
     stage("schemes at the prompt", &mut schemes);
     stage("adapter", &mut |r| {
@@ -111,7 +114,32 @@ pub(crate) fn all<L: FnMut(&str)>(
         });
     }
     stage("transcript", &mut |r| compare(r, transcript, kept));
+    if redox.console.is_over() {
+        let over = format!("the time for everything was over in stage \"{last}\"");
+        failed.push(Error::new(over));
+    }
     failed
+}
+
+/// One stage. What does not end is ended, so that the next one finds a prompt.
+fn one<L: FnMut(&str)>(
+    table: &mut Table,
+    redox: &mut Redox<L>,
+    name: &str,
+    run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>,
+) -> Result<()> {
+    table.stage(name, || {
+        let result = run(redox);
+        if redox.console.running().is_none() {
+            return result;
+        }
+        let how = redox.recover();
+        let error = result.err().map_or_else(String::new, |e| e.to_string());
+        Err(Error::new(match how {
+            Ok(how) => format!("{error}; it was {how}"),
+            Err(lost) => format!("{error}; and the console is lost: {lost}"),
+        }))
+    })
 }
 
 /// Every scheme is there when the first prompt is, whatever the adapter does.

@@ -7,7 +7,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
+use std::time::Duration;
+
 use super::*;
+
+fn end() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
 
 /// Stands for the compiler: instead of a crate's programs it installs their names, and checks the features they need.
 const PRETEND: &str = r#"
@@ -27,7 +33,7 @@ cookbook_cargo() {
 fn trees() -> BTreeMap<String, TempDir> {
     let cooked = recipes().unwrap().into_iter().map(|(name, recipe)| {
         let stage = tempfile::tempdir().unwrap();
-        cook(&recipe.build.script, PRETEND, stage.path(), &[]).unwrap();
+        cook(&recipe.build.script, PRETEND, stage.path(), &[], end()).unwrap();
         (name, stage)
     });
     cooked.collect()
@@ -332,7 +338,7 @@ fn the_filesystem_configuration_has_all_packages_and_no_address_of_its_own() {
 fn a_recipe_that_fails_says_what_its_script_said() {
     let stage = tempfile::tempdir().unwrap();
     let script = "echo no such file >&2\nfalse\necho not reached >&2";
-    let error = cook(script, PRETEND, stage.path(), &[])
+    let error = cook(script, PRETEND, stage.path(), &[], end())
         .unwrap_err()
         .to_string();
     assert!(
