@@ -52,7 +52,7 @@ impl Nic {
     fn devices(self) -> &'static [&'static str] {
         match self {
             Nic::Virtio => &["virtio-net-pci,netdev=net0"],
-            Nic::Rndis => &["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"],
+            Nic::Rndis => &["qemu-xhci,id=xhci", ADAPTER],
             Nic::E1000 => &["e1000,netdev=net0"],
             Nic::None => &[],
             Nic::Later => &["qemu-xhci,id=xhci"],
@@ -239,7 +239,10 @@ mod tests {
         let devices = values(&rndis, "-device");
         assert_eq!(
             &devices[1..],
-            ["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"]
+            [
+                "qemu-xhci,id=xhci",
+                "usb-net,id=card0,netdev=net0,bus=xhci.0"
+            ]
         );
         let card = |arguments: &[String]| arguments.iter().any(|word| word.contains("e1000"));
         assert!(!card(&virtio) && !card(&rndis));
@@ -284,7 +287,7 @@ mod tests {
         );
         let usb = redoxer(Nic::Rndis, Path::new("it's"), "ls");
         assert!(usb.starts_with(
-            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,netdev=net0,bus=xhci.0 -device isa-debugcon"
+            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,id=card0,netdev=net0,bus=xhci.0 -device isa-debugcon"
         ));
         assert!(usb.ends_with("-f 'it'\\''s:/' ls"), "{usb}");
         // redoxer splits at single spaces: no argument may have one, nor be empty.

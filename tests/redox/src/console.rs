@@ -204,7 +204,8 @@ impl<L: FnMut(&str)> Console<L> {
         }
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
+    /// Types a line for what runs.
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
         self.send(format!("{line}\r").as_bytes())
     }
 

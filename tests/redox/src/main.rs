@@ -3,6 +3,8 @@
 
 mod arguments;
 mod boot;
+mod boots;
+mod compare;
 mod console;
 mod image;
 mod options;
@@ -110,7 +112,7 @@ fn boot_and_look(
             Ok(format!("for {}", options.machine.target()))
         })?;
     }
-    let disk = image::Copy::of(image, &packages::repository().join("target/redox"))?;
+    let disk = copy(image)?;
     table.stage("laid over the image", || {
         let files = Image::open(disk.path())?.lay_over(stage)?;
         Ok(format!("{files} files"))
@@ -127,26 +129,84 @@ fn boot_and_look(
         login: &options.login,
         end,
     };
-    let mut redox = boot::start(&spec, &surroundings.namespace, run, "packets.pcap")?;
+    match options.compare {
+        true => compare_with(image, stage, &spec, &surroundings, run, table),
+        false => go_through(options, &spec, &surroundings, run, table),
+    }
+}
+
+/// A copy of the image, where there is room for what is compiled, too.
+fn copy(image: &Path) -> Result<image::Copy> {
+    image::Copy::of(image, &packages::repository().join("target/redox"))
+}
+
+/// The image as it is, with nothing but the measuring program laid over it, beside `ours`.
+fn compare_with(
+    image: &Path,
+    stage: &Path,
+    ours: &boot::Spec<'_>,
+    surroundings: &Surroundings,
+    run: &Arc<RunDirectory>,
+    table: &mut Table,
+) -> Result<()> {
+    let disk = copy(image)?;
+    let tool = tempfile::tempdir().context("a folder")?;
+    let (from, to) = (
+        stage.join(packages::MEASURE),
+        tool.path().join(packages::MEASURE),
+    );
+    std::fs::create_dir_all(to.parent().unwrap_or(&to)).context(to.display())?;
+    std::fs::copy(&from, &to).context(from.display())?;
+    Image::open(disk.path())?.lay_over(tool.path())?;
+    let sides = [
+        compare::Side {
+            name: "as it is, e1000",
+            spec: boot::Spec {
+                nic: Nic::E1000,
+                disk: disk.path(),
+                ..*ours
+            },
+        },
+        compare::Side {
+            name: "this network",
+            spec: *ours,
+        },
+    ];
+    compare::both(
+        table,
+        &sides,
+        surroundings,
+        run,
+        stages::megabytes(ours.nic),
+    )
+}
+
+/// All stages, and the boots if they are wanted.
+fn go_through(
+    options: &Options,
+    spec: &boot::Spec<'_>,
+    surroundings: &Surroundings,
+    run: &Arc<RunDirectory>,
+    table: &mut Table,
+) -> Result<()> {
+    let mut redox = boot::start(spec, &surroundings.namespace, run, "packets.pcap")?;
     table.stage("boot to the login", || {
         let time = redox.boot()?;
         Ok(format!("{:.1} s from the loader on", time.as_secs_f64()))
     })?;
-    let transcript = packages::repository().join("redox-host/transcript/transcript.txt");
-    let kept = run.file("transcript.txt");
-    // xhcid looks at its transfers 500 times a second, a frame each.
-    let megabytes = match options.nic {
-        Nic::Rndis => 2,
-        _ => 20,
+    let plan = stages::Plan {
+        nic: options.nic,
+        transcript: &packages::repository().join("redox-host/transcript/transcript.txt"),
+        kept: &run.file("transcript.txt"),
+        root: &options.login,
+        user: &options.user,
     };
-    let failed = stages::all(
-        table,
-        &mut redox,
-        &surroundings,
-        &transcript,
-        &kept,
-        megabytes,
-    );
+    let mut failed = stages::all(table, &mut redox, surroundings, &plan);
+    // What the machine has is for the boots that follow.
+    drop(redox);
+    if options.boots {
+        failed.extend(boots::all(table, spec, surroundings, run, &options.user));
+    }
     let words: Vec<String> = failed.iter().map(Error::to_string).collect();
     match words.is_empty() {
         true => Ok(()),

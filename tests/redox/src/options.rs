@@ -21,6 +21,8 @@ usage: tests/redox/run --image FILE [OPTIONS]
   --accel kvm|tcg           how the processor is made; kvm where it is there and fits
   --login USER:PASSWORD     who logs in on the serial console (root:password)
   --user USER:PASSWORD      who is not root (user:)
+  --boots                   boots without a card, DHCP, a cable, and with a card that comes later, too
+  --compare                 instead of the stages: the image as it is on an e1000, and ours, in turn, measured alike
   --limit SECONDS           when everything ends, whatever it is doing (1800)
   --print-redoxer           only print the command that does the same with redoxer's image";
 
@@ -47,6 +49,10 @@ pub(crate) struct Options {
     pub(crate) user: Login,
     /// How long everything may take.
     pub(crate) limit: Duration,
+    /// Boot with less than a network, too.
+    pub(crate) boots: bool,
+    /// Measure the image as it is beside ours.
+    pub(crate) compare: bool,
     pub(crate) print_redoxer: bool,
 }
 
@@ -64,6 +70,8 @@ impl Default for Options {
             login: Login::new("root", "password"),
             user: Login::new("user", ""),
             limit: Duration::from_secs(1800),
+            boots: false,
+            compare: false,
             print_redoxer: false,
         }
     }
@@ -77,6 +85,8 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "-h" | "--help" => options.help = true,
+                "--boots" => options.boots = true,
+                "--compare" => options.compare = true,
                 "--print-redoxer" => options.print_redoxer = true,
                 _ => {
                     let value = arguments
@@ -124,7 +134,7 @@ mod tests {
     #[test]
     fn every_option_of_the_usage_is_understood() {
         let line = "--image a.img --toolchain t --packages p --nic rndis --endpoints blocking --machine virt --accel tcg \
-                    --login admin:secret:word --user somebody: --limit 60 --print-redoxer";
+                    --login admin:secret:word --user somebody: --limit 60 --boots --compare --print-redoxer";
         let options = parse(line).unwrap();
         let expected = Options {
             help: false,
@@ -138,6 +148,8 @@ mod tests {
             login: Login::new("admin", "secret:word"),
             user: Login::new("somebody", ""),
             limit: Duration::from_secs(60),
+            boots: true,
+            compare: true,
             print_redoxer: true,
         };
         assert_eq!(options, expected);

@@ -16,7 +16,12 @@ cookbook_cargo() {
 }
 "#;
 /// What the harness needs in the image and no package brings.
-const TOOLS: &str = "PACKAGE_PATH=redox-host/transcript cookbook_cargo --features redox-bin\n";
+const TOOLS: &str = "\
+PACKAGE_PATH=redox-host/transcript cookbook_cargo --features redox-bin
+PACKAGE_PATH=tests/redox/measure cookbook_cargo
+";
+/// Where the measuring program is in the tree.
+pub(crate) const MEASURE: &str = "usr/bin/measure";
 
 /// Where this repository is.
 pub(crate) fn repository() -> PathBuf {
@@ -113,7 +118,33 @@ pub(crate) fn cook_all(
         cook(&recipe.build.script, INSTALL, stage, &environment, end).context(name)?;
     }
     let tools = format!("export RUSTC_BOOTSTRAP=1\n{TOOLS}");
-    cook(&tools, INSTALL, stage, &environment, end).context("the transcript program")
+    cook(&tools, INSTALL, stage, &environment, end).context("the harness's own programs")?;
+    lay_configured_files(stage)
+}
+
+/// A file that the configuration of a file system brings.
+#[derive(Debug, Deserialize)]
+struct ConfiguredFile {
+    path: String,
+    data: String,
+}
+
+/// The files of our configuration of a file system, which no package brings.
+pub(crate) fn lay_configured_files(stage: &Path) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Configuration {
+        files: Vec<ConfiguredFile>,
+    }
+    let file = repository().join("recipes/redox-network.toml");
+    let text = std::fs::read_to_string(&file).context(file.display())?;
+    let configuration: Configuration = toml::from_str(&text).context(file.display())?;
+    for ConfiguredFile { path, data } in configuration.files {
+        let path = stage.join(path.trim_start_matches('/'));
+        let folder = path.parent().unwrap_or(stage);
+        std::fs::create_dir_all(folder).context(folder.display())?;
+        std::fs::write(&path, data).context(path.display())?;
+    }
+    Ok(())
 }
 
 /// Tells usb-rndisd what the image's xhcid can do.

@@ -346,3 +346,11 @@ fn a_recipe_that_fails_says_what_its_script_said() {
         "{error}"
     );
 }
+
+#[test]
+fn an_address_that_fits_qemu_only_is_taken_away_as_our_configuration_says() {
+    let stage = tempfile::tempdir().unwrap();
+    lay_configured_files(stage.path()).unwrap();
+    let text = std::fs::read_to_string(stage.path().join("etc/net/ip")).unwrap();
+    assert_eq!(text.trim(), "0.0.0.0");
+}
