@@ -52,8 +52,13 @@ fn harness(name: &str, ends_by: &str) -> (Child, Pid) {
 
 /// The other side of it: a QEMU is started, told of, and left to whatever comes.
 fn be_a_harness(ends_by: &str) {
-    let qemu = Program::new("sleep", "coreutils").unwrap().arg("600");
-    let qemu = qemu.start().unwrap();
+    let qemu = Program::new("sh", "dash").unwrap();
+    let qemu = qemu
+        .args(["-c", "echo up; exec sleep 600"])
+        .start()
+        .unwrap();
+    // Before this, it may still be one of the programs that start it.
+    qemu.wait_for_output("up", QEMU).unwrap();
     println!("\nQEMU {}", qemu.id());
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
