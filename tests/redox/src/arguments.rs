@@ -173,14 +173,16 @@ impl Boot<'_> {
 /// What redoxer gives its QEMU by `-device` itself. Naming that option drops all of it, so it is named again.
 const REDOXER_DEVICES: [&str; 2] = ["isa-debugcon,chardev=log", "isa-debug-exit"];
 
-/// The command line that runs `command` on redoxer's image with the package trees under `stage` laid over it.
+/// The command line that runs `command` on redoxer's image with the package trees under `stage` laid over it. As redoxer's
+/// `exec.rs` of 2026-07-20 (ad2c079) has it: naming an option takes all of its defaults away, values are split at single
+/// spaces, and a folder is given to rsync, which copies what is in it only when its name ends with a slash.
 pub(crate) fn redoxer(nic: Nic, stage: &Path, command: &str) -> String {
     let devices = nic.devices().iter().chain(&REDOXER_DEVICES);
     let words: Vec<String> = devices.map(|device| format!("-device {device}")).collect();
     format!(
         "REDOXER_QEMU_ARGS={} redoxer exec -f {} {command}",
         quoted(&words.join(" ")),
-        quoted(&format!("{}:/", text(stage))),
+        quoted(&format!("{}/:/", text(stage))),
     )
 }
 
@@ -283,13 +285,13 @@ mod tests {
         assert_eq!(
             redoxer(Nic::Virtio, stage, "net ping -c 3 10.0.2.2"),
             "REDOXER_QEMU_ARGS='-device virtio-net-pci,netdev=net0 -device isa-debugcon,chardev=log \
-             -device isa-debug-exit' redoxer exec -f 'target/redox/stage:/' net ping -c 3 10.0.2.2"
+             -device isa-debug-exit' redoxer exec -f 'target/redox/stage/:/' net ping -c 3 10.0.2.2"
         );
         let usb = redoxer(Nic::Rndis, Path::new("it's"), "ls");
         assert!(usb.starts_with(
             "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,id=card0,netdev=net0,bus=xhci.0 -device isa-debugcon"
         ));
-        assert!(usb.ends_with("-f 'it'\\''s:/' ls"), "{usb}");
+        assert!(usb.ends_with("-f 'it'\\''s/:/' ls"), "{usb}");
         // redoxer splits at single spaces: no argument may have one, nor be empty.
         let value = usb.split('\'').nth(1).unwrap();
         assert!(

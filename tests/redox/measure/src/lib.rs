@@ -86,7 +86,12 @@ pub struct Peer {
 
 impl Peer {
     fn connect(self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(SocketAddrV4::new(self.address, self.web))?;
+        TcpStream::connect(SocketAddrV4::new(self.address, self.web))
+    }
+
+    /// A connection that does not wait for ever.
+    fn connect_patiently(self) -> io::Result<TcpStream> {
+        let stream = self.connect()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(stream)
@@ -95,7 +100,7 @@ impl Peer {
 
 /// From the request to the last byte.
 fn download(peer: Peer, bytes: u64) -> io::Result<f64> {
-    let mut stream = peer.connect()?;
+    let mut stream = peer.connect_patiently()?;
     let started = Instant::now();
     write!(stream, "GET /bytes/{bytes} HTTP/1.1\r\nHost: peer\r\n\r\n")?;
     let mut answer = BufReader::with_capacity(BLOCK, stream);
@@ -109,7 +114,7 @@ fn download(peer: Peer, bytes: u64) -> io::Result<f64> {
 
 /// From the request to the server's word that it has all of it.
 fn upload(peer: Peer, bytes: u64) -> io::Result<f64> {
-    let mut stream = peer.connect()?;
+    let mut stream = peer.connect_patiently()?;
     let started = Instant::now();
     write!(
         stream,
