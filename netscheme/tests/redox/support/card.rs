@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 
 use libredox::Fd;
-use netscheme::frame::{LinkState, Mac};
+use netscheme::frame::{FrameSink, LinkState, Mac, Slot};
+use netscheme::network::client::{Adapter, Control, Receiver, Transmitter};
 use netscheme::network::server::{Full, NetworkServer, Nic};
 use netscheme::reactor::Reactor;
 use netscheme::{Instant, clock};
@@ -195,4 +196,38 @@ pub(crate) fn events(reactor: &mut Reactor) -> Vec<(usize, EventFlags)> {
         .iter()
         .map(|event| (event.token, event.flags))
         .collect()
+}
+
+/// Tokens of an adapter's files.
+pub(crate) const DATA: usize = 10;
+pub(crate) const LINK: usize = 11;
+
+/// Opens an adapter and watches it.
+pub(crate) fn adapter(name: &str) -> (Control, Receiver, Transmitter, Reactor) {
+    let (control, receiver, mut transmitter) = Adapter::open(name).unwrap().split();
+    let reactor = Reactor::new().unwrap();
+    let (fd, flags) = control.data_watch();
+    reactor.watch(fd, DATA, flags).unwrap();
+    transmitter.wake(reactor.watcher(), DATA);
+    if let Some((fd, flags)) = control.link_watch() {
+        reactor.watch(fd, LINK, flags).unwrap();
+    }
+    (control, receiver, transmitter, reactor)
+}
+
+/// Queues a frame, if there is room.
+pub(crate) fn send(transmitter: &mut Transmitter, frame: &[u8]) -> bool {
+    let Some(mut slot) = transmitter.slot(frame.len()) else {
+        return false;
+    };
+    slot.copy_from_slice(frame);
+    slot.commit();
+    true
+}
+
+/// A frame that is known by its content and its length.
+pub(crate) fn numbered(number: usize) -> Vec<u8> {
+    let mut frame = vec![0; 60 + number];
+    frame[..8].copy_from_slice(&(number as u64).to_le_bytes());
+    frame
 }
