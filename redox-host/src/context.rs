@@ -1,6 +1,6 @@
 //! A process: what the kernel keeps for it. Its threads are ordinary threads that were attached to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -47,6 +47,16 @@ struct Parked {
 
 thread_local! {
     static CURRENT: RefCell<Vec<(Arc<Context>, Arc<Waiter>)>> = const { RefCell::new(Vec::new()) };
+    /// The user that a thread is instead of its process's: on Redox each thread has its own.
+    static USER: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Does something as a thread that has changed its effective user, and changes it back.
+pub fn as_user<R>(uid: u32, act: impl FnOnce() -> R) -> R {
+    let before = USER.replace(Some(uid));
+    let done = act();
+    USER.set(before);
+    done
 }
 
 /// The process of the calling thread.
@@ -113,8 +123,16 @@ impl Context {
         &self.name
     }
 
+    /// The effective user of the calling thread, if it is one of this process.
     pub(crate) fn uid(&self) -> u32 {
-        self.uid
+        let is_own = || {
+            CURRENT.with_borrow(|stack| {
+                stack
+                    .last()
+                    .is_some_and(|(cx, _)| core::ptr::eq(&**cx, self))
+            })
+        };
+        USER.get().filter(|_| is_own()).unwrap_or(self.uid)
     }
 
     pub(crate) fn gid(&self) -> u32 {

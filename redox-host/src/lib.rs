@@ -70,6 +70,7 @@ mod sys;
 mod user;
 mod wait;
 
+pub use context::as_user;
 pub use host::{
     Attached, ContextHandle, Entered, ExitStatus, Host, HostConfig, Process, ProcessSpec, Usage,
     current, env,

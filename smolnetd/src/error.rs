@@ -41,8 +41,12 @@ pub enum SocketError {
     MessageTooLong,
     /// EACCES
     AccessDenied,
-    /// ENOBUFS: a bound on sockets or memory is reached.
+    /// ENOBUFS: a bound on memory is reached.
     NoBuffers,
+    /// EMFILE: this user has as many sockets as one may have.
+    TooManyOfUser,
+    /// ENFILE: there are as many sockets as there may be.
+    TooMany,
     /// EINVAL
     Invalid,
     /// EBADF: no such socket.

@@ -13,7 +13,7 @@
 //!            │                  │
 //!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
 //!
-//! fragment, path_mtu, fair             packets in pieces, what paths carry, bounds that are shared fairly
+//! fragment, path_mtu, fair, quota      packets in pieces, what paths carry, bounds that are shared fairly, who has how much
 //! ```
 
 // The kernel's symbols, without which a test program does not link on Linux.
@@ -37,6 +37,7 @@ pub mod link;
 pub mod output;
 pub mod path_mtu;
 pub mod ports;
+pub mod quota;
 pub mod route;
 mod scheme;
 pub mod secret;

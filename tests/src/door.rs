@@ -4,50 +4,59 @@
 //! would ask the kernel of Redox: the calls that are made on its behalf are those that relibc makes, by `open`, `dup`,
 //! `SYS_CALL` and `fpath`, in one process of the machine.
 //!
-//! Each socket is a pair of Linux's, one end the program's, the other held here, and threads that move what comes on one
-//! side to the other: one that lives as long as the socket and sends, one that receives or accepts. They sleep in a read of the pair
-//! or in an event queue. Why a pair and not the scheme's file by proxy: the program gets a real descriptor, with all
-//! that the kernel of Linux does for one (epoll's edges, fork, passing on), no shared state to be kept right in a foreign process,
-//! and backpressure by nothing but full buffers; the price is one more copy each way.
+//! Each socket is a pair of Linux's, one end the program's, the other held here. Two threads move what comes on one side
+//! to the other, for all sockets: one sleeps in an epoll of the pairs, one in an event queue of the scheme's files. Why a
+//! pair and not the scheme's file by proxy: the program gets a real descriptor, with all that the kernel of Linux does for
+//! one (epoll's edges, fork, passing on), no shared state to be kept right in a foreign process, and backpressure by
+//! nothing but full buffers; the price is one more copy each way.
 //!
 //! A socket ends when the last descriptor of its other end is closed, which the kernel tells (POLLHUP), however
 //! the program ended.
 
 mod connect;
 mod datagram;
+mod echo;
+mod listener;
+mod loops;
 mod pair;
 mod questions;
+mod room;
 mod socket;
 mod stream;
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::Permissions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
+use netscheme::reactor::Reactor;
 use redox_host::{ContextHandle, Process, ProcessSpec};
 use rustix::net::{
-    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen,
-    shutdown, socket_with,
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
+    socket_with,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::error::{Context, Result};
 use crate::stack::Stack;
-use socket::Socket;
+use room::{GOING, Room};
 
 pub use questions::ask;
 
-/// Sockets of all programs together.
-const MOST_SOCKETS: usize = 2048;
-/// Errors kept of sockets that are gone; the oldest are forgotten.
-const MOST_ERRORS: usize = 1024;
-/// Questions that may wait for a thread.
+/// Questions that may wait to be let in.
 const BACKLOG: i32 = 1024;
-/// How long what has ended may take to be gone.
-const GOING: Duration = Duration::from_secs(2);
+/// Bytes moved at once.
+const CHUNK: usize = 128 << 10;
+/// What a loop's buffer holds: a chunk, or a datagram with all that stands before it.
+const BUFFER: usize = if CHUNK > datagram::BUFFER {
+    CHUNK
+} else {
+    datagram::BUFFER
+};
+/// How often bytes are moved for one socket before it is the next one's turn.
+const ROUNDS: usize = 16;
 
 /// The door of a running stack. Dropping it ends the programs' sockets.
 #[derive(Debug)]
@@ -58,47 +67,16 @@ pub struct Door {
     process: Process,
 }
 
-/// What is behind the door.
-pub(crate) struct Room {
-    listener: OwnedFd,
-    sockets: Mutex<BTreeMap<u64, Arc<Socket>>>,
-    /// Why connections have ended that are gone already, and nobody has asked.
-    errors: Mutex<BTreeMap<u64, i32>>,
-    gone: Condvar,
-    next: AtomicU64,
-    /// Makes the names of sockets the machine's own.
-    owner: u64,
-    about: String,
-    down: (Mutex<bool>, Condvar),
-}
-
-impl std::fmt::Debug for Room {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Room").finish()
-    }
-}
-
 impl Door {
     /// Opens the door of a stack, in a folder of its own: names of Unix sockets must be short.
     pub fn open(stack: &Stack) -> Result<Door> {
         let folder = crate::scratch::folder()?;
         let path = folder.path().join("door");
-        let kind = SocketType::SEQPACKET;
-        let listener = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
-            .context("a socket")?;
-        let address = SocketAddrUnix::new(&path).context(path.display())?;
-        bind(&listener, &address).context(path.display())?;
-        listen(&listener, BACKLOG).context(path.display())?;
-        let room = Arc::new(Room {
-            listener,
-            sockets: Mutex::default(),
-            errors: Mutex::default(),
-            gone: Condvar::new(),
-            next: AtomicU64::new(1),
-            owner: crate::seed(),
-            about: stack.machine().run().path().display().to_string(),
-            down: Default::default(),
-        });
+        let pass = Permissions::from_mode(0o711);
+        std::fs::set_permissions(folder.path(), pass).context(path.display())?;
+        let about = stack.machine().run().path().display().to_string();
+        let room = Room::new(door(&path)?, crate::seed(), about).context("an epoll")?;
+        let room = Arc::new(room);
         let served = Arc::clone(&room);
         let process = stack
             .host()
@@ -123,158 +101,81 @@ impl Door {
 
     /// Waits until there are no more sockets; whether that came within a moment.
     pub fn wait_until_unused(&self) -> bool {
-        self.room.wait_until(|sockets| sockets.is_empty())
+        self.room.wait_until_unused()
     }
 
     /// Waits until somebody asks to end it all.
     pub fn wait_for_down(&self) {
-        let (asked, changed) = &self.room.down;
-        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*asked {
-            asked = changed.wait(asked).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.room.wait_for_down();
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = shutdown(&self.room.listener, Shutdown::Both);
         for socket in self.room.lock().values() {
             socket.hang_up();
         }
         self.wait_until_unused();
+        let _ = shutdown(&self.room.listener, Shutdown::Both);
         self.process.kill();
         self.process.wait(GOING);
     }
 }
 
-/// Takes questions until the door is shut.
+fn door(path: &Path) -> Result<OwnedFd> {
+    let kind = SocketType::SEQPACKET;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let listener = socket_with(AddressFamily::UNIX, kind, flags, None).context("a socket")?;
+    let address = SocketAddrUnix::new(path).context(path.display())?;
+    bind(&listener, &address).context(path.display())?;
+    // For programs that have given up being root, too: each is here the user that it is there.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666)).context(path.display())?;
+    listen(&listener, BACKLOG).context(path.display())?;
+    Ok(listener)
+}
+
+/// Serves until the door is shut.
 fn serve(room: &Arc<Room>) -> i32 {
+    // Each socket is one descriptor here. Without as many as there may be, there is room for fewer sockets.
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = setrlimit(Resource::Nofile, most);
     let Some(process) = redox_host::current() else {
         return 1;
     };
-    loop {
-        match accept(&room.listener) {
-            Ok(question) => {
-                let room = Arc::clone(room);
-                thread(&process, "question", move || {
-                    questions::answer(&room, &question)
-                });
-            }
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
-            Err(_) => return 0,
+    let loops = room.waits().iter().enumerate();
+    let started = loops.map(|(index, waits)| {
+        let reactor = Reactor::new().ok()?;
+        waits.for_stack_at(reactor.fd());
+        beside(&process, room, move |room| loops::stack_side(room, reactor))?;
+        match index {
+            0 => Some(()),
+            _ => beside(&process, room, move |room| {
+                loops::programs_side(room, index)
+            }),
         }
-    }
-}
-
-/// Starts a further thread of the process; whether there is one.
-fn thread(process: &ContextHandle, name: &str, main: impl FnOnce() + Send + 'static) -> bool {
-    let process = process.clone();
-    let thread = std::thread::Builder::new()
-        .name(name.into())
-        .stack_size(512 << 10);
-    let started = thread.spawn(move || {
-        let _attached = process.attach();
-        main();
     });
-    started.is_ok()
+    if started.collect::<Option<()>>().is_none() {
+        return 1;
+    }
+    loops::programs_side(room, 0);
+    0
 }
 
-impl Room {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Socket>>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, id: u64) -> Option<Arc<Socket>> {
-        self.lock().get(&id).cloned()
-    }
-
-    /// Keeps a new socket and starts its life. `None` when there are too many.
-    fn keep(self: &Arc<Self>, socket: Socket) -> Option<Arc<Socket>> {
-        let socket = Arc::new(socket);
-        {
-            let mut sockets = self.lock();
-            if sockets.len() >= MOST_SOCKETS {
-                return None;
-            }
-            sockets.insert(socket.id, Arc::clone(&socket));
-        }
-        let (room, living) = (Arc::clone(self), Arc::clone(&socket));
-        let process = redox_host::current()?;
-        let started = thread(&process, "socket", move || {
-            living.live(&room);
-            room.forget(living.id);
-        });
-        if !started {
-            self.forget(socket.id);
-        }
-        started.then_some(socket)
-    }
-
-    fn forget(&self, id: u64) {
-        // The file is closed before anybody hears that the socket is gone.
-        let last = self.find(id);
-        if let Some(last) = last {
-            last.close();
-            self.keep_error(id, last.take_error());
-        }
-        self.lock().remove(&id);
-        self.gone.notify_all();
-    }
-
-    fn keep_error(&self, id: u64, errno: i32) {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if errno != 0 {
-            errors.insert(id, errno);
-        }
-        if errors.len() > MOST_ERRORS {
-            errors.pop_first();
-        }
-    }
-
-    /// SO_ERROR, once, even of a connection that is gone; 0 for none.
-    fn take_error(&self, id: u64) -> i32 {
-        let living = self.find(id).map_or(0, |socket| socket.take_error());
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        match living {
-            0 => errors.remove(&id).unwrap_or(0),
-            errno => errno,
-        }
-    }
-
-    fn next_id(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn wait_until(&self, wanted: impl Fn(&BTreeMap<u64, Arc<Socket>>) -> bool) -> bool {
-        let waited = self
-            .gone
-            .wait_timeout_while(self.lock(), GOING, |sockets| !wanted(sockets));
-        waited.is_ok_and(|(sockets, _)| wanted(&sockets))
-    }
-
-    /// Waits until the sockets are gone whose programs have closed them already: on Linux, `close` has given the port back
-    /// when it returns.
-    fn finish_closed(&self) {
-        let closed: Vec<u64> = {
-            let sockets = self.lock();
-            let closed = sockets
-                .iter()
-                .filter(|(_, socket)| pair::is_hung_up(socket.end.as_fd()));
-            closed.map(|(id, _)| *id).collect()
-        };
-        self.wait_until(|sockets| !closed.iter().any(|id| sockets.contains_key(id)));
-    }
-
-    /// Ends what [`Door::wait_for_down`] waits for.
-    fn take_down(&self) {
-        *self.down.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.down.1.notify_all();
-    }
-
-    /// What `status` shows.
-    fn status(&self) -> String {
-        let sockets = self.lock().len();
-        format!("{} {sockets}", self.about)
-    }
+/// Starts a further thread of the process; `None` if there is none to be had.
+fn beside(
+    process: &ContextHandle,
+    room: &Arc<Room>,
+    main: impl FnOnce(&Arc<Room>) + Send + 'static,
+) -> Option<()> {
+    let (room, process) = (Arc::clone(room), process.clone());
+    let main = move || {
+        let _attached = process.attach();
+        main(&room);
+    };
+    let thread = std::thread::Builder::new().name("programs".into());
+    thread.spawn(main).ok().map(drop)
 }

@@ -8,7 +8,7 @@ use lab::network::{Namespace, Netdev, Tap, TapSpec};
 use lab::peers::EchoServer;
 use lab::{Stack, StackSpec, requires_tap};
 use libredox::Fd;
-use syscall::error::{EAGAIN, EINPROGRESS, EWOULDBLOCK};
+use syscall::error::{EAGAIN, ECONNREFUSED, EINPROGRESS, ENOTCONN, EWOULDBLOCK};
 use syscall::flag::{CallFlags, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 use crate::common::{SOON, configured, machine, ping};
@@ -47,6 +47,17 @@ impl Socket {
         let mut buffer = [0; 256];
         let n = self.0.fpath(&mut buffer).unwrap();
         String::from_utf8(buffer[..n].to_vec()).unwrap()
+    }
+
+    /// `getpeername`: the same path up to its second part.
+    fn peer(&self) -> Result<String, i32> {
+        let mut buffer = [0; 256];
+        let flags = CallFlags::empty();
+        let n = libredox::call::call_ro(self.0.raw(), &mut buffer, flags, &[GET_PEER_NAME])
+            .map_err(|error| error.errno())?;
+        let path = String::from_utf8(buffer[..n].to_vec()).unwrap();
+        let (peer, _own) = path.rsplit_once('/').unwrap();
+        Ok(peer.to_owned())
     }
 
     /// `recvfrom` with an address: the payload and who sent it.
@@ -119,6 +130,42 @@ fn a_datagram_without_bind_gets_its_answer_and_the_senders_name() {
     let (payload, name) = socket.receive_from(100);
     assert_eq!(payload, b"who are you?");
     assert_eq!(name, format!("/scheme/udp/{peer}"));
+    drop(here);
+}
+
+/// `connect` on a datagram socket is a dup that takes the place of the descriptor before it, and `sendto` one that is
+/// closed again: only the first makes a peer, whose ICMP errors are heard.
+#[test]
+fn a_datagram_socket_is_connected_by_connect_and_not_by_sendto() {
+    let stack = configured(machine());
+    let here = stack.enter("client");
+    let socket = Socket::new("udp");
+    let nobody = "127.0.0.1:9";
+    let once = Fd::new(socket.0.dup(nobody.as_bytes()).unwrap());
+    once.write(b"sendto").unwrap();
+    drop(once);
+    assert_eq!(socket.peer(), Err(ENOTCONN));
+    let flags = [F_SETFL, O_NONBLOCK];
+    let set = |flags: [usize; 2]| libredox::call::fcntl(socket.0.raw(), flags[0], flags[1]);
+    set(flags).unwrap();
+    let heard = || socket.0.read(&mut [0; 10]).map_err(|error| error.errno());
+    assert_eq!(heard(), Err(EAGAIN), "who is not connected hears no errors");
+    socket.replace(nobody).unwrap();
+    assert!(
+        socket.name().contains("/127.0.0.1:9/127.0.0.1:"),
+        "{}",
+        socket.name()
+    );
+    socket.0.write(b"connected").unwrap();
+    set([F_SETFL, 0]).unwrap();
+    assert_eq!(heard(), Err(ECONNREFUSED));
+    // `sendto` on a connected socket leaves it so.
+    drop(Fd::new(socket.0.dup(b"127.0.0.1:10").unwrap()));
+    assert_eq!(socket.peer().as_deref(), Ok("/scheme/udp/127.0.0.1:9"));
+    // `connect` to AF_UNSPEC.
+    socket.replace("disconnect").unwrap();
+    assert_eq!(socket.peer(), Err(ENOTCONN));
+    assert_eq!(socket.name(), "/scheme/udp/0.0.0.0:0/0.0.0.0:0");
     drop(here);
 }
 

@@ -23,18 +23,23 @@ pub(crate) fn on_tap() -> Option<(Namespace, Stack)> {
         return None;
     }
     let namespace = Namespace::new().unwrap().without_ipv6().unwrap();
-    let tap = Tap::create(&namespace, &TapSpec::default()).unwrap();
+    let stack = on_tap_of(&namespace, Some(LINUX));
+    Some((namespace, stack))
+}
+
+/// The stack on a TAP of that namespace, with a default route or without.
+pub(crate) fn on_tap_of(namespace: &Namespace, gateway: Option<Ipv4Addr>) -> Stack {
+    let tap = Tap::create(namespace, &TapSpec::default()).unwrap();
     let nic = NicSpec::virtio(Netdev::Tap(tap));
     let address = StaticAddress {
         address: OURS.to_string(),
         prefix_length: 24,
-        gateway: Some(LINUX.to_string()),
+        gateway: gateway.map(|gateway| gateway.to_string()),
         name_server: None,
     };
     let machine = MachineSpec::new().nic(nic).without_capture();
     let spec = StackSpec::new(machine).address(address);
-    let stack = Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap();
-    Some((namespace, stack))
+    Stack::start(spec.log_level(log::LevelFilter::Info)).unwrap()
 }
 
 pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {

@@ -219,6 +219,15 @@ impl Outgoing {
         }
     }
 
+    /// The same with this type of service or traffic class.
+    pub fn with_traffic_class(mut self, class: u8) -> Outgoing {
+        match &mut self {
+            Outgoing::V4(header) => header.traffic_class = class,
+            Outgoing::V6(header) => header.traffic_class = class,
+        }
+        self
+    }
+
     /// Writes the header at the start of `packet`, all of which will be sent, and gives what follows it. A `packet`
     /// without room for a header, or longer than its length can say, is left alone and what follows is empty.
     pub fn write<'p>(&self, packet: &'p mut [u8]) -> &'p mut [u8] {

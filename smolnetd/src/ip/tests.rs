@@ -25,6 +25,7 @@ fn header(protocol: u8) -> v6::Header {
         source: SOURCE,
         destination: DESTINATION,
         protocol: IpProtocol::from(protocol),
+        traffic_class: 0,
         hop_limit: 3,
         flow_label: 0xf_edcb,
     }
@@ -189,6 +190,7 @@ fn an_ipv4_fragment_says_the_same() {
         source: [10, 0, 0, 1].into(),
         destination: [10, 0, 0, 2].into(),
         protocol: IpProtocol::Udp,
+        traffic_class: 0,
         ttl: 64,
         identification: 7,
     };

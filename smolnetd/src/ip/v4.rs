@@ -60,6 +60,8 @@ pub struct Header {
     pub destination: Ipv4Addr,
     /// Protocol.
     pub protocol: IpProtocol,
+    /// Type of service: RFC 2474's six bits and RFC 3168's two.
+    pub traffic_class: u8,
     /// Time to live.
     pub ttl: u8,
     /// Identification: routers may fragment what we send, since datagrams here follow no path MTU (RFC 6864 4.3).
@@ -79,8 +81,8 @@ impl Header {
         let mut header = Ipv4Packet::new_unchecked(header);
         header.set_version(4);
         header.set_header_len(HEADER_LENGTH as u8);
-        header.set_dscp(0);
-        header.set_ecn(0);
+        header.set_dscp(self.traffic_class >> 2);
+        header.set_ecn(self.traffic_class & 3);
         header.set_total_len(total_length);
         header.set_ident(self.identification);
         header.clear_flags();
@@ -104,6 +106,7 @@ mod tests {
         source: Ipv4Addr::new(10, 0, 0, 1),
         destination: Ipv4Addr::new(10, 0, 0, 2),
         protocol: IpProtocol::Udp,
+        traffic_class: 0xb8,
         ttl: 3,
         identification: 0xbeef,
     };
@@ -127,6 +130,7 @@ mod tests {
         );
         let header = Ipv4Packet::new_checked(&packet).expect("a header");
         assert_eq!((header.hop_limit(), header.ident()), (3, 0xbeef));
+        assert_eq!((header.dscp(), header.ecn()), (46, 0));
         assert!(!header.dont_frag() && !header.more_frags());
     }
 

@@ -102,6 +102,8 @@ pub struct Header {
     pub destination: Ipv6Addr,
     /// Protocol.
     pub protocol: IpProtocol,
+    /// Traffic class: RFC 2474's six bits and RFC 3168's two.
+    pub traffic_class: u8,
     /// Hop limit.
     pub hop_limit: u8,
     /// Flow label, 20 bits: the same for all packets of a flow, and not to be guessed (RFC 6437 3).
@@ -118,7 +120,7 @@ impl Header {
         };
         let mut header = Ipv6Packet::new_unchecked(header);
         header.set_version(6);
-        header.set_traffic_class(0);
+        header.set_traffic_class(self.traffic_class);
         header.set_flow_label(self.flow_label & 0xf_ffff);
         header.set_payload_len(length);
         header.set_next_header(self.protocol);

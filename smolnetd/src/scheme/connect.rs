@@ -22,7 +22,7 @@ impl View<'_> {
     /// manager opens on everybody's behalf; the first read or write waits instead, and hears of a failure.
     pub(super) fn open_tcp(&mut self, text: &str, handle: SocketHandle) -> Result<usize> {
         let ends = self.parse_ends(text)?;
-        let number = self.scheme.insert(Handle::Socket(handle))?;
+        let number = self.insert(Handle::Socket(handle))?;
         self.or_close(number, |view| match ends.peer() {
             Some(peer) => view.start(number, peer, ends.bound()),
             None => view.listen(number, ends),
@@ -40,7 +40,7 @@ impl View<'_> {
             "listen" => self.accept(number),
             "disconnect" => {
                 let fresh = self.scheme.socket(number)?.sibling(None, None);
-                self.scheme.insert(Handle::Socket(fresh))
+                self.insert(Handle::Socket(fresh))
             }
             _ => {
                 let ends = self.parse_ends(text)?;
@@ -74,14 +74,12 @@ impl View<'_> {
         if idle.is_some_and(is_used) {
             return Err(Error::new(EINVAL));
         }
-        let bound = self.scheme.insert(Handle::Socket(fresh))?;
+        let bound = self.insert(Handle::Socket(fresh))?;
         self.or_close(bound, |view| view.listen(bound, ends))
     }
 
     fn listen(&mut self, number: usize, ends: Ends) -> core::result::Result<(), SocketError> {
-        let socket = self
-            .ensure_socket(number)
-            .map_err(|_| SocketError::NoBuffers)?;
+        let socket = self.try_ensure_socket(number)?;
         self.stack.bind(self.now, socket, ends.local)?;
         self.stack.listen(socket, BACKLOG)
     }
@@ -141,9 +139,7 @@ impl View<'_> {
             .socket(number)
             .map_err(|_| SocketError::BadSocket)?;
         let fresh = handle.socket.is_none();
-        let socket = self
-            .ensure_socket(number)
-            .map_err(|_| SocketError::NoBuffers)?;
+        let socket = self.try_ensure_socket(number)?;
         let bound = match local {
             Some(local) => self.stack.bind(self.now, socket, local),
             None => Ok(()),
@@ -168,7 +164,11 @@ impl View<'_> {
             .ok_or(Error::new(EINVAL))?;
         let ready = self.stack.readiness(socket);
         if !ready.readable && !ready.writable {
-            return Err(Error::new(EWOULDBLOCK));
+            return Err(match self.stack.is_connecting(socket) {
+                true => Error::new(EWOULDBLOCK),
+                // Somebody has given it up.
+                false => errno(SocketError::ConnectionAborted),
+            });
         }
         match self.stack.take_error(socket) {
             Some(error) => Err(errno(error)),
@@ -186,7 +186,7 @@ impl View<'_> {
         handle.connecting = None;
         let sibling = handle.sibling(handle.socket, None);
         match result {
-            Ok(()) => self.scheme.insert(Handle::Socket(sibling)),
+            Ok(()) => self.insert(Handle::Socket(sibling)),
             Err(error) => {
                 self.release(number);
                 Err(error)

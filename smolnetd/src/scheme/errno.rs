@@ -27,6 +27,8 @@ pub(crate) fn errno(error: SocketError) -> Error {
         SocketError::MessageTooLong => errno::EMSGSIZE,
         SocketError::AccessDenied => errno::EACCES,
         SocketError::NoBuffers => errno::ENOBUFS,
+        SocketError::TooManyOfUser => errno::EMFILE,
+        SocketError::TooMany => errno::ENFILE,
         SocketError::Invalid => errno::EINVAL,
         SocketError::BadSocket => errno::EBADF,
         SocketError::NotSupported => errno::EOPNOTSUPP,

@@ -21,7 +21,20 @@ pub(crate) enum Handle {
         of: usize,
         /// Which setting.
         setting: Setting,
+        /// Whose file it is.
+        owner: Owner,
     },
+}
+
+impl Handle {
+    /// Whose file it is: the namespace opens the root on everybody's behalf.
+    pub(crate) fn owner(&self) -> Owner {
+        match self {
+            Handle::Root => Owner::ROOT,
+            Handle::Socket(handle) => handle.owner,
+            Handle::Setting { owner, .. } => *owner,
+        }
+    }
 }
 
 /// A descriptor of a socket. Several may share one socket: `dup` makes more.
@@ -108,13 +121,17 @@ pub(crate) fn parse_timespec(bytes: &[u8]) -> Option<Option<Duration>> {
 }
 
 /// The same way back: 16 bytes.
-pub(crate) fn write_timespec(timeout: Option<Duration>) -> [u8; 16] {
+pub(crate) fn write_timespec(timeout: Option<Duration>) -> Vec<u8> {
     let timeout = timeout.unwrap_or_default();
-    let mut bytes = [0; 16];
-    let (seconds, nanos) = bytes.split_at_mut(8);
-    seconds.copy_from_slice(&timeout.as_secs().to_ne_bytes());
-    nanos.copy_from_slice(&u64::from(timeout.subsec_nanos()).to_ne_bytes());
-    bytes
+    let nanos = u64::from(timeout.subsec_nanos());
+    [timeout.as_secs(), nanos].map(u64::to_ne_bytes).concat()
+}
+
+/// As `getsockopt` has it, a `timeval`: seconds and microseconds.
+pub(crate) fn write_timeval(timeout: Option<Duration>) -> Vec<u8> {
+    let timeout = timeout.unwrap_or_default();
+    let micros = u64::from(timeout.subsec_micros());
+    [timeout.as_secs(), micros].map(u64::to_ne_bytes).concat()
 }
 
 #[cfg(test)]

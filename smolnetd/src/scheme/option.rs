@@ -1,59 +1,35 @@
-//! Socket options: the C library's numbers and structures (`setsockopt`), and what they are in the stack. The numbers
-//! are those of relibc, which are Linux's.
+//! Socket options: the C library's numbers and structures (`setsockopt`), and what they are in the stack.
+
+mod names;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use core::net::IpAddr;
 
 use smoltcp::time::Duration;
-use syscall::error::{EINVAL, ENODEV, ENOPROTOOPT, Error, Result};
+use syscall::error::{EINVAL, ENOPROTOOPT, Error, Result};
 
+use self::names::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, ip, ipv6, so, tcp};
+use self::value::Value;
 use super::errno::errno;
-use super::sockets::View;
+use super::handle::{SocketHandle, write_timeval};
+use super::sockets::{Kind, View};
 use super::transfer::fill;
+use crate::ip::DEFAULT_TTL;
 use crate::ports::LinkId;
 use crate::socket::{OptionName, SocketOption};
 use crate::stack::Stack;
 
-const SOL_SOCKET: u64 = 1;
-const IPPROTO_IP: u64 = 0;
-const IPPROTO_TCP: u64 = 6;
-const IPPROTO_IPV6: u64 = 41;
-
-/// `SO_*`
-mod so {
-    pub(super) const REUSEADDR: u64 = 2;
-    pub(super) const ERROR: u64 = 4;
-    pub(super) const BROADCAST: u64 = 6;
-    pub(super) const SNDBUF: u64 = 7;
-    pub(super) const RCVBUF: u64 = 8;
-    pub(super) const KEEPALIVE: u64 = 9;
-    pub(super) const LINGER: u64 = 13;
-}
-
-/// `IP_*`
-mod ip {
-    pub(super) const MULTICAST_IF: u64 = 32;
-    pub(super) const MULTICAST_TTL: u64 = 33;
-    pub(super) const MULTICAST_LOOP: u64 = 34;
-    pub(super) const ADD_MEMBERSHIP: u64 = 35;
-    pub(super) const DROP_MEMBERSHIP: u64 = 36;
-}
-
-/// `IPV6_*`
-mod ipv6 {
-    pub(super) const UNICAST_HOPS: u64 = 16;
-    pub(super) const MULTICAST_IF: u64 = 17;
-    pub(super) const MULTICAST_HOPS: u64 = 18;
-    pub(super) const MULTICAST_LOOP: u64 = 19;
-    pub(super) const JOIN_GROUP: u64 = 20;
-    pub(super) const LEAVE_GROUP: u64 = 21;
-    pub(super) const V6ONLY: u64 = 26;
-}
-
-/// `TCP_NODELAY`
-const TCP_NODELAY: u64 = 1;
-
 /// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
 const KEEPALIVE_SECONDS: u64 = 7200;
+
+const SOCK_STREAM: u64 = 1;
+const SOCK_DGRAM: u64 = 2;
+const IPPROTO_UDP: u64 = 17;
+
+/// How much of `struct tcp_info` is given, in bytes: the state, and what else has one byte each and is not told.
+const TCP_INFO: usize = 8;
 
 /// What a client wants of a socket.
 enum Wish {
@@ -62,15 +38,18 @@ enum Wish {
     Leave(IpAddr, Option<LinkId>),
 }
 
+/// Set in a level that is meant as it stands, whatever else it says.
+const MEANT: u64 = 1 << 32;
+
 /// Level and name of an option, of the second and third word of a call. The kernel hands over three words, of which those
 /// that the caller left out are zero: the C library names options of `SOL_SOCKET` only, and says no level. Zero is
-/// IPv4's level too: it is that for the names that `SOL_SOCKET` does not have here, which leaves out `IP_TTL` (the
-/// setting `hop_limit`, or `IPV6_UNICAST_HOPS`).
+/// IPv4's level too: it is that for the names that `SOL_SOCKET` does not have here. `IP_TOS` and `IP_TTL` are not among
+/// them (1 and 2 are `SO_DEBUG` and `SO_REUSEADDR`): who means IPv4's level sets the 33rd bit in it.
 pub(super) fn named_by(level: Option<u64>, name: u64) -> (u64, u64) {
     let level = match (level, name) {
         (None | Some(0), ip::MULTICAST_IF..=ip::DROP_MEMBERSHIP) => IPPROTO_IP,
         (None | Some(0), _) => SOL_SOCKET,
-        (Some(level), _) => level,
+        (Some(level), _) => level & !MEANT,
     };
     (level, name)
 }
@@ -99,6 +78,11 @@ impl View<'_> {
         name: (u64, u64),
         value: &mut [u8],
     ) -> Result<usize> {
+        if let (SOL_SOCKET, name) = name
+            && let Some(known) = self.known(self.scheme.socket(number)?, name)
+        {
+            return fill(value, &known);
+        }
         let socket = self.ensure_socket(number)?;
         if name == (SOL_SOCKET, so::ERROR) {
             let error = self.stack.take_error(socket).map_or(0, |e| errno(e).errno);
@@ -107,65 +91,22 @@ impl View<'_> {
         let option = self.stack.option(socket, named(name)?).map_err(errno)?;
         fill(value, &written(option))
     }
-}
 
-/// The bytes of an option, in the C library's layout and native byte order.
-struct Value<'a>(&'a [u8]);
-
-impl Value<'_> {
-    fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N]> {
-        let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.copied().ok_or(Error::new(EINVAL))
-    }
-
-    fn int(&self, at: usize) -> Result<i32> {
-        self.bytes(at).map(i32::from_ne_bytes)
-    }
-
-    fn flag(&self) -> Result<bool> {
-        self.small().map(|value| value != 0)
-    }
-
-    fn size(&self) -> Result<usize> {
-        usize::try_from(self.int(0)?).map_err(|_| Error::new(EINVAL))
-    }
-
-    /// What of IPv4's multicast may be a byte as well as an int.
-    fn small(&self) -> Result<i32> {
-        match self.0 {
-            [byte] => Ok(i32::from(*byte)),
-            _ => self.int(0),
-        }
-    }
-
-    /// A hop limit; -1 is the usual one.
-    fn hops(&self, usual: u8) -> Result<u8> {
-        match self.small()? {
-            -1 => Ok(usual),
-            hops => u8::try_from(hops).map_err(|_| Error::new(EINVAL)),
-        }
-    }
-
-    /// The number of a link (what the scope id of an address is); 0 leaves it open.
-    fn link(&self, at: usize) -> Result<Option<LinkId>> {
-        let number = u32::from_ne_bytes(self.bytes(at)?);
-        Ok((number != 0).then_some(LinkId(number)))
-    }
-
-    /// `struct in_addr`, or `struct ip_mreqn` from its second field on: a link by an address that it has, or by its
-    /// number behind that.
-    fn link_of_address(&self, at: usize, stack: &Stack) -> Result<Option<LinkId>> {
-        if let Ok(Some(link)) = self.link(at.saturating_add(4)) {
-            return Ok(Some(link));
-        }
-        let address = IpAddr::from(self.bytes::<4>(at)?);
-        if address.is_unspecified() {
-            return Ok(None);
-        }
-        let mut links = stack.links();
-        let link = links.find(|link| link.has_address(address));
-        let link = link.ok_or(Error::new(ENODEV))?;
-        Ok(Some(link.id()))
+    /// What is known of a descriptor without asking its socket.
+    fn known(&self, handle: &SocketHandle, name: u64) -> Option<Vec<u8>> {
+        let is_tcp = self.scheme.kind == Kind::Tcp;
+        let listens = || handle.socket.is_some_and(|s| self.stack.is_listening(s));
+        let (stream, datagram) = ((SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP));
+        let (kind, protocol) = if is_tcp { stream } else { datagram };
+        let number = match name {
+            so::RCVTIMEO => return Some(write_timeval(handle.read_timeout)),
+            so::SNDTIMEO => return Some(write_timeval(handle.write_timeout)),
+            so::TYPE => kind,
+            so::PROTOCOL => protocol,
+            so::ACCEPTCONN => u64::from(listens()),
+            _ => return None,
+        };
+        Some(i32::try_from(number).unwrap_or(0).to_ne_bytes().to_vec())
     }
 }
 
@@ -177,6 +118,7 @@ fn read(stack: &Stack, name: (u64, u64), value: &Value<'_>) -> Result<Wish> {
         (SOL_SOCKET, so::BROADCAST) => SocketOption::Broadcast(value.flag()?),
         (SOL_SOCKET, so::SNDBUF) => SocketOption::SendBuffer(value.size()?),
         (SOL_SOCKET, so::RCVBUF) => SocketOption::ReceiveBuffer(value.size()?),
+        (SOL_SOCKET, so::REUSEPORT) => SocketOption::ReusePort(value.flag()?),
         (SOL_SOCKET, so::KEEPALIVE) => {
             SocketOption::KeepAlive(value.flag()?.then(|| seconds(KEEPALIVE_SECONDS)))
         }
@@ -184,14 +126,19 @@ fn read(stack: &Stack, name: (u64, u64), value: &Value<'_>) -> Result<Wish> {
             let time = u64::try_from(value.int(4)?).map_err(|_| Error::new(EINVAL))?;
             SocketOption::Linger(value.flag()?.then(|| seconds(time)))
         }
-        (IPPROTO_TCP, TCP_NODELAY) => SocketOption::NoDelay(value.flag()?),
-        (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => SocketOption::TimeToLive(value.hops(64)?),
+        (IPPROTO_TCP, tcp::NODELAY) => SocketOption::NoDelay(value.flag()?),
+        (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => {
+            SocketOption::TimeToLive(value.hops(DEFAULT_TTL)?)
+        }
+        (IPPROTO_IP, ip::TOS) | (IPPROTO_IPV6, ipv6::TCLASS) => {
+            SocketOption::TrafficClass(value.hops(0)?)
+        }
         (IPPROTO_IPV6, ipv6::V6ONLY) => SocketOption::V6Only(value.flag()?),
         (IPPROTO_IP, ip::MULTICAST_TTL) | (IPPROTO_IPV6, ipv6::MULTICAST_HOPS) => {
             SocketOption::MulticastHops(value.hops(1)?)
         }
         (IPPROTO_IP, ip::MULTICAST_LOOP) | (IPPROTO_IPV6, ipv6::MULTICAST_LOOP) => {
-            SocketOption::MulticastLoop(value.flag()?)
+            SocketOption::MulticastLoop(value.small()? != 0)
         }
         (IPPROTO_IPV6, ipv6::MULTICAST_IF) => SocketOption::MulticastLink(value.link(0)?),
         (IPPROTO_IP, ip::MULTICAST_IF) => {
@@ -230,8 +177,12 @@ fn named(name: (u64, u64)) -> Result<OptionName> {
         (SOL_SOCKET, so::RCVBUF) => OptionName::ReceiveBuffer,
         (SOL_SOCKET, so::KEEPALIVE) => OptionName::KeepAlive,
         (SOL_SOCKET, so::LINGER) => OptionName::Linger,
-        (IPPROTO_TCP, TCP_NODELAY) => OptionName::NoDelay,
-        (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => OptionName::TimeToLive,
+        (SOL_SOCKET, so::REUSEPORT) => OptionName::ReusePort,
+        (IPPROTO_TCP, tcp::NODELAY) => OptionName::NoDelay,
+        (IPPROTO_TCP, tcp::MAXSEG) => OptionName::MaximumSegment,
+        (IPPROTO_TCP, tcp::INFO) => OptionName::State,
+        (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => OptionName::TimeToLive,
+        (IPPROTO_IP, ip::TOS) | (IPPROTO_IPV6, ipv6::TCLASS) => OptionName::TrafficClass,
         (IPPROTO_IPV6, ipv6::V6ONLY) => OptionName::V6Only,
         (IPPROTO_IP, ip::MULTICAST_TTL) | (IPPROTO_IPV6, ipv6::MULTICAST_HOPS) => {
             OptionName::MulticastHops
@@ -249,6 +200,7 @@ fn written(option: SocketOption) -> Vec<u8> {
     let int = |number: usize| i32::try_from(number).unwrap_or(i32::MAX).to_ne_bytes();
     match option {
         SocketOption::ReuseAddress(on)
+        | SocketOption::ReusePort(on)
         | SocketOption::Broadcast(on)
         | SocketOption::NoDelay(on)
         | SocketOption::V6Only(on)
@@ -260,85 +212,11 @@ fn written(option: SocketOption) -> Vec<u8> {
             let seconds = int(usize::try_from(seconds).unwrap_or(usize::MAX));
             [int(time.is_some().into()), seconds].concat()
         }
-        SocketOption::TimeToLive(hops) | SocketOption::MulticastHops(hops) => {
-            int(hops.into()).to_vec()
-        }
+        SocketOption::TimeToLive(byte)
+        | SocketOption::TrafficClass(byte)
+        | SocketOption::MulticastHops(byte) => int(byte.into()).to_vec(),
+        SocketOption::MaximumSegment(octets) => int(octets.into()).to_vec(),
+        SocketOption::State(state) => [&[state][..], &[0; TCP_INFO - 1]].concat(),
         SocketOption::MulticastLink(link) => link.map_or(0, |link| link.0).to_ne_bytes().to_vec(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use smoltcp::time::Instant;
-
-    use super::*;
-    use crate::socket::{Owner, SocketKind};
-    use crate::stack::Limits;
-
-    /// Every option that can be set, with a value.
-    const SETTABLE: [((u64, u64), &[u8]); 10] = [
-        ((SOL_SOCKET, so::REUSEADDR), &[1, 0, 0, 0]),
-        ((SOL_SOCKET, so::BROADCAST), &[1, 0, 0, 0]),
-        ((SOL_SOCKET, so::RCVBUF), &[0, 0, 2, 0]),
-        ((IPPROTO_IPV6, ipv6::UNICAST_HOPS), &[9, 0, 0, 0]),
-        ((IPPROTO_IPV6, ipv6::V6ONLY), &[1, 0, 0, 0]),
-        ((IPPROTO_IP, ip::MULTICAST_TTL), &[9, 0, 0, 0]),
-        ((IPPROTO_IPV6, ipv6::MULTICAST_HOPS), &[9, 0, 0, 0]),
-        ((IPPROTO_IP, ip::MULTICAST_LOOP), &[0, 0, 0, 0]),
-        ((IPPROTO_IPV6, ipv6::MULTICAST_LOOP), &[0, 0, 0, 0]),
-        ((IPPROTO_IPV6, ipv6::MULTICAST_IF), &[3, 0, 0, 0]),
-    ];
-
-    fn stack() -> Stack {
-        Stack::new([7; 32], Limits::default(), Instant::ZERO)
-    }
-
-    #[test]
-    fn what_is_set_is_what_is_got() {
-        let mut stack = stack();
-        let id = stack.socket(SocketKind::Udp, Owner::ROOT).unwrap();
-        for (name, value) in SETTABLE {
-            let Ok(Wish::Set(option)) = read(&stack, name, &Value(value)) else {
-                panic!("{name:?}")
-            };
-            stack.set_option(id, option).unwrap();
-            let got = stack.option(id, named(name).unwrap()).unwrap();
-            assert_eq!(written(got), value, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_group_comes_with_an_address_a_number_or_neither() {
-        let stack = stack();
-        let wish = |name, value: &[u8]| match read(&stack, name, &Value(value)) {
-            Ok(Wish::Join(group, link)) => Ok((group, link.map(|link| link.0))),
-            Ok(_) => panic!("{name:?}"),
-            Err(error) => Err(error.errno),
-        };
-        let join = (IPPROTO_IP, ip::ADD_MEMBERSHIP);
-        let group: IpAddr = [239, 1, 2, 3].into();
-        let request = |rest: &[u8]| [&[239, 1, 2, 3], rest].concat();
-        assert_eq!(wish(join, &request(&[0; 4])), Ok((group, None)));
-        assert_eq!(wish(join, &request(&[127, 0, 0, 1])), Ok((group, Some(0))));
-        assert_eq!(wish(join, &request(&[10, 9, 9, 9])), Err(ENODEV));
-        let numbered = [&request(&[0; 4])[..], &7_u32.to_ne_bytes()].concat();
-        assert_eq!(wish(join, &numbered), Ok((group, Some(7))));
-        assert_eq!(wish(join, &request(&[0; 3])), Err(EINVAL));
-        let join = (IPPROTO_IPV6, ipv6::JOIN_GROUP);
-        assert_eq!(wish(join, &[0; 19]), Err(EINVAL));
-    }
-
-    proptest! {
-        #[test]
-        fn any_option_with_any_bytes_has_an_answer(
-            level in prop_oneof![Just(0), Just(1), Just(6), Just(41), any::<u64>()],
-            name in prop_oneof![0_u64..50, any::<u64>()],
-            value in proptest::collection::vec(any::<u8>(), 0..24),
-        ) {
-            let stack = stack();
-            let _ = read(&stack, (level, name), &Value(&value));
-            let _ = named((level, name));
-        }
     }
 }

@@ -34,11 +34,19 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// The peer, if it is named: an address and a port.
+    /// The peer, if it is named: an address and a port, or a port of this machine, which "any address" means then.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        is_named(&self.remote)
-            .then_some(self.remote)
-            .filter(|remote| remote.port() != 0 && !remote.ip().is_unspecified())
+        if self.remote.port() == 0 {
+            return None;
+        }
+        let loopback: IpAddr = match self.remote {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        Some(match self.remote.ip().is_unspecified() {
+            true => SocketAddr::new(loopback, self.remote.port()),
+            false => self.remote,
+        })
     }
 
     /// Our end, if anything of it is named.

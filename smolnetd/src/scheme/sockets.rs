@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use netscheme::handles::Handles;
 use smoltcp::time::Instant;
-use syscall::error::{EBADF, EINVAL, EMFILE, Error, Result};
+use syscall::error::{EBADF, EINVAL, ENFILE, Error, Result};
 use syscall::flag::EventFlags;
 
 use super::errno::errno;
@@ -12,11 +12,16 @@ use super::handle::{Handle, SocketHandle};
 use super::path::{self, Ends, IcmpPath};
 use crate::adapters::Transmitters;
 use crate::error::SocketError;
+use crate::quota::{Exceeded, Quota, Share};
 use crate::socket::{Owner, Readiness, SocketId, SocketKind};
 use crate::stack::Stack;
 
-/// Open files of one scheme, all users together.
-const MOST_HANDLES: usize = 65_536;
+/// Open files of one scheme.
+const OPEN_FILES: Share = Share {
+    all: 65_536,
+    of_user: 16_384,
+    for_root: 4096,
+};
 
 /// Which of the schemes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +52,17 @@ pub(crate) struct SocketScheme {
     pub(super) handles: Handles<Handle>,
     /// The descriptors of each socket; when the last is closed, so is the socket.
     pub(super) users: HashMap<SocketId, Vec<usize>>,
+    /// How many files each user has open.
+    open: Quota,
 }
 
 impl SocketScheme {
     pub(crate) fn new(kind: Kind) -> SocketScheme {
         SocketScheme {
             kind,
-            handles: Handles::new(MOST_HANDLES),
+            handles: Handles::new(OPEN_FILES.all),
             users: HashMap::new(),
+            open: Quota::new(OPEN_FILES),
         }
     }
 
@@ -69,22 +77,30 @@ impl SocketScheme {
 
     /// A new root handle, from which the namespace opens paths.
     pub(crate) fn root(&mut self) -> Result<usize> {
-        self.insert(Handle::Root)
+        let inserted = self.insert(Handle::Root);
+        inserted.map_err(|_| Error::new(ENFILE))
     }
 
-    pub(super) fn insert(&mut self, handle: Handle) -> Result<usize> {
+    fn insert(&mut self, handle: Handle) -> core::result::Result<usize, Exceeded> {
+        let owner = handle.owner();
+        self.open.check(owner, 1)?;
         let socket = match &handle {
             Handle::Socket(handle) => handle.socket,
             _ => None,
         };
-        let number = self
-            .handles
-            .insert(handle)
-            .map_err(|_| Error::new(EMFILE))?;
+        let inserted = self.handles.insert(handle);
+        let number = inserted.map_err(|_| Exceeded::InAll)?;
+        self.open.take(owner, 1);
         if let Some(socket) = socket {
             self.users.entry(socket).or_default().push(number);
         }
         Ok(number)
+    }
+
+    fn remove(&mut self, number: usize) {
+        if let Some(handle) = self.handles.remove(number) {
+            self.open.give_back(handle.owner(), 1);
+        }
     }
 
     pub(super) fn socket(&self, number: usize) -> Result<&SocketHandle> {
@@ -130,6 +146,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
+    /// A new open file.
+    pub(super) fn insert(&mut self, handle: Handle) -> Result<usize> {
+        let inserted = self.scheme.insert(handle);
+        inserted.map_err(|exceeded| errno(self.stack.refused(exceeded)))
+    }
+
     /// What can be done with a descriptor without waiting.
     pub(super) fn readiness(&self, handle: &SocketHandle) -> EventFlags {
         let ready = match handle.socket {
@@ -157,24 +179,33 @@ impl View<'_> {
 
     /// Opens the socket of a descriptor that has none yet.
     pub(super) fn ensure_socket(&mut self, number: usize) -> Result<SocketId> {
-        let handle = self.scheme.socket(number)?;
+        self.try_ensure_socket(number).map_err(errno)
+    }
+
+    /// The same with the stack's own error.
+    pub(super) fn try_ensure_socket(
+        &mut self,
+        number: usize,
+    ) -> core::result::Result<SocketId, SocketError> {
+        let bad = |_| SocketError::BadSocket;
+        let handle = self.scheme.socket(number).map_err(bad)?;
         if let Some(socket) = handle.socket {
             return Ok(socket);
         }
         let kind = match self.scheme.kind {
             Kind::Tcp => SocketKind::Tcp,
             Kind::Udp => SocketKind::Udp,
-            Kind::Icmp | Kind::Ip => return Err(Error::new(EINVAL)),
+            Kind::Icmp | Kind::Ip => return Err(SocketError::Invalid),
         };
-        let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
-        self.scheme.attach(number, socket)?;
+        let socket = self.stack.socket(kind, handle.owner)?;
+        self.scheme.attach(number, socket).map_err(bad)?;
         Ok(socket)
     }
 
     /// Adds a descriptor of a fresh socket; the socket is closed again when there is no room for it.
     pub(super) fn insert_fresh(&mut self, handle: SocketHandle) -> Result<usize> {
         let socket = handle.socket;
-        let inserted = self.scheme.insert(Handle::Socket(handle));
+        let inserted = self.insert(Handle::Socket(handle));
         if let (Err(_), Some(socket)) = (&inserted, socket) {
             self.stack.close(self.now, socket);
         }
@@ -199,7 +230,7 @@ impl View<'_> {
     pub(super) fn open_path(&mut self, text: &str, flags: usize, owner: Owner) -> Result<usize> {
         let handle = SocketHandle::new(owner, flags);
         match self.scheme.kind {
-            Kind::Tcp | Kind::Udp if text.is_empty() => self.scheme.insert(Handle::Socket(handle)),
+            Kind::Tcp | Kind::Udp if text.is_empty() => self.insert(Handle::Socket(handle)),
             Kind::Tcp => self.open_tcp(text, handle),
             Kind::Udp => self.open_udp(text, handle),
             Kind::Icmp => self.open_icmp(text, handle),
@@ -267,7 +298,11 @@ impl View<'_> {
     }
 
     pub(super) fn close(&mut self, number: usize) {
+        let socket = self.scheme.socket(number).ok().and_then(|h| h.socket);
         self.release(number);
-        self.scheme.handles.remove(number);
+        self.scheme.remove(number);
+        if let (Kind::Udp, Some(socket)) = (self.scheme.kind, socket) {
+            self.settle_peer(socket);
+        }
     }
 }

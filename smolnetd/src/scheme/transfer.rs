@@ -15,8 +15,9 @@ use super::message;
 use super::option;
 use super::path;
 use super::sockets::{Kind, View};
+use crate::error::SocketError;
 use crate::ip::ZonedAddr;
-use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketOption};
+use crate::socket::{How, OptionName, ReceiveFlags, Received, SocketId, SocketOption};
 
 /// `MSG_*` flags of `recvmsg` and `sendmsg`.
 const MSG_PEEK: u64 = 2;
@@ -102,23 +103,64 @@ impl View<'_> {
             "disconnect" => self.parse_ends("")?,
             text => self.parse_ends(text)?,
         };
-        let (remote, local) = (ends.peer(), ends.bound());
+        // Any port of any address is something to be bound to as well.
+        let binds = text.starts_with('/') || ends.bound().is_some();
         let old = self.scheme.socket(number)?.socket;
         // What was set before does not matter; what was bound or sent from does.
         let is_bound = old.is_some_and(|old| self.stack.local(old).is_some());
-        if local.is_some() && is_bound {
+        if binds && is_bound {
             return Err(Error::new(EINVAL));
         }
         let socket = self.ensure_socket(number)?;
-        if let Some(local) = local {
-            let bound = self.stack.bind(self.now, socket, local).map_err(errno);
-            bound.inspect_err(|_| match old {
-                Some(_) => {}
-                None => self.release(number),
-            })?;
+        let local = binds.then_some(ends.local);
+        if let Err(error) = self.prepare(socket, local, ends.peer()) {
+            if old.is_none() {
+                self.release(number);
+            }
+            return Err(errno(error));
         }
-        let sibling = self.scheme.socket(number)?.sibling(Some(socket), remote);
-        self.scheme.insert(Handle::Socket(sibling))
+        let sibling = self
+            .scheme
+            .socket(number)?
+            .sibling(Some(socket), ends.peer());
+        self.insert(Handle::Socket(sibling))
+    }
+
+    /// Binds a datagram socket, and looks whether there is a way to the peer.
+    fn prepare(
+        &mut self,
+        socket: SocketId,
+        local: Option<SocketAddr>,
+        peer: Option<SocketAddr>,
+    ) -> core::result::Result<(), SocketError> {
+        if let Some(local) = local {
+            self.stack.bind(self.now, socket, local)?;
+        }
+        match peer {
+            Some(peer) => self.stack.check_destination(socket, peer),
+            None => Ok(()),
+        }
+    }
+
+    /// `connect` on a datagram socket is a dup with an address that takes the place of the descriptor before it;
+    /// `sendto` is one that is closed again. Which of the two it was shows when a descriptor is closed: if all that are
+    /// left have one peer, the socket is connected to it, so that it has an address, hears that peer alone, and hears of
+    /// its ICMP errors; if none of them has one, to nobody.
+    pub(super) fn settle_peer(&mut self, socket: SocketId) {
+        let peer_of = |user: &usize| self.scheme.socket(*user).ok().map(|handle| handle.remote);
+        let mut peers = self.scheme.users(socket).iter().map(peer_of);
+        let Some(Some(first)) = peers.next() else {
+            return;
+        };
+        if !peers.all(|peer| peer == Some(first)) || self.stack.peer(socket) == first {
+            return;
+        }
+        // Who cannot be connected is told when it sends.
+        let _ = match first {
+            Some(peer) if only_from(&peer) => self.stack.connect(self.now, socket, peer),
+            Some(_) => Ok(()),
+            None => self.stack.disconnect(self.now, socket),
+        };
     }
 
     pub(super) fn read_setting(
@@ -246,6 +288,11 @@ impl View<'_> {
             .socket(number)?
             .socket
             .ok_or(Error::new(ENOTCONN))?;
+        if self.stack.is_connecting(socket) {
+            // It is given up; who waits for it hears so.
+            self.stack.disconnect(self.now, socket).map_err(errno)?;
+            return Ok(0);
+        }
         self.stack.shutdown(self.now, socket, how).map_err(errno)?;
         if how.read() {
             self.scheme.socket_mut(number)?.read_ended = true;
@@ -255,9 +302,10 @@ impl View<'_> {
 
     fn peer_name(&mut self, number: usize, buffer: &mut [u8]) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
+        let is_connecting = |socket| self.stack.is_connecting(socket);
         match self.remote_of(handle) {
-            Some(_) => self.name(number, buffer),
-            None => Err(Error::new(ENOTCONN)),
+            Some(_) if !handle.socket.is_some_and(is_connecting) => self.name(number, buffer),
+            _ => Err(Error::new(ENOTCONN)),
         }
     }
 

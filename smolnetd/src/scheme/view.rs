@@ -51,10 +51,11 @@ impl SchemeSync for View<'_> {
         let text = core::str::from_utf8(buffer).map_err(|_| Error::new(EINVAL))?;
         let number = match (Setting::parse(text), self.scheme.kind) {
             (Some(setting), _) => {
-                self.scheme.socket(number)?;
-                self.scheme.insert(Handle::Setting {
+                let owner = self.scheme.socket(number)?.owner;
+                self.insert(Handle::Setting {
                     of: number,
                     setting,
+                    owner,
                 })?
             }
             (None, Kind::Tcp) => self.dup_tcp(number, text, caller.id)?,
@@ -73,7 +74,7 @@ impl SchemeSync for View<'_> {
         _caller: &CallerCtx,
     ) -> Result<usize> {
         match self.scheme.handles.get(number) {
-            Some(Handle::Setting { of, setting }) => self.read_setting(*of, *setting, buffer),
+            Some(Handle::Setting { of, setting, .. }) => self.read_setting(*of, *setting, buffer),
             _ => self.read_socket(number, buffer),
         }
     }
@@ -87,7 +88,7 @@ impl SchemeSync for View<'_> {
         _caller: &CallerCtx,
     ) -> Result<usize> {
         match self.scheme.handles.get(number) {
-            Some(Handle::Setting { of, setting }) => {
+            Some(Handle::Setting { of, setting, .. }) => {
                 let (of, setting) = (*of, *setting);
                 self.write_setting(of, setting, buffer)
             }

@@ -4,11 +4,14 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::bound::Bound;
 use super::group::Multicast;
-use super::inbox::Inbox;
+use super::inbox::{self, Inbox};
 use super::{How, OptionName, Readiness, ReceiveFlags, Received, SocketKind, SocketOption};
 use crate::error::SocketError;
 use crate::ip::{DEFAULT_TTL, ZonedAddr};
 use crate::ports::LinkId;
+
+/// The bits of a traffic class that are not a socket's to set (RFC 3168 5).
+pub(crate) const ECN: u8 = 3;
 
 /// A socket that speaks in datagrams.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct DatagramSocket {
     pub(crate) port: u16,
     /// Did `connect` choose the local address? Then `disconnect` takes it back.
     pub(crate) local_from_route: bool,
+    /// Has it its port only because it was connected, or has sent? Then `disconnect` takes it back.
+    pub(crate) port_was_given: bool,
     /// Whom it is connected to.
     pub(crate) peer: Option<SocketAddr>,
     /// The one it hears: the peer, unless that is a broadcast or multicast address, from which nothing ever comes.
@@ -27,6 +32,11 @@ pub(crate) struct DatagramSocket {
     pub(crate) inbox: Inbox,
     pub(crate) error: Option<SocketError>,
     pub(crate) reuse: bool,
+    pub(crate) reuse_port: bool,
+    /// SO_SNDBUF, as it was asked for.
+    send_buffer: usize,
+    /// IP_TOS or IPV6_TCLASS
+    pub(crate) traffic_class: u8,
     /// None is what the link says.
     pub(crate) ttl: Option<u8>,
     pub(crate) multicast: Multicast,
@@ -44,11 +54,15 @@ impl DatagramSocket {
             local: None,
             port: 0,
             local_from_route: false,
+            port_was_given: false,
             peer: None,
             hears: None,
             inbox: Inbox::default(),
             error: None,
             reuse: false,
+            reuse_port: false,
+            send_buffer: inbox::DEFAULT_LIMIT,
+            traffic_class: 0,
             ttl: None,
             multicast: Multicast::default(),
             waits_for: None,
@@ -63,6 +77,11 @@ impl DatagramSocket {
         self.local
             .filter(|local| !local.is_group())
             .and_then(Bound::one)
+    }
+
+    /// SO_BROADCAST
+    pub(crate) fn may_broadcast(&self) -> bool {
+        self.broadcast
     }
 
     /// TTL or hop limit of what it sends to `to`; none is what the link says.
@@ -131,8 +150,10 @@ impl DatagramSocket {
             SocketOption::Broadcast(on) => self.broadcast = on,
             SocketOption::ReuseAddress(on) => self.reuse = on,
             SocketOption::ReceiveBuffer(bytes) => self.inbox.set_limit(bytes),
-            // A datagram goes straight into the adapter's ring: there is no send buffer to size.
-            SocketOption::SendBuffer(_) => (),
+            // A datagram goes straight into the adapter's ring: this is remembered, and bounds nothing.
+            SocketOption::SendBuffer(bytes) => self.send_buffer = inbox::within_reason(bytes),
+            SocketOption::TrafficClass(class) => self.traffic_class = class & !ECN,
+            SocketOption::ReusePort(on) => self.reuse_port = on,
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
             SocketOption::TimeToLive(ttl) => self.ttl = Some(ttl),
             SocketOption::KeepAlive(_) | SocketOption::Linger(_) => (),
@@ -140,9 +161,10 @@ impl DatagramSocket {
             SocketOption::MulticastLoop(on) => self.multicast.loops = on,
             SocketOption::MulticastLink(link) => self.multicast.link = link,
             // How a socket names addresses is not kept here.
-            SocketOption::NoDelay(_) | SocketOption::V6Only(_) => {
-                return Err(SocketError::NoSuchOption);
-            }
+            SocketOption::NoDelay(_)
+            | SocketOption::V6Only(_)
+            | SocketOption::MaximumSegment(_)
+            | SocketOption::State(_) => return Err(SocketError::NoSuchOption),
         }
         Ok(())
     }
@@ -152,14 +174,19 @@ impl DatagramSocket {
             OptionName::Broadcast => SocketOption::Broadcast(self.broadcast),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(self.inbox.limit()),
-            OptionName::SendBuffer => SocketOption::SendBuffer(self.inbox.limit()),
+            OptionName::SendBuffer => SocketOption::SendBuffer(self.send_buffer),
+            OptionName::TrafficClass => SocketOption::TrafficClass(self.traffic_class),
+            OptionName::ReusePort => SocketOption::ReusePort(self.reuse_port),
             OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
             OptionName::KeepAlive => SocketOption::KeepAlive(None),
             OptionName::Linger => SocketOption::Linger(None),
             OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast.hops),
             OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast.loops),
             OptionName::MulticastLink => SocketOption::MulticastLink(self.multicast.link),
-            OptionName::NoDelay | OptionName::V6Only => return Err(SocketError::NoSuchOption),
+            OptionName::NoDelay
+            | OptionName::V6Only
+            | OptionName::MaximumSegment
+            | OptionName::State => return Err(SocketError::NoSuchOption),
         })
     }
 }

@@ -28,6 +28,11 @@ impl Datagram {
     }
 }
 
+/// What a buffer has when so much is asked for, in bytes.
+pub(crate) fn within_reason(bytes: usize) -> usize {
+    bytes.clamp(SMALLEST_LIMIT, LARGEST_LIMIT)
+}
+
 /// What a datagram of `length` bytes is charged.
 pub(crate) fn cost(length: usize) -> usize {
     length.saturating_add(OVERHEAD)
@@ -75,7 +80,7 @@ impl Inbox {
 
     /// Sets the bound, within reason. What is there already stays.
     pub(crate) fn set_limit(&mut self, bytes: usize) {
-        self.limit = bytes.clamp(SMALLEST_LIMIT, LARGEST_LIMIT);
+        self.limit = within_reason(bytes);
     }
 
     /// Takes a datagram in; false when it has no room.

@@ -117,8 +117,7 @@ pub struct Received {
 /// An option with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketOption {
-    /// SO_BROADCAST: accepted and remembered; sending to a broadcast address does not ask for it, since the clients
-    /// that configure an adapter never set it.
+    /// SO_BROADCAST: datagrams may be sent to broadcast addresses.
     Broadcast(bool),
     /// SO_REUSEADDR: another socket with this option may hold the same local address.
     ReuseAddress(bool),
@@ -134,6 +133,14 @@ pub enum SocketOption {
     NoDelay(bool),
     /// IP_TTL, or IPV6_UNICAST_HOPS: 1 to 255.
     TimeToLive(u8),
+    /// IP_TOS, or IPV6_TCLASS: the byte of RFC 2474 and RFC 3168; the two bits of ECN are the stack's own.
+    TrafficClass(u8),
+    /// SO_REUSEPORT: as SO_REUSEADDR, for datagrams.
+    ReusePort(bool),
+    /// TCP_MAXSEG, which is only read: octets of data that a segment carries.
+    MaximumSegment(u16),
+    /// TCP_INFO, which is only read: the state, as Linux numbers those of RFC 9293 3.3.2.
+    State(u8),
     /// IPV6_V6ONLY: a socket of IPv6 does not hear IPv4. Before it is bound or connected.
     V6Only(bool),
     /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: TTL or hop limit of what is sent to groups; 0 stays in the host.
@@ -163,6 +170,14 @@ pub enum OptionName {
     NoDelay,
     /// [`SocketOption::TimeToLive`]
     TimeToLive,
+    /// [`SocketOption::TrafficClass`]
+    TrafficClass,
+    /// [`SocketOption::ReusePort`]
+    ReusePort,
+    /// [`SocketOption::MaximumSegment`]
+    MaximumSegment,
+    /// [`SocketOption::State`]
+    State,
     /// [`SocketOption::V6Only`]
     V6Only,
     /// [`SocketOption::MulticastHops`]

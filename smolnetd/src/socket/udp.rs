@@ -36,6 +36,8 @@ counters! {
         no_port,
         /// Dropped: the socket's queue was full.
         queue_full,
+        /// Dropped: the queues of all sockets of its user together held as much as they may.
+        user_memory_full,
         /// Dropped: the queues of all sockets together held as much as they may.
         memory_full,
     }

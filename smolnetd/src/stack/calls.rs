@@ -2,12 +2,13 @@
 
 use core::net::SocketAddr;
 
+use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 
 use super::sockets::Socket;
 use super::{Change, Stack};
 use crate::error::SocketError;
-use crate::ip::ZonedAddr;
+use crate::ip::{ZonedAddr, header_length};
 use crate::ports::Ports;
 use crate::socket::bound::{Bound, Family, Naming};
 use crate::socket::datagram::DatagramSocket;
@@ -23,7 +24,7 @@ impl Stack {
     /// A new socket, neither bound nor connected.
     ///
     /// # Errors
-    /// `AccessDenied` for a raw socket to who is not root; `NoBuffers` when there are as many as there may be.
+    /// `AccessDenied` for a raw socket to who is not root; `TooManyOfUser`, `TooMany`.
     pub fn socket(&mut self, kind: SocketKind, owner: Owner) -> Result<SocketId, SocketError> {
         self.changes.insert(Change::Sockets);
         if matches!(kind, SocketKind::Raw(_) | SocketKind::RawV6(_)) && !owner.is_privileged() {
@@ -147,7 +148,7 @@ impl Stack {
     /// The oldest connection that waits to be accepted, as a socket of the listener's owner.
     ///
     /// # Errors
-    /// `WouldBlock` while there is none; `NoBuffers` when the owner has as many sockets as allowed.
+    /// `WouldBlock` while there is none; `TooManyOfUser`, `TooMany`.
     pub fn accept(&mut self, id: SocketId) -> Result<SocketId, SocketError> {
         let owner = self.sockets.owner(id)?;
         let Socket::Tcp(listener) = *self.sockets.get(id)? else {
@@ -232,6 +233,12 @@ impl Stack {
     /// `NotConnected`.
     pub fn shutdown(&mut self, now: Instant, id: SocketId, how: How) -> Result<(), SocketError> {
         match *self.sockets.get(id)? {
+            // Nobody is let in any more; whoever waits to be accepted is sent away.
+            Socket::Tcp(tcp) if self.tcp.is_listening(tcp) => {
+                if how.read() {
+                    self.tcp.disconnect(now, tcp)?;
+                }
+            }
             Socket::Tcp(tcp) => self.tcp.shutdown(now, tcp, how)?,
             Socket::Datagram(_) => self.sockets.datagram_mut(id)?.shutdown(how)?,
         }
@@ -343,8 +350,50 @@ impl Stack {
             return Ok(SocketOption::V6Only(self.sockets.naming(id)?.v6_only));
         }
         match self.sockets.get(id)? {
+            Socket::Tcp(tcp) if name == OptionName::State => {
+                let state = self.tcp.state(*tcp).ok_or(SocketError::BadSocket)?;
+                Ok(SocketOption::State(linux_state(state)))
+            }
+            Socket::Tcp(_) if name == OptionName::MaximumSegment => {
+                Ok(SocketOption::MaximumSegment(self.maximum_segment(id)))
+            }
             Socket::Tcp(tcp) => self.tcp.option(*tcp, name),
             Socket::Datagram(socket) => socket.option(name),
         }
+    }
+
+    /// What a segment to the peer carries; without one what every host takes (RFC 9293 3.7.1).
+    fn maximum_segment(&self, id: SocketId) -> u16 {
+        let ends = self.local(id).zip(self.peer(id));
+        let path = ends.and_then(|(local, peer)| {
+            let [from, to] = [local, peer].map(|end| SocketAddr::new(end.ip().to_canonical(), 0));
+            let path = self
+                .network
+                .path(ZonedAddr::of(to), Some(ZonedAddr::of(from)));
+            path.ok().map(|path| (path.mtu, header_length(to.ip())))
+        });
+        let (mtu, header) = path.unwrap_or((DEFAULT_MTU, 20));
+        let headers = u16::try_from(header).unwrap_or(u16::MAX).saturating_add(20);
+        mtu.saturating_sub(headers)
+    }
+}
+
+/// RFC 9293 3.7.1's default, with both headers.
+const DEFAULT_MTU: u16 = 576;
+
+/// The numbers that TCP_INFO has for the states of RFC 9293 3.3.2.
+fn linux_state(state: State) -> u8 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::Closed => 7,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Listen => 10,
+        State::Closing => 11,
     }
 }

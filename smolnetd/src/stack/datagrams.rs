@@ -6,6 +6,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::IpProtocol;
 
 use super::Stack;
+use super::input::DHCP_CLIENT_PORT;
 use crate::counters::count;
 use crate::error::SocketError;
 use crate::icmp::{self, Echo};
@@ -78,8 +79,11 @@ impl Stack {
                 .ephemeral(address, None)
                 .ok_or(SocketError::AddressNotAvailable)?
         } else {
-            let shares =
-                |other| socket.reuse && self.sockets.datagram(other).is_ok_and(|other| other.reuse);
+            let shares = |other| {
+                self.sockets.datagram(other).is_ok_and(|other| {
+                    socket.reuse && other.reuse || socket.reuse_port && other.reuse_port
+                })
+            };
             if self.udp.is_taken(address, wanted, shares) {
                 return Err(SocketError::AddressInUse);
             }
@@ -122,6 +126,7 @@ impl Stack {
         if kind == SocketKind::Udp && peer.port() == 0 {
             return Err(SocketError::Invalid);
         }
+        self.check_leave(id, peer)?;
         let path = self.path_from(socket, ZonedAddr::of(peer), bound)?;
         let peer = ZonedAddr::on(peer.ip(), path.zone).with_port(peer.port());
         // Who speaks to everybody is answered by anybody, and maybe at everybody's address: it hears what it heard
@@ -133,6 +138,7 @@ impl Stack {
             _ => Bound::One(ZonedAddr::on(path.source, path.zone)),
         };
         let hears = (!group).then_some(peer);
+        let had_no_port = port == 0;
         let port = match kind {
             SocketKind::Udp if port == 0 => self.udp.ephemeral(source, Some(peer)),
             SocketKind::IcmpEcho if port == 0 => self.icmp.claim(id),
@@ -144,6 +150,7 @@ impl Stack {
             (socket.local, socket.port, socket.peer, socket.hears) =
                 (Some(source), port, Some(peer), hears);
             socket.local_from_route = local != Some(source);
+            socket.port_was_given |= had_no_port;
         };
         match kind {
             SocketKind::Udp => self.rebind(id, connect)?,
@@ -154,6 +161,27 @@ impl Stack {
         Ok(())
     }
 
+    /// Could a datagram of this socket leave for there?
+    ///
+    /// # Errors
+    /// As [`Stack::send`] has them of an address.
+    pub fn check_destination(&self, id: SocketId, to: SocketAddr) -> Result<(), SocketError> {
+        let to = self.sockets.naming(id)?.given(to).inward(to)?;
+        self.check_leave(id, to)?;
+        self.path_for(id, ZonedAddr::of(to)).map(drop)
+    }
+
+    /// RFC 1122 3.3.6, RFC 919: everybody is not spoken to by accident. Who has the port of DHCP's clients (RFC 2131 4.1)
+    /// does nothing else, and those of Redox never ask.
+    fn check_leave(&self, id: SocketId, to: SocketAddr) -> Result<(), SocketError> {
+        let socket = self.sockets.datagram(id)?;
+        let may = socket.may_broadcast() || socket.port == DHCP_CLIENT_PORT;
+        match may || socket.kind != SocketKind::Udp || !self.network.is_broadcast(to.ip()) {
+            true => Ok(()),
+            false => Err(SocketError::AccessDenied),
+        }
+    }
+
     pub(super) fn disconnect_datagram(&mut self, id: SocketId) -> Result<(), SocketError> {
         let socket = self.sockets.datagram(id)?;
         let kind = socket.kind;
@@ -162,6 +190,10 @@ impl Stack {
             (socket.peer, socket.hears) = (None, None);
             if core::mem::take(&mut socket.local_from_route) {
                 socket.local = Some(wildcard);
+            }
+            // As it was before: nobody has asked for this port.
+            if kind == SocketKind::Udp && core::mem::take(&mut socket.port_was_given) {
+                (socket.local, socket.port) = (None, 0);
             }
         };
         match kind {
@@ -240,18 +272,22 @@ impl Stack {
         if to.port() == 0 {
             return Err(SocketError::Invalid.into());
         }
+        self.check_leave(id, to)?;
         let path = self.path_for(id, ZonedAddr::of(to))?;
         if self.sockets.datagram(id)?.port == 0 {
             let wildcard = self.sockets.naming(id)?.wildcard();
             self.bind_udp(now, id, wildcard, 0)?;
+            self.sockets.datagram_mut(id)?.port_was_given = true;
         }
         let socket = self.sockets.datagram(id)?;
         let from = SocketAddr::new(path.source, socket.port);
         let ends = (from, to);
         let (hops, loops) = (socket.hops_to(to.ip()), socket.multicast.loops);
+        let class = socket.traffic_class;
         let header = self
             .network
-            .header(&path, to.ip(), IpProtocol::Udp, hops, ends)?;
+            .header(&path, to.ip(), IpProtocol::Udp, hops, ends)?
+            .with_traffic_class(class);
         let length = data.len().saturating_add(UDP_HEADER_LENGTH);
         let fill = |datagram: &mut [u8]| udp::write(datagram, from, to, data);
         if hops != Some(0) {
@@ -295,7 +331,8 @@ impl Stack {
         let protocol = icmp::protocol_for(to.address);
         let header = self
             .network
-            .header(&path, to.address, protocol, hops, socket.port)?;
+            .header(&path, to.address, protocol, hops, socket.port)?
+            .with_traffic_class(socket.traffic_class);
         let length = rest.len().saturating_add(4);
         let fill = |message: &mut [u8]| icmp::write_echo(message, Echo::Request, &rest, ends);
         self.network

@@ -293,6 +293,7 @@ impl Stack {
         match self.deliver(id, source, data) {
             Ok(()) => count(&mut self.udp.counters.delivered),
             Err(Full::Queue) => count(&mut self.udp.counters.queue_full),
+            Err(Full::OfUser) => count(&mut self.udp.counters.user_memory_full),
             Err(Full::Memory) => count(&mut self.udp.counters.memory_full),
         }
     }

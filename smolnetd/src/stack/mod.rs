@@ -28,13 +28,15 @@ pub use listing::SocketInfo;
 pub use network::LOOPBACK;
 use network::Network;
 pub use search::is_domain;
-use sockets::{Bounds, Sockets};
+use sockets::Sockets;
 
 use crate::counters::count;
+use crate::error::SocketError;
 use crate::icmp::{IcmpCounters, RateLimit};
 use crate::link::{Link, LinkConfig};
 use crate::output::Arrival;
 use crate::ports::{LinkId, Ports};
+use crate::quota::{Exceeded, Share};
 use crate::route::RouteTable;
 use crate::secret::Secret;
 use crate::socket::icmp::IcmpTable;
@@ -53,12 +55,10 @@ const ERROR_INTERVAL: Duration = Duration::from_millis(1);
 /// How much of everything there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sockets in all.
-    pub sockets: usize,
-    /// Sockets of one user other than root.
-    pub sockets_per_user: usize,
-    /// Bytes that wait to be read in the queues of all datagram sockets together.
-    pub inbox_bytes: usize,
+    /// Sockets.
+    pub sockets: Share,
+    /// Bytes that wait to be read in the queues of datagram sockets.
+    pub inbox_bytes: Share,
     /// TCP's own.
     pub tcp: tcp::Limits,
 }
@@ -66,9 +66,16 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            sockets: 65_536,
-            sockets_per_user: 16_384,
-            inbox_bytes: 64 << 20,
+            sockets: Share {
+                all: 65_536,
+                of_user: 16_384,
+                for_root: 4096,
+            },
+            inbox_bytes: Share {
+                all: 64 << 20,
+                of_user: 16 << 20,
+                for_root: 8 << 20,
+            },
             tcp: tcp::Limits::default(),
         }
     }
@@ -120,7 +127,6 @@ impl Stack {
         let secret = Secret::new(secret);
         let Limits {
             sockets,
-            sockets_per_user,
             inbox_bytes,
             tcp,
         } = limits;
@@ -128,11 +134,7 @@ impl Stack {
             network: Network::new(secret, now),
             tcp: Tcp::new(secret.derive("tcp"), tcp),
             tcp_sockets: BTreeMap::new(),
-            sockets: Sockets::new(Bounds {
-                sockets,
-                sockets_per_user,
-                inbox_bytes,
-            }),
+            sockets: Sockets::new(sockets, inbox_bytes),
             udp: UdpTable::new(secret),
             icmp: IcmpTable::new(secret),
             icmp_counters: IcmpCounters::default(),
@@ -292,6 +294,7 @@ impl Stack {
                 self.network.reassembly.counters.iter().collect(),
             ),
             ("path_mtu", self.network.path_mtus.counters.iter().collect()),
+            ("socket", self.sockets.counters.iter().collect()),
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
@@ -309,6 +312,11 @@ impl Stack {
                     .map(move |(name, value)| (format!("{owner}.{name}"), value))
             })
             .collect()
+    }
+
+    /// Somebody was refused one more file of a socket: counts it, and gives the reason.
+    pub(crate) fn refused(&mut self, exceeded: Exceeded) -> SocketError {
+        self.sockets.refused(exceeded)
     }
 
     /// How many sockets there are.

@@ -262,6 +262,7 @@ impl Network {
                 source,
                 destination,
                 protocol,
+                traffic_class: 0,
                 ttl: hop_limit.unwrap_or(path.hop_limit),
                 // IPv4's has 16 bits.
                 identification: self.next_identification(path, destination.into()) as u16,
@@ -272,6 +273,7 @@ impl Network {
                     source,
                     destination,
                     protocol,
+                    traffic_class: 0,
                     hop_limit: hop_limit.unwrap_or(path.hop_limit),
                     flow_label: label(&self.labels, ends),
                 }))

@@ -3,7 +3,9 @@
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
+use crate::counters::{count, counters};
 use crate::error::SocketError;
+use crate::quota::{Exceeded, Quota, Share};
 use crate::socket::bound::Naming;
 use crate::socket::datagram::DatagramSocket;
 use crate::socket::inbox;
@@ -29,55 +31,70 @@ struct Entry {
 pub(super) enum Full {
     /// The socket's own queue.
     Queue,
+    /// What the queues of its user may hold together.
+    OfUser,
     /// What all queues may hold together.
     Memory,
 }
 
-/// How many sockets there may be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) sockets: usize,
-    pub(super) sockets_per_user: usize,
-    pub(super) inbox_bytes: usize,
+counters! {
+    /// Why sockets were refused.
+    pub(super) struct SocketCounters {
+        /// Refused: this user has as many as one may have.
+        refused_to_user,
+        /// Refused: there are as many as there may be.
+        refused_in_all,
+    }
 }
 
 /// All sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
     entries: BTreeMap<SocketId, Entry>,
-    per_user: BTreeMap<u32, usize>,
     next: u64,
-    inbox_bytes: usize,
-    bounds: Bounds,
+    /// How many each user has.
+    held: Quota,
+    /// Bytes in the queues of each user's datagram sockets.
+    queued: Quota,
+    pub(super) counters: SocketCounters,
 }
 
 impl Sockets {
-    pub(super) fn new(bounds: Bounds) -> Sockets {
+    /// `held` bounds sockets, `queued` the bytes in the queues of those of datagrams.
+    pub(super) fn new(held: Share, queued: Share) -> Sockets {
         Sockets {
             entries: BTreeMap::new(),
-            per_user: BTreeMap::new(),
             next: 1,
-            inbox_bytes: 0,
-            bounds,
+            held: Quota::new(held),
+            queued: Quota::new(queued),
+            counters: SocketCounters::default(),
         }
     }
 
-    /// May `owner` have one more? Root's sockets are bounded only by the total.
-    pub(super) fn check_room(&self, owner: Owner) -> Result<(), SocketError> {
-        let own = self.per_user.get(&owner.uid).copied().unwrap_or(0);
-        let within = owner.is_privileged() || own < self.bounds.sockets_per_user;
-        if self.entries.len() < self.bounds.sockets && within {
-            Ok(())
-        } else {
-            Err(SocketError::NoBuffers)
+    /// May `owner` have one more?
+    pub(super) fn check_room(&mut self, owner: Owner) -> Result<(), SocketError> {
+        let room = self.held.check(owner, 1);
+        room.map_err(|exceeded| self.refused(exceeded))
+    }
+
+    /// What is said to who was refused.
+    pub(super) fn refused(&mut self, exceeded: Exceeded) -> SocketError {
+        match exceeded {
+            Exceeded::OfUser => {
+                count(&mut self.counters.refused_to_user);
+                SocketError::TooManyOfUser
+            }
+            Exceeded::InAll => {
+                count(&mut self.counters.refused_in_all);
+                SocketError::TooMany
+            }
         }
     }
 
     pub(super) fn add(&mut self, owner: Owner, socket: Socket) -> SocketId {
         let id = SocketId(self.next);
         self.next = self.next.wrapping_add(1);
-        let own = self.per_user.entry(owner.uid).or_default();
-        *own = own.saturating_add(1);
+        self.held.take(owner, 1);
         let naming = Naming::default();
         self.entries.insert(
             id,
@@ -92,14 +109,9 @@ impl Sockets {
 
     pub(super) fn remove(&mut self, id: SocketId) -> Option<Socket> {
         let mut entry = self.entries.remove(&id)?;
-        if let Some(own) = self.per_user.get_mut(&entry.owner.uid) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                self.per_user.remove(&entry.owner.uid);
-            }
-        }
+        self.held.give_back(entry.owner, 1);
         if let Socket::Datagram(socket) = &mut entry.socket {
-            self.inbox_bytes = self.inbox_bytes.saturating_sub(socket.inbox.clear());
+            self.queued.give_back(entry.owner, socket.inbox.clear());
         }
         Some(entry.socket)
     }
@@ -168,9 +180,15 @@ impl Sockets {
         source: SocketAddr,
         data: &[u8],
     ) -> Result<(), Full> {
-        if self.inbox_bytes.saturating_add(inbox::cost(data.len())) > self.bounds.inbox_bytes {
-            return Err(Full::Memory);
-        }
+        let Ok(owner) = self.owner(id) else {
+            return Err(Full::Queue);
+        };
+        self.queued
+            .check(owner, inbox::cost(data.len()))
+            .map_err(|exceeded| match exceeded {
+                Exceeded::OfUser => Full::OfUser,
+                Exceeded::InAll => Full::Memory,
+            })?;
         let Ok(socket) = self.datagram_mut(id) else {
             return Err(Full::Queue);
         };
@@ -179,7 +197,7 @@ impl Sockets {
             return Err(Full::Queue);
         }
         let added = socket.inbox.charged().saturating_sub(before);
-        self.inbox_bytes = self.inbox_bytes.saturating_add(added);
+        self.queued.take(owner, added);
         Ok(())
     }
 
@@ -194,7 +212,7 @@ impl Sockets {
         let before = socket.inbox.charged();
         let received = socket.receive(buffer, flags);
         let freed = before.saturating_sub(socket.inbox.charged());
-        self.inbox_bytes = self.inbox_bytes.saturating_sub(freed);
+        self.queued.give_back(self.owner(id)?, freed);
         let naming = self.naming(id)?;
         received.map(|received| Received {
             source: received.source.map(|source| naming.outward(source)),

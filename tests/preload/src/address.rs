@@ -5,6 +5,7 @@ use core::mem::size_of;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
+use socket_door::{Name, in_family};
 
 use crate::sys::Result;
 
@@ -42,6 +43,17 @@ pub(crate) unsafe fn read(
         }
         libc::AF_INET | libc::AF_INET6 => Err(libc::EINVAL),
         _ => Err(libc::EAFNOSUPPORT),
+    }
+}
+
+/// The address as a socket of that family takes it. One of IPv4 on a socket of IPv6 is written as IPv6's (RFC 4291
+/// 2.5.5.2).
+pub(crate) fn of_family(end: SocketAddr, name: Name) -> Result<SocketAddr> {
+    match end {
+        SocketAddr::V6(_) if !name.v6 => Err(libc::EAFNOSUPPORT),
+        // Of a stream the kernel misses the bytes that IPv6's structure has more.
+        SocketAddr::V4(_) if name.v6 && name.stream => Err(libc::EINVAL),
+        end => Ok(in_family(end, name.v6)),
     }
 }
 

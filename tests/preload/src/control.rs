@@ -1,12 +1,14 @@
 //! Making sockets, naming them, connecting and accepting.
 
 use core::ffi::c_int;
+use core::net::SocketAddr;
 
 use libc::{sockaddr, socklen_t};
 use socket_door::{CALLER, Name, end, in_family};
 
 use crate::address;
 use crate::door::{Question, ask, receive_with_fd};
+use crate::stage::{self, Stage};
 use crate::sys::{self, Result, call, checked, ours, status};
 
 const KIND: c_int = 0xf;
@@ -26,6 +28,8 @@ fn make(domain: c_int, kind: c_int, protocol: c_int) -> Result<usize> {
     let scheme = match (kind & KIND, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP | libc::IPPROTO_MPTCP) => "tcp",
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => "udp",
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMP) if domain == libc::AF_INET => "icmp",
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6) if domain == libc::AF_INET6 => "icmp",
         (libc::SOCK_STREAM | libc::SOCK_DGRAM | libc::SOCK_RAW, _) => {
             return Err(libc::EPROTONOSUPPORT);
         }
@@ -72,6 +76,10 @@ unsafe extern "C" fn bind(fd: c_int, address: *const sockaddr, length: socklen_t
     let address = unsafe { address::read(address, length) };
     let bound = address.and_then(|end| {
         let end = end.ok_or(libc::EAFNOSUPPORT)?;
+        if end.is_ipv4() && name.v6 {
+            return Err(libc::EINVAL);
+        }
+        let end = address::of_family(end, name)?;
         ask(&format!("bind {} {end}", name.id))
     });
     status(bound.map(|_| 0))
@@ -85,7 +93,10 @@ extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
         // SAFETY: no memory is involved.
         return status(checked(unsafe { call(libc::SYS_listen, arguments) }));
     };
-    status(ask(&format!("listen {}", name.id)).map(|_| 0))
+    status(ask(&format!("listen {}", name.id)).map(|_| {
+        stage::enter(fd, Stage::Listening);
+        0
+    }))
 }
 
 /// connect(2)
@@ -98,26 +109,69 @@ unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: sockle
     };
     // SAFETY: the caller's address, as connect(2) wants it.
     let connected = match unsafe { address::read(address, length) } {
-        Ok(Some(end)) => connect_to(fd, name, end),
-        Ok(None) => ask(&format!("disconnect {}", name.id)).map(|_| 0),
+        Ok(Some(end)) => address::of_family(end, name).and_then(|end| connect_to(fd, name, end)),
+        Ok(None) => ask(&format!("disconnect {}", name.id)).map(|_| {
+            stage::enter(fd, Stage::Fresh);
+            0
+        }),
         Err(errno) => Err(errno),
     };
     status(connected)
 }
 
-fn connect_to(fd: c_int, name: Name, end: core::net::SocketAddr) -> Result<usize> {
+fn connect_to(fd: c_int, name: Name, end: SocketAddr) -> Result<usize> {
+    if stage::of(fd) == Stage::Listening {
+        return Err(libc::EISCONN);
+    }
     let how = match may_wait(fd) || !name.stream {
         true => "wait",
         false => "later",
     };
     let question = Question::ask(&format!("connect {} {end} {how}", name.id))?;
+    question.wait_as_long_as(fd);
     match question.answer() {
-        Ok(_) => Ok(0),
+        Ok(_) => {
+            stage::enter(fd, Stage::Connected);
+            Ok(0)
+        }
         Err(libc::EINPROGRESS) => {
+            stage::enter(fd, Stage::Connected);
             question.say(&fill(fd).to_string())?;
             Err(libc::EINPROGRESS)
         }
+        // SO_SNDTIMEO is over; the attempt goes on.
+        Err(libc::EAGAIN) => {
+            stage::enter(fd, Stage::Connected);
+            Err(libc::EINPROGRESS)
+        }
         Err(errno) => Err(errno),
+    }
+}
+
+/// shutdown(2)
+#[unsafe(no_mangle)]
+extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+    status(
+        match ours(fd) {
+            Some(name) => may_shut_down(fd, name, how),
+            None => Ok(0),
+        }
+        .and_then(|_| {
+            let arguments = [fd as usize, how as usize, 0, 0, 0, 0];
+            // SAFETY: no memory is involved.
+            checked(unsafe { call(libc::SYS_shutdown, arguments) })
+        }),
+    )
+}
+
+/// What a pair does not know of it. That it ends, the lab sees.
+fn may_shut_down(fd: c_int, name: Name, how: c_int) -> Result<usize> {
+    match stage::of(fd) {
+        _ if !(0..=2).contains(&how) => Err(libc::EINVAL),
+        Stage::Fresh if !name.stream => Err(libc::ENOTCONN),
+        // Another thread may wait for its connection.
+        Stage::Fresh | Stage::Listening => ask(&format!("shutdown {} {how}", name.id)).map(|_| 0),
+        Stage::Connected => Ok(0),
     }
 }
 
@@ -162,12 +216,18 @@ unsafe extern "C" fn accept4(
         // SAFETY: the caller's arguments, as they are.
         return status(checked(unsafe { call(libc::SYS_accept4, arguments) }));
     };
+    match stage::of(fd) {
+        _ if !name.stream => return status(Err(libc::EOPNOTSUPP)),
+        Stage::Listening => {}
+        _ => return status(Err(libc::EINVAL)),
+    }
     let mut caller = [0; CALLER];
     let accepted = receive_with_fd(fd, &mut caller, libc::MSG_CMSG_CLOEXEC);
     // Without a descriptor it is the end of a listener that was shut down, or never was one.
     let accepted = accepted.and_then(|(_, accepted)| accepted.ok_or(libc::EINVAL));
     status(accepted.and_then(|accepted| {
         set_flags(accepted, flags);
+        stage::enter(accepted, Stage::Connected);
         let text = String::from_utf8_lossy(&caller);
         if let Some(end) = end(text.trim_end_matches('\0')) {
             // SAFETY: the caller's room, as accept(2) wants it.

@@ -143,9 +143,15 @@ unsafe extern "C" fn recvfrom(
     // SAFETY: the caller's buffer.
     let received = unsafe { receive(fd, name, &vector(buffer, length), flags) };
     returned(received.map(|received| {
-        if let Some(from) = received.from {
+        match received.from {
             // SAFETY: the caller's room.
-            unsafe { address::write(from, address, address_length) };
+            Some(from) => unsafe { address::write(from, address, address_length) },
+            // SAFETY: null, or the caller's to write.
+            None => unsafe {
+                if let Some(length) = address_length.as_mut() {
+                    *length = 0;
+                }
+            },
         }
         received.length
     }))

@@ -86,6 +86,25 @@ impl Question {
         Ok(())
     }
 
+    /// Bounds the wait for the answer by SO_SNDTIMEO of that descriptor; when it is over, that is EAGAIN.
+    pub(crate) fn wait_as_long_as(&self, fd: c_int) {
+        // SAFETY: all zeros is a timeval.
+        let mut time: libc::timeval = unsafe { zeroed() };
+        let mut length = size_of::<libc::timeval>();
+        let option = |fd: c_int, option: c_int, value: usize, length: usize| {
+            let (level, option) = (libc::SOL_SOCKET as usize, option as usize);
+            [fd as usize, level, option, value, length, 0]
+        };
+        let (at, length_at) = ((&raw mut time).addr(), (&raw mut length).addr());
+        let asked = option(fd, libc::SO_SNDTIMEO, at, length_at);
+        let told = option(self.0, libc::SO_RCVTIMEO, at, length);
+        // SAFETY: both calls get a timeval of ours and its length.
+        let _ = unsafe {
+            call(libc::SYS_getsockopt, asked);
+            call(libc::SYS_setsockopt, told)
+        };
+    }
+
     /// Waits for the answer: an error of the lab's, or EINTR.
     pub(crate) fn answer(&self) -> Result<Answer> {
         let mut buffer = [0; LONGEST];

@@ -20,7 +20,7 @@
 //!   error queue; FIONREAD on UDP counts the head of the datagram too.
 //! - A failed connect that did not wait leaves a socket that can only be closed.
 //! - Options that the stack does not know are accepted and forgotten, as Redox's C library does with them.
-//! - Names are looked up by `getaddrinfo` (not yet by `gethostbyname`); addresses have no names. Services are Linux's.
+//! - Addresses have no names. Services are Linux's.
 //! - A program that calls the kernel without the C library is not seen (except sendmmsg and recvmmsg by `syscall`).
 #![allow(unsafe_code)]
 
@@ -28,7 +28,9 @@ mod address;
 mod control;
 mod data;
 mod door;
+mod hosts;
 mod messages;
 mod names;
 mod options;
+mod stage;
 mod sys;

@@ -6,11 +6,16 @@ use core::net::SocketAddr;
 use libc::iovec;
 use socket_door::{HEAD, Head, Name, in_family};
 
+use crate::address;
 use crate::control::take_error;
+use crate::door::ask;
+use crate::stage::{self, Stage};
 use crate::sys::{self, Result};
 
-/// UDP's largest payload over IPv4 (RFC 768, RFC 791).
-const LARGEST_DATAGRAM: usize = 65_507;
+/// UDP's largest payload: the 16 bits of IPv4's length hold both headers (RFC 768, RFC 791), those of IPv6's only UDP's
+/// (RFC 8200 3).
+const LARGEST_OVER_IPV4: usize = 65_507;
+const LARGEST_OVER_IPV6: usize = 65_527;
 /// As many vectors as the kernel takes.
 const MOST_VECTORS: usize = 1024;
 
@@ -54,6 +59,9 @@ unsafe fn receive_bytes(
     vectors: &[iovec],
     flags: c_int,
 ) -> Result<Received> {
+    if stage::of(fd) != Stage::Connected {
+        return Err(libc::ENOTCONN);
+    }
     let mut all = vectors.to_vec();
     let mut header = sys::header(&mut all);
     // SAFETY: as the caller says.
@@ -99,7 +107,11 @@ unsafe fn receive_datagram(
         });
     }
     match Head::decode(&head) {
-        Some(Head::Error(errno)) => Err(errno),
+        Some(Head::Error(errno)) => {
+            // It is told once.
+            let _ = take_error(name);
+            Err(errno)
+        }
         Some(Head::Address(end)) => Ok(Received {
             length: length.saturating_sub(HEAD),
             from: Some(in_family(end, name.v6)),
@@ -124,18 +136,24 @@ pub(crate) unsafe fn send(
         return Err(libc::EOPNOTSUPP);
     }
     let quiet = flags | libc::MSG_NOSIGNAL;
+    // A connection has its peer already.
+    let to = to.filter(|_| !name.stream);
+    let to = to.map(|to| address::of_family(to, name)).transpose()?;
     let head = to.map_or(Head::Peer, Head::Address).encode();
     let mut all = Vec::new();
+    let stage = stage::of(fd);
     if !name.stream {
-        let length: usize = vectors.iter().map(|vector| vector.iov_len).sum();
-        if length > LARGEST_DATAGRAM {
-            return Err(libc::EMSGSIZE);
-        }
+        let length = vectors.iter().map(|vector| vector.iov_len).sum();
+        check_datagram(fd, name, stage, to, length)?;
         all.push(sys::vector(&head));
     }
     all.extend(vectors.iter().take(MOST_VECTORS - 1));
-    // SAFETY: the head is ours, the rest the caller's.
-    let sent = unsafe { sys::sendmsg(fd, &sys::header(&mut all), quiet) };
+    let sent = match stage {
+        // A connection that was never made is a broken pipe.
+        Stage::Fresh | Stage::Listening if name.stream => Err(libc::EPIPE),
+        // SAFETY: the head is ours, the rest the caller's.
+        _ => unsafe { sys::sendmsg(fd, &sys::header(&mut all), quiet) },
+    };
     match sent {
         Ok(n) if name.stream => Ok(n),
         Ok(n) => Ok(n.saturating_sub(HEAD)),
@@ -149,4 +167,62 @@ pub(crate) unsafe fn send(
         }
         Err(errno) => Err(errno),
     }
+}
+
+/// What the stack would say of a datagram: the pair takes any.
+fn check_datagram(
+    fd: c_int,
+    name: Name,
+    stage: Stage,
+    to: Option<SocketAddr>,
+    length: usize,
+) -> Result<()> {
+    let over_ipv4 = |end: SocketAddr| end.ip().to_canonical().is_ipv4();
+    let largest = match to.map_or(!name.v6, over_ipv4) {
+        true => LARGEST_OVER_IPV4,
+        false => LARGEST_OVER_IPV6,
+    };
+    match to {
+        _ if length > largest => Err(libc::EMSGSIZE),
+        Some(to) if to.port() == 0 && !name.echo => Err(libc::EINVAL),
+        Some(_) if name.echo => Ok(()),
+        // Whether there is a way to there, and leave.
+        Some(to) => ask(&format!("reach {} {to}", name.id)).map(drop),
+        None if stage == Stage::Fresh => Err(libc::EDESTADDRREQ),
+        // What befell the one before is told by the next call, whichever it is.
+        None => pending_error(fd, name).map_or(Ok(()), Err),
+    }
+}
+
+/// The error that is the next to be received, which is told and gone then.
+pub(crate) fn pending_error(fd: c_int, name: Name) -> Option<c_int> {
+    let head = next_head(fd, libc::MSG_PEEK)?;
+    let Head::Error(errno) = Head::decode(&head)? else {
+        return None;
+    };
+    next_head(fd, 0);
+    let _ = take_error(name);
+    Some(errno)
+}
+
+/// The head of the next datagram, if there is one.
+fn next_head(fd: c_int, flags: c_int) -> Option<[u8; HEAD]> {
+    let head = [0; HEAD];
+    let mut vectors = [sys::vector(&head)];
+    let mut header = sys::header(&mut vectors);
+    // SAFETY: the head is ours.
+    let length = unsafe { sys::recvmsg(fd, &mut header, flags | libc::MSG_DONTWAIT) };
+    // SAFETY: the kernel wrote it, behind the compiler's back.
+    (length == Ok(HEAD)).then(|| unsafe { (&raw const head).read_volatile() })
+}
+
+/// The length of the next datagram; 0 if there is none.
+pub(crate) fn next_length(fd: c_int) -> usize {
+    let head = [0; HEAD];
+    let mut vectors = [sys::vector(&head)];
+    let mut header = sys::header(&mut vectors);
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    // SAFETY: the head is ours.
+    let length = unsafe { sys::recvmsg(fd, &mut header, flags) };
+    length.unwrap_or(0).saturating_sub(HEAD)
 }

@@ -1,6 +1,6 @@
 //! Names: glibc's own resolver makes its sockets where nobody can stand in for them, so its functions are replaced.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int};
 use core::mem::size_of;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ptr::null_mut;
@@ -18,13 +18,21 @@ struct Entry {
 }
 
 /// What is asked for: family, and kinds of sockets with their protocols.
-struct Hints {
+pub(crate) struct Hints {
     flags: c_int,
     family: c_int,
     kinds: Vec<(c_int, c_int)>,
 }
 
 impl Hints {
+    /// Addresses of that family, for whatever kind of socket.
+    pub(crate) fn of(family: c_int) -> Hints {
+        Hints {
+            family,
+            ..Hints::new(None)
+        }
+    }
+
     fn new(given: Option<&addrinfo>) -> Hints {
         let both = [
             (libc::SOCK_STREAM, libc::IPPROTO_TCP),
@@ -124,7 +132,8 @@ fn port(service: &str, hints: &Hints) -> Option<u16> {
     Some(u16::from_be(u16::try_from(entry.s_port).ok()?))
 }
 
-fn addresses(node: Option<&str>, hints: &Hints) -> Result<Vec<IpAddr>, c_int> {
+/// The addresses of a name, or EAI_*.
+pub(crate) fn addresses(node: Option<&str>, hints: &Hints) -> Result<Vec<IpAddr>, c_int> {
     let mut found: Vec<IpAddr> = match node {
         None if hints.flags & libc::AI_PASSIVE != 0 => {
             vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
@@ -228,37 +237,4 @@ unsafe fn give(text: &str, to: *mut c_char, room: socklen_t) -> bool {
         to.add(text.len()).write(0);
     }
     true
-}
-
-/// netdb.h's HOST_NOT_FOUND.
-const HOST_NOT_FOUND: c_int = 1;
-
-/// gethostbyaddr_r(3): there are none.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn gethostbyaddr_r(
-    _address: *const c_void,
-    _length: socklen_t,
-    _family: c_int,
-    _entry: *mut libc::hostent,
-    _buffer: *mut c_char,
-    _room: libc::size_t,
-    result: *mut *mut libc::hostent,
-    error: *mut c_int,
-) -> c_int {
-    // SAFETY: the caller's variables.
-    unsafe {
-        *result = null_mut();
-        *error = HOST_NOT_FOUND;
-    }
-    0
-}
-
-/// gethostbyaddr(3): there are none.
-#[unsafe(no_mangle)]
-extern "C" fn gethostbyaddr(
-    _address: *const c_void,
-    _length: socklen_t,
-    _family: c_int,
-) -> *mut libc::hostent {
-    null_mut()
 }

@@ -1,6 +1,6 @@
 //! getsockopt(2) and setsockopt(2).
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_ulong, c_void};
 use core::fmt::Write;
 
 use libc::socklen_t;
@@ -8,6 +8,7 @@ use socket_door::Name;
 
 use crate::control::take_error;
 use crate::door::ask;
+use crate::messages::{next_length, pending_error};
 use crate::sys::{Result, call, checked, ours, status};
 
 /// The longest value of an option that is sent on, in bytes.
@@ -20,6 +21,37 @@ fn is_native(level: c_int, option: c_int) -> bool {
             option,
             libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | libc::SO_RCVLOWAT
         )
+}
+
+/// Says that the level is meant as it stands, even if it is zero.
+const MEANT: u64 = 1 << 32;
+
+/// The level and the name of an option as the stack wants them.
+///
+/// # Errors
+/// The socket is of another protocol, or nobody knows the option.
+fn which(name: Name, level: c_int, option: c_int) -> Result<String> {
+    // The last names that Linux has.
+    let last = match level {
+        libc::SOL_SOCKET => 83,
+        libc::IPPROTO_IP => 52,
+        libc::IPPROTO_TCP if name.stream => 45,
+        libc::IPPROTO_IPV6 if name.v6 => 80,
+        libc::IPPROTO_UDP if !name.stream => 104,
+        // Raw sockets' own, and those of ICMP.
+        libc::IPPROTO_ICMPV6 | libc::IPPROTO_RAW if name.echo => 104,
+        _ => return Err(libc::ENOPROTOOPT),
+    };
+    if !(0..=last).contains(&option) {
+        return Err(libc::ENOPROTOOPT);
+    }
+    let level = MEANT | u64::from(level.unsigned_abs());
+    Ok(format!("{level} {option}"))
+}
+
+/// May it be accepted though the stack does not know it, as Redox's C library does? Not if a program counts on it.
+fn may_be_forgotten(level: c_int, option: c_int) -> bool {
+    (level, option) != (libc::SOL_SOCKET, libc::SO_REUSEPORT)
 }
 
 /// setsockopt(2)
@@ -50,16 +82,19 @@ unsafe extern "C" fn setsockopt(
     }
     // SAFETY: the caller's value has that length.
     let bytes = unsafe { core::slice::from_raw_parts(value.cast::<u8>(), length) };
-    let mut text = format!("set {} {level} {option} ", name.id);
-    for byte in bytes {
+    status(set(name, level, option, bytes).map(|_| 0))
+}
+
+fn set(name: Name, level: c_int, option: c_int, value: &[u8]) -> Result<()> {
+    let mut text = format!("set {} {} ", name.id, which(name, level, option)?);
+    for byte in value {
         let _ = write!(text, "{byte:02x}");
     }
-    status(match ask(&text) {
-        Ok(_) => Ok(0),
-        // As Redox's C library does.
-        Err(libc::ENOPROTOOPT | libc::EOPNOTSUPP) => Ok(0),
+    match ask(&text) {
+        Ok(_) => Ok(()),
+        Err(libc::ENOPROTOOPT | libc::EOPNOTSUPP) if may_be_forgotten(level, option) => Ok(()),
         Err(errno) => Err(errno),
-    })
+    }
 }
 
 /// getsockopt(2)
@@ -100,7 +135,7 @@ unsafe extern "C" fn getsockopt(
         // SAFETY: the caller's arguments, as they are; the value is written again below.
         let _ = unsafe { call(libc::SYS_getsockopt, arguments) };
     }
-    status(option_of(name, level, option).map(|bytes| {
+    status(option_of(fd, name, level, option).map(|bytes| {
         // SAFETY: the caller's room has that length.
         unsafe {
             let room = bytes.len().min(*length as usize);
@@ -111,9 +146,12 @@ unsafe extern "C" fn getsockopt(
     }))
 }
 
-fn option_of(name: Name, level: c_int, option: c_int) -> Result<Vec<u8>> {
+fn option_of(fd: c_int, name: Name, level: c_int, option: c_int) -> Result<Vec<u8>> {
     let known = match (level, option) {
-        (libc::SOL_SOCKET, libc::SO_ERROR) => take_error(name).unwrap_or(0),
+        (libc::SOL_SOCKET, libc::SO_ERROR) => {
+            let pending = || pending_error(fd, name).filter(|_| !name.stream);
+            pending().or_else(|| take_error(name)).unwrap_or(0)
+        }
         (libc::SOL_SOCKET, libc::SO_TYPE) if name.stream => libc::SOCK_STREAM,
         (libc::SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_DGRAM,
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.stream => libc::IPPROTO_TCP,
@@ -125,11 +163,35 @@ fn option_of(name: Name, level: c_int, option: c_int) -> Result<Vec<u8>> {
             c_int::from(answer.text == "1")
         }
         _ => {
-            let answer = ask(&format!("get {} {level} {option}", name.id))?;
+            let which = which(name, level, option)?;
+            let answer = ask(&format!("get {} {which}", name.id))?;
             return Ok(unhex(&answer.text));
         }
     };
     Ok(known.to_ne_bytes().to_vec())
+}
+
+/// ioctl(2). The C declaration takes any number of arguments; on the machines of `sys` the third stands where that of this
+/// one does.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
+    match ours(fd) {
+        // Of a pair's next datagram the head is none of the program's.
+        Some(name) if !name.stream && request == libc::FIONREAD => {
+            let count = core::ptr::with_exposed_provenance_mut::<c_int>(argument);
+            // SAFETY: null, or the caller's to write.
+            let Some(count) = (unsafe { count.as_mut() }) else {
+                return status(Err(libc::EFAULT));
+            };
+            *count = c_int::try_from(next_length(fd)).unwrap_or(c_int::MAX);
+            0
+        }
+        _ => {
+            let arguments = [fd as usize, request as usize, argument, 0, 0, 0];
+            // SAFETY: the caller's arguments, as they are.
+            status(checked(unsafe { call(libc::SYS_ioctl, arguments) }))
+        }
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@
 //! where one was asked for. Nothing is kept between questions, so that forks and threads need no care.
 //!
 //! **A socket** of the program is one end of a pair whose other end the lab holds: SOCK_STREAM for TCP, SOCK_SEQPACKET for
-//! UDP. The lab's end bears a [`Name`], which `getpeername` shows: a descriptor says itself that it is ours and which
+//! UDP and for ICMP's echo. The lab's end bears a [`Name`], which `getpeername` shows: a descriptor says itself that it is ours and which
 //! socket it is, after every dup, fork, exec and passing on. On it go
 //! - the bytes of a connection as they are;
 //! - datagrams behind a [`Head`] of [`HEAD`] bytes: where to, or where from, or an error;
@@ -33,12 +33,18 @@ pub struct Name {
     pub stream: bool,
     /// AF_INET6; AF_INET otherwise.
     pub v6: bool,
+    /// ICMP's echo instead of UDP.
+    pub echo: bool,
 }
 
 impl Name {
     /// The abstract address of the lab's end, without the zero before it; `owner` makes it the machine's own.
     pub fn text(&self, owner: u64) -> String {
-        let kind = if self.stream { 't' } else { 'u' };
+        let kind = match (self.stream, self.echo) {
+            (true, _) => 't',
+            (false, true) => 'e',
+            (false, false) => 'u',
+        };
         let family = if self.v6 { 6 } else { 4 };
         format!("{PREFIX} {owner:x} {kind}{family} {}", self.id)
     }
@@ -48,15 +54,25 @@ impl Name {
         let mut words = core::str::from_utf8(text).ok()?.split(' ');
         let (prefix, _owner, kind, id) =
             (words.next()?, words.next()?, words.next()?, words.next()?);
-        let (stream, v6) = match kind {
-            "t4" => (true, false),
-            "t6" => (true, true),
-            "u4" => (false, false),
-            "u6" => (false, true),
+        let (stream, echo) = match kind.get(..1)? {
+            "t" => (true, false),
+            "u" => (false, false),
+            "e" => (false, true),
+            _ => return None,
+        };
+        let v6 = match kind.get(1..)? {
+            "4" => false,
+            "6" => true,
             _ => return None,
         };
         let id = id.parse().ok()?;
-        (prefix == PREFIX).then_some(Name { id, stream, v6 })
+        let name = Name {
+            id,
+            stream,
+            v6,
+            echo,
+        };
+        (prefix == PREFIX).then_some(name)
     }
 }
 
@@ -163,9 +179,16 @@ mod tests {
 
     #[test]
     fn a_name_says_which_socket_it_is_and_nothing_else_does() {
-        for (stream, v6) in [(true, false), (true, true), (false, false), (false, true)] {
-            let name = Name { id: 77, stream, v6 };
-            assert_eq!(Name::parse(name.text(9).as_bytes()), Some(name));
+        for (stream, echo) in [(true, false), (false, false), (false, true)] {
+            for v6 in [false, true] {
+                let name = Name {
+                    id: 77,
+                    stream,
+                    v6,
+                    echo,
+                };
+                assert_eq!(Name::parse(name.text(9).as_bytes()), Some(name));
+            }
         }
         for other in [
             "",

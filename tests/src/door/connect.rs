@@ -3,98 +3,179 @@
 
 use std::os::fd::OwnedFd;
 
-use syscall::error::{EAGAIN, EALREADY, ECONNABORTED, EINPROGRESS, EISCONN};
-use syscall::flag::EventFlags;
+use syscall::error::{EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, EISCONN};
 
 use super::pair;
 use super::questions::{error, ok, say};
-use super::socket::{Result, Socket, Stage, Watch, Woken, errno};
+use super::room::Room;
+use super::socket::{Result, Socket, Stage, errno};
 
-/// Connects and answers; in between, for a program that does not wait, EINPROGRESS.
-pub(super) fn connect(socket: &Socket, address: &str, waits: bool, question: &OwnedFd) {
+/// A connect that is under way.
+pub(super) struct Connecting {
+    address: String,
+    /// The program waits for the answer here; without it, it does something else meanwhile.
+    question: Option<OwnedFd>,
+    /// How many bytes the program has filled its end with, so that it is not writable; unknown until it says so.
+    filled: Option<usize>,
+    /// What came of it.
+    outcome: Option<Result<()>>,
+}
+
+/// What a connect has come to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// It will be decided later.
+    UnderWay,
+    /// The same, and the program still has to say on this question how much it has filled.
+    Filling(OwnedFd),
+    /// It is over, well or not.
+    Decided,
+}
+
+/// Starts to connect. A program that does not wait is answered EINPROGRESS.
+pub(super) fn begin(
+    room: &Room,
+    socket: &Socket,
+    address: &str,
+    waits: bool,
+    question: OwnedFd,
+) -> Progress {
+    let started = start(socket, address);
+    let answer = match started {
+        Err(EINPROGRESS | EAGAIN) if socket.name.stream => {
+            return under_way(room, socket, address, waits, question);
+        }
+        Ok(()) => ok(""),
+        Err(errno) => error(errno),
+    };
+    if started.is_ok() {
+        established(socket);
+        room.watch(socket);
+    }
+    say(&question, &answer, None);
+    Progress::Decided
+}
+
+fn start(socket: &Socket, address: &str) -> Result<()> {
     if !socket.name.stream {
-        let answer = socket.replace(address);
-        return say(question, &answer.map_or_else(error, |()| ok("")), None);
-    }
-    if let Stage::Connected = socket.stage() {
-        return say(question, &error(EISCONN), None);
-    }
-    match attempt(socket, address) {
-        Err(EINPROGRESS | EAGAIN) if waits => {
-            let done = wait(socket, address);
-            if done.is_ok() {
-                socket.enter(Stage::Connected);
-            }
-            say(question, &done.map_or_else(error, |()| ok("")), None);
+        socket.replace(address)?;
+        if socket.name.echo
+            && let Ok(to) = address.parse()
+        {
+            *socket.sent_to() = Some((to, socket.file()?));
         }
-        Err(EINPROGRESS | EAGAIN) => {
-            say(question, &error(EINPROGRESS), None);
-            let filled = filled(question);
-            let done = wait(socket, address);
-            match done {
-                Ok(()) => {
-                    // The edge that the program waits for.
-                    let _ = drain(socket, filled);
-                    socket.enter(Stage::Connected);
-                }
-                Err(errno) => {
-                    socket.remember(errno);
-                    socket.enter(Stage::Failed);
-                }
-            }
-        }
-        Err(errno) => say(question, &error(errno), None),
-        Ok(()) => {
-            socket.enter(Stage::Connected);
-            say(question, &ok(""), None);
+        return Ok(());
+    }
+    match socket.stage() {
+        Stage::Connected => return Err(EISCONN),
+        Stage::Listening | Stage::Failed => return Err(EINVAL),
+        Stage::Idle => {}
+    }
+    match *socket.connecting() {
+        Some(_) => Err(EALREADY),
+        None => attempt(socket, address),
+    }
+}
+
+fn under_way(
+    room: &Room,
+    socket: &Socket,
+    address: &str,
+    waits: bool,
+    question: OwnedFd,
+) -> Progress {
+    let mut connecting = Connecting {
+        address: address.to_owned(),
+        question: None,
+        filled: waits.then_some(0),
+        outcome: None,
+    };
+    let filling = if waits {
+        connecting.question = Some(question);
+        None
+    } else {
+        say(&question, &error(EINPROGRESS), None);
+        Some(question)
+    };
+    *socket.connecting() = Some(connecting);
+    // Tells at once if it is decided already.
+    room.watch(socket);
+    filling.map_or(Progress::UnderWay, Progress::Filling)
+}
+
+/// The program has filled its end.
+pub(super) fn filled(socket: &Socket, bytes: usize) -> Progress {
+    if let Some(connecting) = &mut *socket.connecting() {
+        connecting.filled = Some(bytes);
+    }
+    settle(socket)
+}
+
+/// The file has something to say: asks what has become of the connect.
+pub(super) fn proceed(socket: &Socket) -> Progress {
+    if let Some(connecting) = &mut *socket.connecting()
+        && connecting.outcome.is_none()
+    {
+        match attempt(socket, &connecting.address) {
+            Err(EINPROGRESS | EALREADY | EAGAIN) => {}
+            Err(EISCONN) => connecting.outcome = Some(Ok(())),
+            outcome => connecting.outcome = Some(outcome),
         }
     }
+    settle(socket)
 }
 
 /// How far it is.
 fn attempt(socket: &Socket, address: &str) -> Result<()> {
-    let file = socket.file()?;
-    match file.dup(address.as_bytes()).map_err(errno) {
-        Ok(second) => {
-            let _ = libredox::call::close(second);
-            Ok(())
-        }
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Waits for the decision, as long as the program does.
-fn wait(socket: &Socket, address: &str) -> Result<()> {
-    let both = EventFlags::EVENT_READ | EventFlags::EVENT_WRITE;
-    let mut watch = Watch::new(socket, both)?;
-    loop {
-        match attempt(socket, address) {
-            Ok(()) | Err(EISCONN) => return Ok(()),
-            Err(EINPROGRESS | EALREADY | EAGAIN) => {}
-            Err(errno) => return Err(errno),
-        }
-        if watch.wait() == Woken::End {
-            return Err(ECONNABORTED);
-        }
-    }
-}
-
-/// How many bytes the program has filled its end with.
-fn filled(question: &OwnedFd) -> usize {
-    let mut buffer = [0; 32];
-    let n = pair::receive(question, &mut buffer).unwrap_or(0);
-    let text = core::str::from_utf8(buffer.get(..n).unwrap_or_default());
-    text.ok().and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn drain(socket: &Socket, mut bytes: usize) -> rustix::io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    while bytes > 0 {
-        let room = bytes.min(buffer.len());
-        match pair::receive(&socket.end, buffer.get_mut(..room).unwrap_or_default())? {
-            0 => return Ok(()),
-            n => bytes = bytes.saturating_sub(n),
-        }
-    }
+    let second = socket.file()?.dup(address.as_bytes()).map_err(errno)?;
+    let _ = libredox::call::close(second);
     Ok(())
+}
+
+/// Tells the program, once the outcome is known and how to tell it.
+fn settle(socket: &Socket) -> Progress {
+    let mut connecting = socket.connecting();
+    let decided = connecting
+        .as_ref()
+        .and_then(|known| known.outcome.zip(known.filled));
+    let Some((outcome, filled)) = decided else {
+        return Progress::UnderWay;
+    };
+    let question = connecting.take().and_then(|known| known.question);
+    drop(connecting);
+    match (outcome, question) {
+        (Ok(()), question) => {
+            // The edge that a program waits for which does not wait in the call.
+            let _ = pair::take(&socket.end, filled);
+            established(socket);
+            if let Some(question) = question {
+                say(&question, &ok(""), None);
+            }
+        }
+        // The socket may try again.
+        (Err(errno), Some(question)) => say(&question, &error(errno), None),
+        (Err(errno), None) => {
+            socket.remember(errno);
+            socket.enter(Stage::Failed);
+        }
+    }
+    Progress::Decided
+}
+
+fn established(socket: &Socket) {
+    if socket.name.stream {
+        socket.enter(Stage::Connected);
+    }
+}
+
+/// Gives up a connect that is under way, if there is one.
+pub(super) fn abort(socket: &Socket) -> bool {
+    let Some(connecting) = socket.connecting().take() else {
+        return false;
+    };
+    if let Some(question) = connecting.question {
+        say(&question, &error(ECONNRESET), None);
+    }
+    let _ = socket.replace("disconnect");
+    true
 }

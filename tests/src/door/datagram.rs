@@ -8,8 +8,9 @@ use socket_door::{HEAD, Head, end};
 use syscall::error::{EAGAIN, EBADF, EINTR, ENODEV, ESRCH};
 use syscall::flag::CallFlags;
 
-use super::socket::{Errno, Result, Socket, Watch, Woken, Writer, beside, errno};
-use super::{pair, questions};
+use super::room::Room;
+use super::socket::{Errno, Lane, Outcome, Result, Socket, errno};
+use super::{ROUNDS, echo, pair, questions};
 
 /// The largest datagram in bytes.
 const LARGEST: usize = 65_536;
@@ -19,64 +20,88 @@ const WORD: usize = size_of::<usize>();
 /// Message flags of `SYS_CALL`: none, for the file does not wait.
 const RECEIVE_MESSAGE: u64 = 5;
 
-/// Until the program has closed it.
-pub(super) fn run(socket: &Arc<Socket>) {
-    let receiving = Arc::clone(socket);
-    let receiver = beside("receiver", move || {
-        let _ = receive(&receiving);
-    });
-    send(socket);
-    socket.end_receiver();
-    if let Some(receiver) = receiver {
-        let _ = receiver.join();
-    }
-}
+/// What a loop's buffer has to hold.
+pub(super) const BUFFER: usize = 3 * WORD + NAME + LARGEST;
+
+/// Where a datagram went, and the file that was made for it.
+pub(super) type SentTo = (SocketAddr, Arc<Fd>);
 
 /// What the program sends. An error is that of its next call.
-fn send(socket: &Socket) {
-    let mut buffer = vec![0; HEAD + LARGEST];
-    let mut last = None;
-    while let Ok(n @ 1..) = pair::receive(&socket.end, &mut buffer) {
-        let (head, payload) = match buffer.get(..n).and_then(|all| all.split_at_checked(HEAD)) {
-            Some((head, payload)) => (Head::decode(head), payload),
-            None => continue,
-        };
-        let sent = match head {
-            Some(Head::Peer) => socket.file().and_then(|file| write(&file, payload)),
-            Some(Head::Address(to)) => send_to(socket, to, payload, &mut last),
-            _ => continue,
-        };
-        if let Err(errno) = sent {
-            tell(socket, errno);
+pub(super) fn up(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
+    for _ in 0..ROUNDS {
+        if !lane.waiting.is_empty() {
+            let waiting = core::mem::take(&mut lane.waiting);
+            send(socket, room, lane, &waiting);
+        } else {
+            match pair::receive(&socket.end, buffer) {
+                Ok(n @ 1..) => send(socket, room, lane, buffer.get(..n).unwrap_or_default()),
+                Err(rustix::io::Errno::AGAIN) => return Outcome::Done,
+                Ok(0) | Err(_) => lane.over = true,
+            }
         }
+        if lane.blocked || lane.over {
+            return Outcome::Done;
+        }
+    }
+    Outcome::More
+}
+
+/// Sends one, or keeps it until there is room.
+fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
+    let Some((head, payload)) = message.split_at_checked(HEAD) else {
+        return;
+    };
+    let payload = match socket.name.echo {
+        true => echo::request(payload),
+        false => Ok(payload),
+    };
+    let sent = payload.and_then(|payload| match Head::decode(head) {
+        Some(Head::Peer) => write(&*socket.file()?, payload),
+        Some(Head::Address(to)) => send_to(socket, room, to, payload),
+        _ => Ok(()),
+    });
+    match sent {
+        Ok(()) => {}
+        Err(EAGAIN) => {
+            lane.waiting = message.to_vec();
+            lane.blocked = true;
+            // The file that had no room may be another one than the socket's own.
+            if let Some((_, file)) = &*socket.sent_to() {
+                room.watch_file(file.raw(), socket.id);
+            }
+        }
+        Err(errno) => tell(socket, errno),
     }
 }
 
-/// `sendto`: dup with the address, and a write. The last one is kept, for the next is often to the same.
-fn send_to(
-    socket: &Socket,
-    to: SocketAddr,
-    payload: &[u8],
-    last: &mut Option<(SocketAddr, Arc<Fd>)>,
-) -> Result<()> {
-    let file = match last {
+/// `sendto`: dup with the address, and a write.
+fn send_to(socket: &Socket, room: &Room, to: SocketAddr, payload: &[u8]) -> Result<()> {
+    let mut last = socket.sent_to();
+    let file = match &*last {
         Some((known, file)) if *known == to => Arc::clone(file),
+        _ if socket.name.echo => {
+            let new = Arc::new(echo::open(to)?);
+            socket.put(Arc::clone(&new));
+            room.watch(socket);
+            new
+        }
         _ => {
             let path = to.to_string();
             let new = socket.file()?.dup(path.as_bytes()).map_err(errno)?;
-            let new = Arc::new(Fd::new(new));
-            *last = Some((to, Arc::clone(&new)));
-            new
+            Arc::new(Fd::new(new))
         }
     };
+    *last = Some((to, Arc::clone(&file)));
+    drop(last);
     write(&file, payload)
 }
 
-fn write(file: &Arc<Fd>, payload: &[u8]) -> Result<()> {
-    match payload {
-        // A datagram without content is one all the same.
-        [] => file.write(&[]).map(drop).map_err(errno),
-        payload => Writer::new(Arc::clone(file)).write_all(payload),
+fn write(file: &Fd, payload: &[u8]) -> Result<()> {
+    loop {
+        match file.write(payload).map_err(errno) {
+            Err(EINTR) => {}
+            result => return result.map(drop),
+        }
     }
 }
 
@@ -86,29 +111,62 @@ fn tell(socket: &Socket, errno: Errno) {
 }
 
 /// What comes for the program.
-fn receive(socket: &Socket) -> Result<()> {
-    let mut watch = Watch::for_reading(socket)?;
-    let mut buffer = vec![0; 3 * WORD + NAME + LARGEST];
-    loop {
-        match receive_one(socket, &mut buffer) {
-            Ok((from, payload)) => {
-                let head = Head::Address(from).encode();
-                if pair::send(&socket.end, &[&head, payload], None).is_err() {
-                    return Ok(());
+pub(super) fn down(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
+    for _ in 0..ROUNDS {
+        if !lane.waiting.is_empty() {
+            let waiting = core::mem::take(&mut lane.waiting);
+            give(socket, room, lane, &[&waiting]);
+        } else {
+            let received = match socket.name.echo {
+                true => receive_echo(socket, buffer),
+                false => receive_one(socket, buffer),
+            };
+            match received {
+                Ok((from, payload)) => {
+                    let head = Head::Address(from).encode();
+                    give(socket, room, lane, &[&head, payload]);
                 }
+                Err(EAGAIN) => return Outcome::Done,
+                Err(EINTR) => {}
+                // The stack is gone, or the file.
+                Err(EBADF | ENODEV | ESRCH) => lane.over = true,
+                Err(errno) => tell(socket, errno),
             }
-            Err(EAGAIN) if watch.wait() == Woken::End => return Ok(()),
-            Err(EAGAIN | EINTR) => {}
-            // The stack is gone, or the file.
-            Err(errno @ (EBADF | ENODEV | ESRCH)) => return Err(errno),
-            Err(errno) => tell(socket, errno),
+        }
+        if lane.blocked || lane.over {
+            return Outcome::Done;
         }
     }
+    Outcome::More
+}
+
+/// Gives the program one, or keeps it until there is room.
+fn give(socket: &Socket, room: &Room, lane: &mut Lane, parts: &[&[u8]]) {
+    match pair::send(&socket.end, parts, None) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::AGAIN) => {
+            lane.waiting = parts.concat();
+            lane.blocked = true;
+            room.want_room(socket, true);
+        }
+        Err(_) => lane.over = true,
+    }
+}
+
+/// A reply to an echo.
+fn receive_echo<'b>(socket: &Socket, buffer: &'b mut [u8]) -> Result<(SocketAddr, &'b [u8])> {
+    let Some((from, file)) = socket.sent_to().clone() else {
+        return Err(EAGAIN);
+    };
+    let length = echo::receive(&file, socket.id, socket.name.v6, buffer)?;
+    let message = buffer.get(..length).unwrap_or_default();
+    Ok((SocketAddr::new(from.ip(), 0), message))
 }
 
 /// `recvfrom`, as the C library makes it.
 fn receive_one<'b>(socket: &Socket, buffer: &'b mut [u8]) -> Result<(SocketAddr, &'b [u8])> {
     let file = socket.file()?;
+    let buffer = buffer.get_mut(..BUFFER).unwrap_or_default();
     let request = [NAME, LARGEST, 0].map(usize::to_ne_bytes);
     let words = buffer.iter_mut().zip(request.as_flattened());
     words.for_each(|(to, from)| *to = *from);

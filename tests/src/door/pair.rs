@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, recvmsg,
@@ -44,37 +43,25 @@ fn hung_up(polled: &PollFd<'_>) -> bool {
     polled.revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
-/// Waits until the other end hangs up (true), or `other` can be read (false).
-pub(super) fn wait_for_hangup(end: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
-    let mut polled = [
-        PollFd::from_borrowed_fd(end, PollFlags::empty()),
-        PollFd::from_borrowed_fd(other, PollFlags::IN),
-    ];
-    loop {
-        match poll(&mut polled, None) {
-            Err(Errno::INTR) => {}
-            Err(_) => return true,
-            Ok(_) => return hung_up(&polled[0]),
-        }
-    }
-}
-
-/// Waits until the other end hangs up, or both directions have ended.
-pub(super) fn wait_for_end(end: BorrowedFd<'_>) {
-    let mut polled = [PollFd::from_borrowed_fd(end, PollFlags::empty())];
-    while let Err(Errno::INTR) = poll(&mut polled, None) {}
-}
-
-/// Receives; 0 is the end.
+/// Receives what is there; 0 is the end, AGAIN nothing.
 pub(super) fn receive(end: &impl AsFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    loop {
-        let mut vectors = [IoSliceMut::new(buffer)];
-        let mut nothing = RecvAncillaryBuffer::default();
-        match recvmsg(end, &mut vectors, &mut nothing, RecvFlags::empty()) {
-            Err(Errno::INTR) => {}
-            result => return result.map(|message| message.bytes),
+    let mut vectors = [IoSliceMut::new(buffer)];
+    let mut nothing = RecvAncillaryBuffer::default();
+    let message = recvmsg(end, &mut vectors, &mut nothing, RecvFlags::DONTWAIT)?;
+    Ok(message.bytes)
+}
+
+/// Takes so many bytes away that are there.
+pub(super) fn take(end: &impl AsFd, mut bytes: usize) -> rustix::io::Result<()> {
+    let mut buffer = vec![0; 32 << 10];
+    while bytes > 0 {
+        let room = bytes.min(buffer.len());
+        match receive(end, buffer.get_mut(..room).unwrap_or_default())? {
+            0 => return Ok(()),
+            n => bytes = bytes.saturating_sub(n),
         }
     }
+    Ok(())
 }
 
 /// Receives together with a descriptor.
@@ -94,7 +81,7 @@ pub(super) fn receive_with_fd(
     Ok((message.bytes, fd))
 }
 
-/// Sends the parts as one message; on a stream perhaps not all of it.
+/// Sends the parts as one message, on a stream perhaps not all of it; AGAIN when there is no room.
 pub(super) fn send(
     end: &impl AsFd,
     parts: &[&[u8]],
@@ -103,23 +90,10 @@ pub(super) fn send(
     let vectors: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let fds: Vec<BorrowedFd<'_>> = fd.into_iter().collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    loop {
-        let mut passed = SendAncillaryBuffer::new(&mut space);
-        if !fds.is_empty() {
-            passed.push(SendAncillaryMessage::ScmRights(&fds));
-        }
-        match sendmsg(end, &vectors, &mut passed, SendFlags::NOSIGNAL) {
-            Err(Errno::INTR) => {}
-            result => return result,
-        }
+    let mut passed = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        passed.push(SendAncillaryMessage::ScmRights(&fds));
     }
-}
-
-/// Sends all of it on a stream.
-pub(super) fn send_all(end: &impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        let sent = send(end, &[bytes], None)?;
-        bytes = bytes.get(sent..).unwrap_or_default();
-    }
-    Ok(())
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(end, &vectors, &mut passed, flags)
 }

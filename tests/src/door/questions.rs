@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use commands::Terminal;
 use libredox::Fd;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use socket_door::LONGEST;
-use syscall::error::{EADDRINUSE, EBADF, EINVAL, EMFILE, ENOENT, ENOTCONN, EOPNOTSUPP, ETIMEDOUT};
+use syscall::error::{EADDRINUSE, EBADF, EINVAL, ENOENT, ENOTCONN, EOPNOTSUPP, ETIMEDOUT};
 use syscall::flag::CallFlags;
 
+use super::connect::{self, Progress};
+use super::loops::Turns;
+use super::room::Room;
 use super::socket::{Errno, Result, Socket, Stage, errno};
-use super::{Room, pair};
+use super::{echo, pair};
 use crate::error::{Context, Error};
 
 /// Verbs of `SYS_CALL` on a socket (relibc's `SocketCall`).
@@ -43,7 +46,7 @@ pub fn ask(path: &Path, text: &str) -> crate::error::Result<String> {
     let kind = SocketType::SEQPACKET;
     let question = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     let address = SocketAddrUnix::new(path).context(path.display())?;
-    connect(&question, &address).context(path.display())?;
+    rustix::net::connect(&question, &address).context(path.display())?;
     pair::send(&question, &[text.as_bytes()], None)?;
     let mut buffer = vec![0; LONGEST];
     let (n, _) = pair::receive_with_fd(&question, &mut buffer)?;
@@ -52,37 +55,66 @@ pub fn ask(path: &Path, text: &str) -> crate::error::Result<String> {
     text.ok_or_else(|| Error::new(format!("{}: {answer:?}", path.display())))
 }
 
-/// Answers one question.
-pub(super) fn answer(room: &Arc<Room>, question: &OwnedFd) {
-    let mut buffer = vec![0; LONGEST];
-    let Ok(n) = pair::receive(question, &mut buffer) else {
-        return;
-    };
-    let text = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
+/// Reads what is said on a question; nothing when its asker has gone.
+pub(super) fn read(question: &OwnedFd) -> String {
+    let mut buffer = [0; LONGEST];
+    let n = pair::receive(question, &mut buffer).unwrap_or(0);
+    String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned()
+}
+
+/// What follows a question.
+pub(super) enum Next {
+    Answered,
+    /// This became of the socket's connect.
+    Turn(Arc<Socket>, Progress),
+}
+
+/// Answers one question, or sees to it that it will be. What is done is done as the user who asks.
+pub(super) fn answer(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
+    let asker = rustix::net::sockopt::socket_peercred(&question);
+    let uid = asker.map_or(NOBODY, |asker| asker.uid.as_raw());
+    redox_host::as_user(uid, || answer_to(turns, question, text))
+}
+
+/// Who has gone before it was seen who it was.
+const NOBODY: u32 = 65_534;
+
+fn answer_to(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
+    let room = Arc::clone(&turns.room);
     let words: Vec<&str> = text.split(' ').collect();
     match words.as_slice() {
-        ["socket", scheme, family] => match make(room, *scheme == "tcp", *family == "6") {
-            Ok(program) => say(question, &ok(""), Some(program.as_fd())),
-            Err(errno) => say(question, &error(errno), None),
+        ["socket", scheme, family] => match make(&room, scheme, *family == "6") {
+            Ok(program) => say(&question, &ok(""), Some(program.as_fd())),
+            Err(errno) => say(&question, &error(errno), None),
         },
-        ["connect", id, address, how] => match find(room, id) {
-            Ok(socket) => super::connect::connect(&socket, address, *how == "wait", question),
-            Err(errno) => say(question, &error(errno), None),
+        ["connect", id, address, how] => match find(&room, id) {
+            Ok(socket) => {
+                let waits = *how == "wait";
+                let progress = connect::begin(&room, &socket, address, waits, question);
+                return Next::Turn(socket, progress);
+            }
+            Err(errno) => say(&question, &error(errno), None),
         },
+        ["resolve", family, name] => look_up(family, name, question),
         ["down"] => {
-            say(question, &ok(""), None);
+            say(&question, &ok(""), None);
             room.take_down();
         }
         words => {
-            let answer = plain(room, words);
-            say(question, &answer.map_or_else(error, |text| ok(&text)), None);
+            let answer = plain(turns, words);
+            say(
+                &question,
+                &answer.map_or_else(error, |text| ok(&text)),
+                None,
+            );
         }
     }
+    Next::Answered
 }
 
-fn make(room: &Arc<Room>, stream: bool, v6: bool) -> Result<OwnedFd> {
-    let (socket, program) = Socket::open(room, stream, v6)?;
-    room.keep(socket).ok_or(EMFILE)?;
+fn make(room: &Room, scheme: &str, v6: bool) -> Result<OwnedFd> {
+    let (socket, program) = Socket::open(room, scheme, v6)?;
+    room.keep(socket)?;
     Ok(program)
 }
 
@@ -92,16 +124,26 @@ fn find(room: &Room, id: &str) -> Result<Arc<Socket>> {
 }
 
 /// Questions whose answers are words.
-fn plain(room: &Arc<Room>, words: &[&str]) -> Result<String> {
+fn plain(turns: &mut Turns, words: &[&str]) -> Result<String> {
     let nothing = |()| String::new();
+    let room = &*Arc::clone(&turns.room);
     match *words {
-        ["bind", id, address] => bind(room, &*find(room, id)?, address).map(nothing),
-        ["listen", id] => listen(&*find(room, id)?).map(nothing),
+        ["bind", id, address] => bind(turns, &*find(room, id)?, address).map(nothing),
+        ["listen", id] => listen(room, &*find(room, id)?).map(nothing),
         ["listens", id] => {
             let listens = find(room, id)?.stage() == Stage::Listening;
             Ok(u8::from(listens).to_string())
         }
-        ["disconnect", id] => find(room, id)?.replace("disconnect").map(nothing),
+        ["disconnect", id] => disconnect(room, &*find(room, id)?).map(nothing),
+        ["reach", id, address] => reach(&*find(room, id)?, address).map(nothing),
+        ["shutdown", id, how] => {
+            let how = how.parse().map_err(|_| EINVAL)?;
+            let socket = find(room, id)?;
+            match connect::abort(&socket) {
+                true => Ok(String::new()),
+                false => shut_down(&*socket.file()?, how).map(nothing),
+            }
+        }
         ["name", id] => own_name(&*find(room, id)?),
         ["peer", id] => peer_name(&*find(room, id)?),
         ["error", id] => Ok(room.take_error(id.parse().map_err(|_| EBADF)?).to_string()),
@@ -109,25 +151,51 @@ fn plain(room: &Arc<Room>, words: &[&str]) -> Result<String> {
             set_option(&*find(room, id)?, [level, option], value).map(nothing)
         }
         ["get", id, level, option] => get_option(&*find(room, id)?, [level, option]),
-        ["resolve", family, name] => resolve(family, name),
         ["status"] => Ok(room.status()),
         _ => Err(EINVAL),
     }
 }
 
-fn bind(room: &Room, socket: &Socket, address: &str) -> Result<()> {
+/// Puts another file in the place of the socket's, and hears of that.
+fn replace(room: &Room, socket: &Socket, path: &str) -> Result<()> {
+    socket.replace(path)?;
+    if !socket.is_new() {
+        room.watch(socket);
+    }
+    Ok(())
+}
+
+/// The C library's connect to AF_UNSPEC. A connection's bytes are in pairs that cannot be used again.
+fn disconnect(room: &Room, socket: &Socket) -> Result<()> {
+    match socket.name.stream {
+        true => Err(EOPNOTSUPP),
+        false => replace(room, socket, "disconnect"),
+    }
+}
+
+/// Could a datagram leave for there? The first half of `sendto`, whose error is the program's at once.
+fn reach(socket: &Socket, address: &str) -> Result<()> {
+    let way = socket.file()?.dup(address.as_bytes()).map_err(errno)?;
+    drop(Fd::new(way));
+    Ok(())
+}
+
+fn bind(turns: &mut Turns, socket: &Socket, address: &str) -> Result<()> {
+    if socket.name.echo {
+        return Err(EOPNOTSUPP);
+    }
     let path = format!("/{address}");
-    match socket.replace(&path) {
+    match replace(&turns.room, socket, &path) {
         Err(EADDRINUSE) => {
-            room.finish_closed();
-            socket.replace(&path)
+            turns.finish_closed();
+            replace(&turns.room, socket, &path)
         }
         result => result,
     }
 }
 
 /// The C library's `listen` does nothing: who is bound listens. Who is not is bound to some port first.
-fn listen(socket: &Socket) -> Result<()> {
+fn listen(room: &Room, socket: &Socket) -> Result<()> {
     if !socket.name.stream {
         return Err(EOPNOTSUPP);
     }
@@ -141,6 +209,7 @@ fn listen(socket: &Socket) -> Result<()> {
         socket.replace(&format!("/{any}:0"))?;
     }
     socket.enter(Stage::Listening);
+    room.watch(socket);
     Ok(())
 }
 
@@ -150,6 +219,10 @@ pub(super) fn part(path: &str, index: usize) -> Option<&str> {
 }
 
 fn own_name(socket: &Socket) -> Result<String> {
+    if socket.name.echo {
+        let any = if socket.name.v6 { "[::]" } else { "0.0.0.0" };
+        return Ok(format!("{any}:{}", echo::identifier(socket.id)));
+    }
     let mut buffer = [0; 256];
     let n = socket.file()?.fpath(&mut buffer).map_err(errno)?;
     let path = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).into_owned();
@@ -190,10 +263,21 @@ fn set_option(socket: &Socket, which: [&str; 2], value: &str) -> Result<()> {
         .chunks_exact(2)
         .filter_map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
+    set(socket, [level, option], &bytes)
+}
+
+fn set(socket: &Socket, [level, option]: [u64; 2], value: &[u8]) -> Result<()> {
     let file = socket.file()?;
-    file.call_wo(&bytes, CallFlags::empty(), &[SET_OPTION, option, level])
+    file.call_wo(value, CallFlags::empty(), &[SET_OPTION, option, level])
         .map(drop)
         .map_err(errno)
+}
+
+/// SO_LINGER of no time: the close is a reset.
+pub(super) fn end_with_reset(socket: &Socket) -> Result<()> {
+    let (sol_socket, so_linger) = (1, 13);
+    let value = [1_i32, 0].map(i32::to_ne_bytes);
+    set(socket, [sol_socket, so_linger], value.as_flattened())
 }
 
 fn get_option(socket: &Socket, which: [&str; 2]) -> Result<String> {
@@ -209,6 +293,25 @@ fn get_option(socket: &Socket, which: [&str; 2]) -> Result<String> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
+}
+
+/// Answers with the addresses of a name, in a thread of its own, for it takes time.
+fn look_up(family: &str, name: &str, question: OwnedFd) {
+    let Some(process) = redox_host::current() else {
+        return;
+    };
+    let (family, name) = (family.to_owned(), name.to_owned());
+    let thread = std::thread::Builder::new().name("resolver".into());
+    // Without a thread the question ends without an answer.
+    let _ = thread.spawn(move || {
+        let _attached = process.attach();
+        let answer = resolve(&family, &name);
+        say(
+            &question,
+            &answer.map_or_else(error, |text| ok(&text)),
+            None,
+        );
+    });
 }
 
 /// The addresses of a name, as the lab's own `dns` finds them.

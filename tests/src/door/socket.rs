@@ -1,19 +1,19 @@
 //! A socket of a program: the scheme's file on one side, the pair on the other.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
-use netscheme::reactor::Reactor;
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::{Shutdown, shutdown};
 use socket_door::Name;
-use syscall::error::{EAGAIN, EBADF, EINTR, EIO, ENOBUFS, EWOULDBLOCK};
-use syscall::flag::{EventFlags, O_NONBLOCK, O_RDONLY, O_RDWR};
+use syscall::error::{EAGAIN, EBADF, EINVAL, EIO, EWOULDBLOCK};
+use syscall::flag::{O_NONBLOCK, O_RDWR};
 
-use super::{Room, datagram, pair, stream};
+use super::connect::Connecting;
+use super::room::Room;
+use super::{datagram, echo, listener, pair, stream};
 
 /// An error number, which is the same on Redox and on Linux for all that sockets say.
 pub(super) type Errno = i32;
@@ -37,8 +37,41 @@ pub(super) enum Stage {
     Failed,
 }
 
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the program to the stack.
+    Up,
+    /// From the stack to the program.
+    Down,
+}
+
+/// Whether there is reason to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Not before something happens.
+    Done,
+    /// Yes, when others have had their turn.
+    More,
+}
+
+/// One way of a socket.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// What one side has given and the other has not taken yet: bytes, or one datagram.
+    pub(super) waiting: Vec<u8>,
+    /// A descriptor that goes with it.
+    pub(super) passed: Option<OwnedFd>,
+    /// The taking side has no room: it says when it has.
+    pub(super) blocked: bool,
+    /// Nothing will come any more, or nobody takes it.
+    pub(super) over: bool,
+    /// How many bytes are asked for at once.
+    pub(super) chunk: usize,
+}
+
 /// A socket.
-pub(crate) struct Socket {
+pub(super) struct Socket {
     pub(super) id: u64,
     pub(super) name: Name,
     /// The lab's end of the pair.
@@ -46,100 +79,130 @@ pub(crate) struct Socket {
     /// The scheme's file; bind and connect put another in its place, as dup2 does.
     file: Mutex<Option<Arc<Fd>>>,
     stage: Mutex<Stage>,
-    /// Says that the stage has changed.
-    moved: OwnedFd,
     /// What befell it and nobody asked about yet.
     error: AtomicI32,
-    /// Orders for the thread that receives.
-    orders: Fd,
-    receiver: Fd,
+    /// The program has closed it, or both directions have ended.
+    hung_up: AtomicBool,
+    /// The connection has failed: nothing moves any more.
+    broken: AtomicBool,
+    up: Mutex<Lane>,
+    down: Mutex<Lane>,
+    connecting: Mutex<Option<Connecting>>,
+    /// Where the last datagram with an address went, with its file: the next is often to the same.
+    sent_to: Mutex<Option<datagram::SentTo>>,
 }
 
-/// What the receiving thread is told: look at the new file, or end.
-const ANEW: u8 = b'n';
-const END: u8 = b'e';
-
-const FILE: usize = 0;
-const ORDERS: usize = 1;
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Socket {
-    /// Opens a socket as the C library does; it is not kept yet.
-    pub(super) fn open(room: &Room, stream: bool, v6: bool) -> Result<(Socket, OwnedFd)> {
-        let path = if stream { "/scheme/tcp" } else { "/scheme/udp" };
+    /// Opens a socket of that scheme as the C library does; it is not kept yet. One for echoes has no file as long as it has no
+    /// host.
+    pub(super) fn open(room: &Room, scheme: &str, v6: bool) -> Result<(Socket, OwnedFd)> {
+        let name = Name {
+            id: room.next_id(),
+            stream: scheme == "tcp",
+            v6,
+            echo: scheme == "icmp",
+        };
+        let path = match (name.stream, name.echo) {
+            (_, true) => return Socket::of(room, None, name, Stage::Idle),
+            (true, false) => "/scheme/tcp",
+            (false, false) => "/scheme/udp",
+        };
         let flags = i32::try_from(O_RDWR | O_NONBLOCK | O_CLOEXEC).map_err(|_| EIO)?;
         let file = Fd::open(path, flags, 0).map_err(errno)?;
-        Socket::of(room, file, stream, v6, Stage::Idle)
+        Socket::of(room, Some(file), name, Stage::Idle)
     }
 
     /// A socket of that file; and the program's end.
     pub(super) fn of(
         room: &Room,
-        file: Fd,
-        stream: bool,
-        v6: bool,
+        file: Option<Fd>,
+        name: Name,
         stage: Stage,
     ) -> Result<(Socket, OwnedFd)> {
-        let id = room.next_id();
-        let name = Name { id, stream, v6 };
-        let (end, program) = pair::make(name, room.owner).map_err(|e| e.raw_os_error())?;
-        let flags = i32::try_from(O_RDONLY | O_CLOEXEC).map_err(|_| EIO)?;
-        let receiver = Fd::open("/scheme/pipe", flags, 0).map_err(errno)?;
-        let orders = Fd::new(receiver.dup(b"write").map_err(errno)?);
-        let moved = eventfd(u32::from(stage != Stage::Idle), EventfdFlags::CLOEXEC);
+        let (end, program) = pair::make(name, room.owner()).map_err(|e| e.raw_os_error())?;
         let socket = Socket {
-            id,
+            id: name.id,
             name,
             end,
-            file: Mutex::new(Some(Arc::new(file))),
+            file: Mutex::new(file.map(Arc::new)),
             stage: Mutex::new(stage),
-            moved: moved.map_err(|_| ENOBUFS)?,
             error: AtomicI32::new(0),
-            orders,
-            receiver,
+            hung_up: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            up: Mutex::default(),
+            down: Mutex::default(),
+            connecting: Mutex::default(),
+            sent_to: Mutex::default(),
         };
         Ok((socket, program))
     }
 
     /// The scheme's file.
     pub(super) fn file(&self) -> Result<Arc<Fd>> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.clone().ok_or(EBADF)
+        locked(&self.file).clone().ok_or(EBADF)
     }
 
     /// dup with a path and dup2: another file in the place of this one.
     pub(super) fn replace(&self, path: &str) -> Result<()> {
-        let new = Fd::new(self.file()?.dup(path.as_bytes()).map_err(errno)?);
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        *file = Some(Arc::new(new));
-        drop(file);
-        let _ = self.orders.write(&[ANEW]);
+        let new = match self.name.echo {
+            true => echo::open(path.parse().map_err(|_| EINVAL)?)?,
+            false => Fd::new(self.file()?.dup(path.as_bytes()).map_err(errno)?),
+        };
+        self.put(Arc::new(new));
         Ok(())
     }
 
+    /// Puts another file in the place of this one.
+    pub(super) fn put(&self, file: Arc<Fd>) {
+        // The socket has the peer that all of its descriptors have.
+        *locked(&self.sent_to) = None;
+        *locked(&self.file) = Some(file);
+    }
+
+    /// Closes the file, when nobody is in the middle of using it.
     pub(super) fn close(&self) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        *file = None;
+        let (_up, _down) = (locked(&self.up), locked(&self.down));
+        *locked(&self.sent_to) = None;
+        *locked(&self.file) = None;
     }
 
     pub(super) fn stage(&self) -> Stage {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.stage)
+    }
+
+    /// Can nothing come from its file yet?
+    pub(super) fn is_new(&self) -> bool {
+        self.name.stream && self.stage() == Stage::Idle
     }
 
     /// The next stage begins.
     pub(super) fn enter(&self, next: Stage) {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        let _ = rustix::io::write(&self.moved, &1u64.to_ne_bytes());
+        *locked(&self.stage) = next;
+    }
+
+    pub(super) fn connecting(&self) -> MutexGuard<'_, Option<Connecting>> {
+        locked(&self.connecting)
+    }
+
+    pub(super) fn sent_to(&self) -> MutexGuard<'_, Option<datagram::SentTo>> {
+        locked(&self.sent_to)
     }
 
     /// The connection has failed: the program hears of it by the end of what it reads, and asks.
     pub(super) fn fail(&self, errno: Errno) {
-        self.error.store(errno, Ordering::Relaxed);
+        self.remember(errno);
+        self.broken.store(true, Ordering::Relaxed);
         self.hang_up();
     }
 
-    /// Remembers an error of which the program hears when it asks.
+    /// Remembers an error of which the program hears when it asks. The first is why the others follow.
     pub(super) fn remember(&self, errno: Errno) {
-        self.error.store(errno, Ordering::Relaxed);
+        let order = Ordering::Relaxed;
+        let _ = self.error.compare_exchange(0, errno, order, order);
     }
 
     /// SO_ERROR: once.
@@ -152,174 +215,58 @@ impl Socket {
         let _ = shutdown(&self.end, Shutdown::Both);
     }
 
-    /// Ends the receiving thread, whatever it waits for.
-    pub(super) fn end_receiver(&self) {
-        let _ = self.orders.write(&[END]);
+    /// The pair has hung up.
+    pub(super) fn has_hung_up(&self) {
+        self.hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// From here to the end of the socket.
-    pub(super) fn live(self: &Arc<Self>, room: &Arc<Room>) {
-        match self.name.stream {
-            true => self.live_as_stream(room),
-            false => datagram::run(self),
-        }
-        // A pair that is closed with bytes unread, as a failed connect leaves it, has an error for its other end:
-        // that is readiness for reading and for writing at once.
-        if self.stage() != Stage::Failed {
-            self.hang_up();
-        }
+    /// Has the program closed it, as far as is known or can be seen?
+    pub(super) fn is_hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed) || pair::is_hung_up(self.end.as_fd())
     }
 
-    fn live_as_stream(self: &Arc<Self>, room: &Arc<Room>) {
-        let mut acceptor = None;
-        while !pair::wait_for_hangup(self.end.as_fd(), self.moved.as_fd()) {
-            let _ = rustix::io::read(&self.moved, &mut [0u8; 8]);
-            match self.stage() {
-                Stage::Idle => {}
-                Stage::Failed => break,
-                Stage::Connected => {
-                    stream::run(self);
-                    break;
-                }
-                Stage::Listening if acceptor.is_none() => {
-                    let (room, listener) = (Arc::clone(room), Arc::clone(self));
-                    acceptor = beside("acceptor", move || stream::accept(&room, &listener));
-                }
-                Stage::Listening => {}
-            }
+    /// Is there nothing left to do for it? What was written before a close is still sent.
+    pub(super) fn is_over(&self) -> bool {
+        let stage = self.stage();
+        if stage == Stage::Failed {
+            return true;
         }
-        self.end_receiver();
-        if let Some(acceptor) = acceptor {
-            let _ = acceptor.join();
+        if !self.hung_up.load(Ordering::Relaxed) {
+            return false;
         }
-    }
-}
-
-/// A thread of the same process beside this one.
-pub(super) fn beside(
-    name: &str,
-    main: impl FnOnce() + Send + 'static,
-) -> Option<std::thread::JoinHandle<()>> {
-    let process = redox_host::current()?;
-    let thread = std::thread::Builder::new()
-        .name(name.into())
-        .stack_size(512 << 10);
-    let body = move || {
-        let _attached = process.attach();
-        main();
-    };
-    thread.spawn(body).ok()
-}
-
-/// Where a thread sleeps that receives, accepts or connects: until the file is ready, or there are orders.
-pub(super) struct Watch<'s> {
-    socket: &'s Socket,
-    flags: EventFlags,
-    reactor: Reactor,
-    events: Vec<netscheme::reactor::Event>,
-}
-
-/// What woke it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Woken {
-    /// Look at the file.
-    Ready,
-    /// There is another file, which is watched already.
-    Anew,
-    /// It is over.
-    End,
-}
-
-impl<'s> Watch<'s> {
-    /// Watches the socket's file for data or connections.
-    pub(super) fn for_reading(socket: &'s Socket) -> Result<Watch<'s>> {
-        Watch::new(socket, EventFlags::EVENT_READ)
+        let moves = stage == Stage::Connected || !self.name.stream;
+        !moves || self.broken.load(Ordering::Relaxed) || locked(&self.up).over
     }
 
-    /// Watches the socket's file.
-    pub(super) fn new(socket: &'s Socket, flags: EventFlags) -> Result<Watch<'s>> {
-        let reactor = Reactor::new().map_err(|e| e.errno)?;
-        let orders = socket.receiver.raw();
-        reactor
-            .watch(orders, ORDERS, EventFlags::EVENT_READ)
-            .map_err(|e| e.errno)?;
-        let watch = Watch {
-            socket,
-            flags,
-            reactor,
-            events: Vec::new(),
+    /// Moves what can be moved that way, for a bounded time. `taker_has_room` says that the side that takes it has said so.
+    pub(super) fn turn(
+        &self,
+        room: &Arc<Room>,
+        way: Way,
+        taker_has_room: bool,
+        buffer: &mut [u8],
+    ) -> Outcome {
+        let lane = match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
         };
-        watch.look_anew()?;
-        Ok(watch)
-    }
-
-    fn look_anew(&self) -> Result<()> {
-        let file = self.socket.file()?;
-        let watched = self.reactor.watch(file.raw(), FILE, self.flags);
-        watched.map_err(|e| e.errno)
-    }
-
-    /// Sleeps.
-    pub(super) fn wait(&mut self) -> Woken {
-        loop {
-            if self.reactor.wait(None, &mut self.events).is_err() {
-                return Woken::End;
-            }
-            if self.events.iter().any(|event| event.token == ORDERS) {
-                let mut orders = [0; 16];
-                let n = self.socket.receiver.read(&mut orders).unwrap_or(0);
-                let orders = orders.get(..n).unwrap_or_default();
-                if orders.is_empty() || orders.contains(&END) || self.look_anew().is_err() {
-                    return Woken::End;
-                }
-                return Woken::Anew;
-            }
-            if !self.events.is_empty() {
-                return Woken::Ready;
+        let mut lane = locked(lane);
+        if taker_has_room && lane.blocked {
+            lane.blocked = false;
+            if way == Way::Down {
+                room.want_room(self, false);
             }
         }
-    }
-}
-
-/// Writes all of it to a file that does not wait, sleeping while there is no room.
-pub(super) struct Writer {
-    file: Arc<Fd>,
-    reactor: Option<Reactor>,
-}
-
-impl Writer {
-    pub(super) fn new(file: Arc<Fd>) -> Writer {
-        Writer {
-            file,
-            reactor: None,
+        if lane.blocked || lane.over {
+            return Outcome::Done;
         }
-    }
-
-    pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            match self.file.write(bytes).map_err(errno) {
-                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-                Err(EAGAIN) => self.wait()?,
-                Err(EINTR) => {}
-                Err(errno) => return Err(errno),
-            }
+        match (self.name.stream, self.stage(), way) {
+            (false, _, Way::Up) => datagram::up(self, room, &mut lane, buffer),
+            (false, _, Way::Down) => datagram::down(self, room, &mut lane, buffer),
+            (true, Stage::Connected, Way::Up) => stream::up(self, &mut lane, buffer),
+            (true, Stage::Connected, Way::Down) => stream::down(self, room, &mut lane, buffer),
+            (true, Stage::Listening, Way::Down) => listener::accept(self, room, &mut lane),
+            _ => Outcome::Done,
         }
-        Ok(())
-    }
-
-    /// Waits for room, or for the end of the connection. The first watch reports what is ready already.
-    fn wait(&mut self) -> Result<()> {
-        let reactor = match &mut self.reactor {
-            Some(reactor) => reactor,
-            none => {
-                let reactor = Reactor::new().map_err(|e| e.errno)?;
-                let flags = EventFlags::EVENT_WRITE;
-                reactor
-                    .watch(self.file.raw(), FILE, flags)
-                    .map_err(|e| e.errno)?;
-                none.insert(reactor)
-            }
-        };
-        reactor.wait(None, &mut Vec::new()).map_err(|e| e.errno)
     }
 }

@@ -1,115 +1,139 @@
-//! Connections and listeners: bytes one way, bytes the other way, callers.
+//! Connections: bytes one way, bytes the other way.
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
-
-use libredox::Fd;
 use rustix::net::{Shutdown, shutdown};
-use socket_door::CALLER;
-use syscall::error::{EAGAIN, ECONNABORTED, EINTR};
-use syscall::flag::CallFlags;
+use syscall::error::{EAGAIN, EBADF, EINTR};
 
-use super::socket::{Result, Socket, Stage, Watch, Woken, Writer, beside, errno};
-use super::{Room, pair, questions};
+use super::room::Room;
+use super::socket::{Errno, Lane, Outcome, Socket, errno};
+use super::{CHUNK, ROUNDS, pair, questions};
 
-/// Bytes moved at once.
-const CHUNK: usize = 64 << 10;
+/// The least that is asked of the stack at once: a read is paid for by the size of its buffer, for that is copied whole.
+const SMALLEST: usize = 4 << 10;
 
-/// A connection that stands, until both have closed or it has failed.
-pub(super) fn run(socket: &Arc<Socket>) {
-    let receiving = Arc::clone(socket);
-    let receiver = beside("receiver", move || match download(&receiving) {
-        // Nobody will send any more. The program may.
-        Ok(()) => drop(shutdown(&receiving.end, Shutdown::Write)),
-        Err(errno) => receiving.fail(errno),
-    });
-    match upload(socket) {
-        // After FIN: until the program has closed, or the peer has ended too.
-        Ok(()) => pair::wait_for_end(socket.end.as_fd()),
-        Err(errno) => socket.fail(errno),
+/// What the program has written; at its end FIN.
+pub(super) fn up(socket: &Socket, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
+    for _ in 0..ROUNDS {
+        if !lane.waiting.is_empty() {
+            let waiting = core::mem::take(&mut lane.waiting);
+            write(socket, lane, &waiting);
+        } else {
+            match pair::receive(&socket.end, buffer) {
+                Ok(n @ 1..) => write(socket, lane, buffer.get(..n).unwrap_or_default()),
+                Err(rustix::io::Errno::AGAIN) => return Outcome::Done,
+                Ok(0) => end(socket, lane),
+                Err(_) => {
+                    // It was closed with something unread in it: the peer is to hear that (RFC 1122 4.2.2.13).
+                    let _ = questions::end_with_reset(socket);
+                    end(socket, lane);
+                }
+            }
+        }
+        if lane.blocked || lane.over {
+            return Outcome::Done;
+        }
     }
-    socket.end_receiver();
-    if let Some(receiver) = receiver {
-        let _ = receiver.join();
+    Outcome::More
+}
+
+/// The program writes no more. If it has closed the socket altogether, closing the file says so.
+fn end(socket: &Socket, lane: &mut Lane) {
+    lane.over = true;
+    if let (false, Ok(file)) = (socket.is_hung_up(), socket.file()) {
+        let _ = questions::shut_down(&file, 1);
     }
 }
 
-/// What the program writes, to its end; then FIN.
-fn upload(socket: &Socket) -> Result<()> {
-    let file = socket.file()?;
-    let mut writer = Writer::new(Arc::clone(&file));
-    let mut buffer = vec![0; CHUNK];
-    while let Ok(n @ 1..) = pair::receive(&socket.end, &mut buffer) {
-        writer.write_all(buffer.get(..n).unwrap_or_default())?;
+/// Writes as much as the stack has room for, and keeps the rest.
+fn write(socket: &Socket, lane: &mut Lane, mut bytes: &[u8]) {
+    let result = socket.file().and_then(|file| {
+        while !bytes.is_empty() {
+            match file.write(bytes).map_err(errno) {
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    });
+    match result {
+        Ok(()) => {}
+        Err(EAGAIN) => {
+            lane.waiting = bytes.to_vec();
+            lane.blocked = true;
+        }
+        Err(errno) => fail(socket, lane, errno),
     }
-    if !pair::is_hung_up(socket.end.as_fd()) {
-        let _ = questions::shut_down(&file, 1);
+}
+
+/// The connection has failed; without its file it was the other way, which has said so.
+fn fail(socket: &Socket, lane: &mut Lane, errno: Errno) {
+    lane.over = true;
+    if errno != EBADF {
+        socket.fail(errno);
     }
-    Ok(())
 }
 
 /// What the peer sends, to its FIN.
-fn download(socket: &Socket) -> Result<()> {
-    let file = socket.file()?;
-    let mut watch = Watch::for_reading(socket)?;
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file.read(&mut buffer).map_err(errno) {
-            Ok(0) => return Ok(()),
-            Ok(n) => {
-                let bytes = buffer.get(..n).unwrap_or_default();
-                if pair::send_all(&socket.end, bytes).is_err() {
-                    return Ok(());
+pub(super) fn down(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
+    lane.chunk = lane.chunk.clamp(SMALLEST, CHUNK);
+    for _ in 0..ROUNDS {
+        if !lane.waiting.is_empty() {
+            let waiting = core::mem::take(&mut lane.waiting);
+            give(socket, room, lane, &waiting);
+        } else {
+            let chunk = buffer.get_mut(..lane.chunk).unwrap_or_default();
+            match socket
+                .file()
+                .and_then(|file| file.read(chunk).map_err(errno))
+            {
+                Ok(n @ 1..) => {
+                    let bytes = chunk.get(..n).unwrap_or_default();
+                    give(socket, room, lane, bytes);
+                    lane.learn(n);
                 }
+                // Nobody will send any more. The program may.
+                Ok(_) => {
+                    lane.over = true;
+                    let _ = shutdown(&socket.end, Shutdown::Write);
+                }
+                Err(EAGAIN) => return Outcome::Done,
+                Err(EINTR) => {}
+                Err(errno) => fail(socket, lane, errno),
             }
-            Err(EAGAIN) if watch.wait() == Woken::End => return Ok(()),
-            Err(EAGAIN | EINTR) => {}
-            Err(errno) => return Err(errno),
+        }
+        if lane.blocked || lane.over {
+            return Outcome::Done;
+        }
+    }
+    Outcome::More
+}
+
+/// Gives the program as much as it has room for, and keeps the rest.
+fn give(socket: &Socket, room: &Room, lane: &mut Lane, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match pair::send(&socket.end, &[bytes], None) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(rustix::io::Errno::AGAIN) => {
+                lane.waiting = bytes.to_vec();
+                lane.blocked = true;
+                return room.want_room(socket, true);
+            }
+            // The program reads no more.
+            Err(_) => {
+                lane.over = true;
+                return;
+            }
         }
     }
 }
 
-/// Takes the connections of a listener and hands them to the program, until it has none any more.
-pub(super) fn accept(room: &Arc<Room>, listener: &Socket) {
-    let Ok(mut watch) = Watch::for_reading(listener) else {
-        return;
-    };
-    loop {
-        let accepted = listener
-            .file()
-            .and_then(|file| file.dup(b"listen").map_err(errno));
-        match accepted {
-            Ok(fd) => {
-                if hand_over(room, listener, Fd::new(fd)).is_none() {
-                    return;
-                }
-            }
-            Err(EAGAIN) if watch.wait() == Woken::End => return,
-            Err(EAGAIN | EINTR | ECONNABORTED) => {}
-            Err(errno) => return listener.remember(errno),
+impl Lane {
+    /// Asks for more the next time if all of it was filled, and for less if hardly any was.
+    fn learn(&mut self, received: usize) {
+        if received == self.chunk {
+            self.chunk = self.chunk.saturating_mul(4).min(CHUNK);
+        } else if received < self.chunk / 8 {
+            self.chunk = (self.chunk / 4).max(SMALLEST);
         }
     }
-}
-
-/// One connection; `None` when nobody takes them any more.
-fn hand_over(room: &Arc<Room>, listener: &Socket, file: Fd) -> Option<()> {
-    let mut name = [0; 256];
-    let n = file
-        .call_ro(&mut name, CallFlags::empty(), &[questions::GET_PEER_NAME])
-        .unwrap_or(0);
-    let path = String::from_utf8_lossy(name.get(..n)?).into_owned();
-    let mut caller = [0; CALLER];
-    let text = questions::part(&path, 3).unwrap_or_default();
-    caller
-        .iter_mut()
-        .zip(text.bytes())
-        .for_each(|(to, from)| *to = from);
-    let (stream, v6) = (true, listener.name.v6);
-    // Without room for it the connection is closed again, as with a full table of Linux's.
-    let Ok((socket, program)) = Socket::of(room, file, stream, v6, Stage::Connected) else {
-        return Some(());
-    };
-    room.keep(socket)?;
-    let sent = pair::send(&listener.end, &[&caller], Some(program.as_fd()));
-    sent.is_ok().then_some(())
 }

@@ -25,7 +25,8 @@ pub enum Certificate {
 }
 
 impl Certificate {
-    fn pem(self) -> &'static str {
+    /// It and its key, as PEM.
+    pub fn pem(self) -> &'static str {
         match self {
             Self::Good => include_str!("certificates/good.pem"),
             Self::OtherName => include_str!("certificates/other.pem"),

@@ -37,6 +37,7 @@ pub(super) fn packet_v4(data: &[u8]) -> Vec<u8> {
         source: Ipv4Address::new(10, 0, 0, 1),
         destination: Ipv4Address::new(10, 0, 0, 2),
         protocol: IpProtocol::Udp,
+        traffic_class: 0,
         ttl: 64,
         identification: 0xbeef,
     };

@@ -4,6 +4,7 @@ use smoltcp::time::Duration;
 
 use super::Limits;
 use crate::error::SocketError;
+use crate::socket::datagram::ECN;
 use crate::socket::{OptionName, SocketOption};
 
 /// What a socket was asked to do differently.
@@ -21,6 +22,8 @@ pub struct TcpOptions {
     pub send_buffer: usize,
     /// IP_TTL
     pub hop_limit: Option<u8>,
+    /// IP_TOS or IPV6_TCLASS
+    pub traffic_class: u8,
     /// SO_REUSEADDR
     pub reuse: bool,
 }
@@ -44,6 +47,7 @@ impl TcpOptions {
             receive_buffer: limits.receive_buffer.min(MAX_RECEIVE_BUFFER),
             send_buffer: limits.send_buffer,
             hop_limit: None,
+            traffic_class: 0,
             reuse: false,
         }
     }
@@ -66,9 +70,13 @@ impl TcpOptions {
             SocketOption::TimeToLive(0) => return Err(SocketError::Invalid),
             SocketOption::TimeToLive(limit) => self.hop_limit = Some(limit),
             SocketOption::ReuseAddress(on) => self.reuse = on,
+            SocketOption::TrafficClass(class) => self.traffic_class = class & !ECN,
             SocketOption::Broadcast(_) => (),
             // How a socket names addresses is not kept here; a connection is with one peer.
             SocketOption::V6Only(_)
+            | SocketOption::ReusePort(_)
+            | SocketOption::MaximumSegment(_)
+            | SocketOption::State(_)
             | SocketOption::MulticastHops(_)
             | SocketOption::MulticastLoop(_)
             | SocketOption::MulticastLink(_) => return Err(SocketError::NoSuchOption),
@@ -89,7 +97,11 @@ impl TcpOptions {
             ),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse),
             OptionName::Broadcast => SocketOption::Broadcast(false),
+            OptionName::TrafficClass => SocketOption::TrafficClass(self.traffic_class),
             OptionName::V6Only
+            | OptionName::ReusePort
+            | OptionName::MaximumSegment
+            | OptionName::State
             | OptionName::MulticastHops
             | OptionName::MulticastLoop
             | OptionName::MulticastLink => return Err(SocketError::NoSuchOption),

@@ -7,7 +7,7 @@ use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetA
 
 use super::wire::{A, B, End, MAC_A, Wire, at, cidr};
 use crate::error::SocketError;
-use crate::socket::{SocketId, SocketKind};
+use crate::socket::{SocketId, SocketKind, SocketOption};
 use crate::stack::Change;
 
 const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -88,6 +88,8 @@ impl Server {
         wire.configure(End::B, B);
         let socket = wire.b.open(SocketKind::Udp);
         wire.b.stack.bind(wire.now, socket, at(ANY, 67)).unwrap();
+        let leave = SocketOption::Broadcast(true);
+        wire.b.stack.set_option(socket, leave).unwrap();
         Server {
             socket,
             lease,

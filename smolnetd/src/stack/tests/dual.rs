@@ -252,6 +252,7 @@ pub(super) fn too_big(packet: &[u8], mtu: usize) -> Vec<u8> {
                 source,
                 destination,
                 protocol: IpProtocol::Icmpv6,
+                traffic_class: 0,
                 hop_limit: 64,
                 flow_label: 0,
             };
@@ -263,6 +264,7 @@ pub(super) fn too_big(packet: &[u8], mtu: usize) -> Vec<u8> {
                 source,
                 destination,
                 protocol: IpProtocol::Icmp,
+                traffic_class: 0,
                 ttl: 64,
                 identification: 0,
             };

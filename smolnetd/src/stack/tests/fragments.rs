@@ -35,6 +35,7 @@ fn frame(protocol: u8, payload: &[u8]) -> Vec<u8> {
         source,
         destination,
         protocol: protocol.into(),
+        traffic_class: 0,
         hop_limit: 64,
         flow_label: 0,
     });

@@ -36,6 +36,7 @@ fn frame(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> V
         source,
         destination,
         protocol: IpProtocol::from(protocol),
+        traffic_class: 0,
         hop_limit: 64,
         flow_label: 0,
     });

@@ -8,6 +8,7 @@ use smoltcp::time::Duration;
 use super::udp::bound;
 use super::wire::{A, B, End, Wire, at};
 use crate::error::SocketError;
+use crate::quota::Share;
 use crate::socket::{Owner, SocketKind, SocketOption};
 use crate::stack::Limits;
 
@@ -180,7 +181,7 @@ fn disconnected_it_hears_everybody_again() {
 #[test]
 fn closing_a_socket_gives_everything_back() {
     let mut wire = Wire::with_limits(Limits {
-        inbox_bytes: 10_000,
+        inbox_bytes: share(10_000, 10_000, 0),
         ..Limits::default()
     });
     wire.configure(End::A, A);
@@ -211,29 +212,113 @@ fn closing_a_socket_gives_everything_back() {
     assert_eq!(wire.b.counter("udp.memory_full"), 20 * 11, "9 of 20 fit");
 }
 
+fn share(all: usize, of_user: usize, for_root: usize) -> Share {
+    Share {
+        all,
+        of_user,
+        for_root,
+    }
+}
+
 #[test]
 fn one_user_cannot_have_all_sockets() {
     let mut wire = Wire::with_limits(Limits {
-        sockets: 100,
-        sockets_per_user: 10,
+        sockets: share(100, 10, 30),
         ..Limits::default()
     });
+    let now = wire.now;
     let stack = &mut wire.a.stack;
     let ids: Vec<_> = (0..10)
         .map(|_| stack.socket(SocketKind::Udp, USER).unwrap())
         .collect();
     assert_eq!(
         stack.socket(SocketKind::IcmpEcho, USER),
-        Err(SocketError::NoBuffers)
+        Err(SocketError::TooManyOfUser)
     );
-    stack
-        .socket(SocketKind::Udp, Owner { uid: 1001 })
-        .expect("another user's");
-    for _ in 0..50 {
+    // Nor can all users together keep root out.
+    let mut others = 0;
+    while let Ok(_socket) = stack.socket(
+        SocketKind::Tcp,
+        Owner {
+            uid: 1001 + others / 10,
+        },
+    ) {
+        others += 1;
+    }
+    assert_eq!(others, 60);
+    let another = stack.socket(SocketKind::Udp, Owner { uid: 2000 });
+    assert_eq!(another, Err(SocketError::TooMany));
+    for _ in 0..30 {
         stack.socket(SocketKind::Udp, Owner::ROOT).expect("root's");
     }
-    stack.close(wire.now, ids[0]);
+    let one_more = stack.socket(SocketKind::Udp, Owner::ROOT);
+    assert_eq!(one_more, Err(SocketError::TooMany));
+    stack.close(now, ids[0]);
     stack
         .socket(SocketKind::Udp, USER)
         .expect("one was given back");
+    assert_eq!(wire.a.counter("socket.refused_to_user"), 1);
+    assert_eq!(wire.a.counter("socket.refused_in_all"), 3);
+}
+
+#[test]
+fn ten_thousand_sockets_of_one_user_are_nobody_else_s_trouble() {
+    let mut wire = Wire::new();
+    let stack = &mut wire.a.stack;
+    for _ in 0..10_000 {
+        stack.socket(SocketKind::Udp, USER).expect("a user's");
+    }
+    let others = [Owner::ROOT, Owner { uid: 1001 }];
+    for owner in others.iter().cycle().take(2000) {
+        stack.socket(SocketKind::Tcp, *owner).expect("another's");
+    }
+    assert_eq!(wire.a.counter("socket.refused_to_user"), 0);
+}
+
+#[test]
+fn one_user_cannot_have_all_memory_of_queues() {
+    let mut wire = Wire::with_limits(Limits {
+        inbox_bytes: share(100_000, 20_000, 10_000),
+        ..Limits::default()
+    });
+    wire.configure(End::A, A);
+    wire.configure(End::B, B);
+    wire.run_for(Duration::from_secs(10));
+    let client = wire.a.open(SocketKind::Udp);
+    let mut opened = |port: u16, owner: Owner| {
+        let id = wire.b.stack.socket(SocketKind::Udp, owner).unwrap();
+        wire.b.stack.bind(wire.now, id, at(ANY, port)).unwrap();
+        id
+    };
+    // Two sockets of one user hold no more than one would.
+    let greedy = [opened(5000, USER), opened(5001, USER)];
+    let modest = [opened(5002, Owner { uid: 1001 }), opened(5003, Owner::ROOT)];
+    wire.a
+        .send(wire.now, client, b"who has B?", Some(at(B, 5002)))
+        .unwrap();
+    wire.run_for(Duration::from_millis(10));
+    for port in [5000, 5001, 5002, 5003] {
+        for _ in 0..18 {
+            wire.a
+                .send(wire.now, client, &[7; 1000], Some(at(B, port)))
+                .unwrap();
+        }
+        wire.run_for(Duration::from_millis(5));
+    }
+    assert_eq!(wire.b.counter("udp.user_memory_full"), 18, "18 of 36 fit");
+    assert_eq!(wire.b.counter("udp.memory_full"), 0);
+    for id in modest {
+        assert!(wire.b.stack.readiness(id).readable);
+    }
+    for id in greedy {
+        wire.b.stack.close(wire.now, id);
+    }
+    let again = wire.b.stack.socket(SocketKind::Udp, USER).unwrap();
+    wire.b.stack.bind(wire.now, again, at(ANY, 5000)).unwrap();
+    wire.a
+        .send(wire.now, client, &[7; 1000], Some(at(B, 5000)))
+        .unwrap();
+    wire.run_until("what was given back", |wire| {
+        wire.b.stack.readiness(again).readable
+    });
 }

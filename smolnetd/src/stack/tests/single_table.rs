@@ -257,6 +257,7 @@ fn redirect(source: IpAddr, gateway: [u8; 4]) -> Vec<u8> {
             source,
             destination,
             protocol,
+            traffic_class: 0,
             ttl: 64,
             identification: 1,
         });

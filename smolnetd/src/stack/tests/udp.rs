@@ -390,6 +390,11 @@ fn a_broadcast_reaches_all_who_listen_and_refuses_nothing() {
         wire.b.stack.bind(now, id, at(ANY, 9)).unwrap();
     }
     let id = wire.a.open(SocketKind::Udp);
+    let everybody = at(IpAddr::from([10, 0, 0, 255]), 9);
+    let without_leave = wire.a.send(wire.now, id, b"all", Some(everybody));
+    assert_eq!(without_leave, Err(SocketError::AccessDenied));
+    let leave = SocketOption::Broadcast(true);
+    wire.a.stack.set_option(id, leave).unwrap();
     for address in [[10, 0, 0, 255], [255, 255, 255, 255]] {
         for port in [9, 10] {
             wire.a

@@ -1,0 +1,116 @@
+//! Clients of Debian over smolnetd, with servers of Linux.
+
+use std::io::Write;
+
+use lab::Process;
+use lab::peers::{HttpServer, sha256_of_pattern};
+use sha2::{Digest, Sha256};
+
+use super::nginx::{PORT, Site, on_linux};
+use super::{Lab, PATIENCE, text, wait_for_listener};
+use crate::traffic::{LINUX, OURS, hexadecimal};
+
+#[test]
+fn wget_fetches_a_page() {
+    let Some(lab) = Lab::start() else { return };
+    let _server = HttpServer::start(lab.listener(80)).unwrap();
+    let page = lab.run(&format!("wget -q -O - http://{LINUX}/bytes/300000"), "wget");
+    assert_eq!(
+        hexadecimal(&Sha256::digest(&page)),
+        sha256_of_pattern(300_000)
+    );
+    lab.all_is_given_back();
+}
+
+#[test]
+fn wget_fetches_a_whole_site() {
+    let Some(lab) = Lab::start() else { return };
+    let site = Site::new(&lab);
+    let pages = [("a", "b"), ("b", "folder/c"), ("folder/c", "/folder/d")];
+    site.write("index.html", "<a href=a.html>a</a>");
+    for (page, next) in pages {
+        let link = format!("<a href={next}.html>{next}</a>");
+        site.write(&format!("{page}.html"), &link);
+    }
+    site.write("folder/d.html", "the last");
+    let server = on_linux(&lab, &site, "");
+    let at = lab.folder().join("copy");
+    let line = format!("wget -q -r -nH -P {} http://{LINUX}:{PORT}/", at.display());
+    lab.run(&line, "wget");
+    let last = std::fs::read_to_string(at.join("folder/d.html")).unwrap();
+    assert_eq!(last, "the last");
+    drop(server);
+    lab.all_is_given_back();
+}
+
+#[test]
+fn ping_of_debian_hears_its_echoes_small_and_large() {
+    let Some(lab) = Lab::start() else { return };
+    for size in [56, 8000] {
+        let line = format!("ping -n -c 3 -i 0.1 -s {size} {LINUX}");
+        let report = text(&lab.run(&line, "iputils-ping"));
+        assert!(report.contains("3 received, 0% packet loss"), "{report}");
+        let reply = format!("{} bytes from {LINUX}: icmp_seq=3", size + 8);
+        assert!(report.contains(&reply), "{report}");
+        assert!(!report.contains("BAD CHECKSUM"), "{report}");
+    }
+    // 1: nobody answers.
+    let (code, said) = lab.code("ping -n -c 1 -W 0.5 10.9.0.77", "iputils-ping");
+    assert_eq!(code, Some(1), "{said}");
+    lab.all_is_given_back();
+}
+
+/// Says something into the input of `from` and ends it; both must end well, and `to` have heard it.
+fn says(mut from: Process, mut to: Process) {
+    let mut input = from.take_input().unwrap();
+    input.write_all(b"good morning\n").unwrap();
+    drop(input);
+    assert!(
+        from.wait(PATIENCE).unwrap().success(),
+        "{}",
+        text(&from.errors())
+    );
+    assert!(
+        to.wait(PATIENCE).unwrap().success(),
+        "{}",
+        text(&to.errors())
+    );
+    assert_eq!(text(&to.output()), "good morning\n");
+}
+
+#[test]
+fn nc_calls_and_is_called() {
+    let Some(lab) = Lab::start() else { return };
+    let listening = lab.peers().nc(&format!("-n -v -l {LINUX} 7007")).unwrap();
+    listening.wait_for_errors("Listening", PATIENCE).unwrap();
+    let line = format!("nc -N {LINUX} 7007");
+    let calling = lab.program(&line, "netcat-openbsd").with_input();
+    says(calling.start().unwrap(), listening);
+
+    let ours = lab.program("nc -l 7008", "netcat-openbsd");
+    let listening = ours.with_input().start().unwrap();
+    wait_for_listener(&lab, 7008);
+    let calling = lab.peers().nc(&format!("-n -N {OURS} 7008")).unwrap();
+    says(calling, listening);
+    lab.all_is_given_back();
+}
+
+#[test]
+fn dig_asks_over_udp_and_over_tcp_and_again_when_an_answer_was_cut() {
+    let Some(lab) = Lab::start() else { return };
+    let _names = lab.name_server();
+    for how in ["+notcp", "+tcp"] {
+        let line = format!("dig +short +tries=1 {how} @{LINUX} www.lab.test A");
+        let answer = lab.run(&line, "bind9-dnsutils");
+        assert_eq!(text(&answer), format!("{LINUX}\n"), "{how}");
+    }
+    // RFC 1035 4.2.1: what does not fit a datagram is asked for again over TCP.
+    let line = format!("dig +noedns +tries=1 @{LINUX} long.lab.test A");
+    let answer = text(&lab.run(&line, "bind9-dnsutils"));
+    assert!(
+        answer.contains("Truncated, retrying in TCP mode"),
+        "{answer}"
+    );
+    assert!(answer.contains(&LINUX.to_string()), "{answer}");
+    lab.all_is_given_back();
+}
