@@ -159,7 +159,10 @@ impl<N: Nic> NetworkScheme<N> {
         if let Some(inlet) = &mut self.inlet {
             match inlet.turn(&mut self.nic, &mut self.counters) {
                 Ok(turn) => return more || turn == Turn::More,
-                Err(_) => self.inlet = None,
+                Err(_) => {
+                    self.counters.rx_no_reader += inlet.lost();
+                    self.inlet = None;
+                }
             }
         }
         if self.reader.is_some() {

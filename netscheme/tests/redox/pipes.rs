@@ -126,6 +126,21 @@ fn what_the_stack_does_not_read_stays_in_the_card_and_arrives_in_order() {
 }
 
 #[test]
+fn frames_for_a_stack_that_is_gone_are_counted() {
+    let host = host();
+    let entered = host.enter(ProcessSpec::new("smolnetd"));
+    let (_driver, card, window) = driver(&host, &entered, "eth", 8);
+    drop(adapter("eth"));
+    card.interrupt(|card| card.received.extend((0..10).map(numbered)));
+    window.wait("they are taken", |_| {
+        card.look(|card| card.received.is_empty())
+    });
+    let (control, _receiver, _transmitter, _reactor) = adapter("eth");
+    let stats = control.stats();
+    assert!(stats.contains(&("rx_no_reader".into(), 10)), "{stats:?}");
+}
+
+#[test]
 fn a_driver_that_is_killed_is_heard_of_at_once() {
     let host = host();
     let entered = host.enter(ProcessSpec::new("smolnetd"));

@@ -198,6 +198,7 @@ fn go_through(
         nic: options.nic,
         transcript: &packages::repository().join("redox-host/transcript/transcript.txt"),
         kept: &run.file("transcript.txt"),
+        sockets: &run.file("sockets.txt"),
         root: &options.login,
         user: &options.user,
     };

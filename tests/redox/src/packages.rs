@@ -8,17 +8,20 @@ use std::time::Instant;
 use lab::{Context, Error, Program, Result};
 use serde::Deserialize;
 
-/// Stands for the cookbook's function of this name: installs the programs of the crate in `PACKAGE_PATH`.
+/// Stands for the cookbook's function of this name: installs the programs of the crate in `COOKBOOK_CARGO_PATH`.
 const INSTALL: &str = r#"
 cookbook_cargo() {
-    cargo install --quiet --path "${COOKBOOK_SOURCE}/${PACKAGE_PATH}" --root "${COOKBOOK_STAGE}/usr" \
+    cargo install --quiet --path "${COOKBOOK_SOURCE}/${COOKBOOK_CARGO_PATH}" --root "${COOKBOOK_STAGE}/usr" \
         --locked --no-track --force --target "${TARGET}" "$@"
 }
 "#;
 /// What the harness needs in the image and no package brings.
 const TOOLS: &str = "\
-PACKAGE_PATH=redox-host/transcript cookbook_cargo --features redox-bin
-PACKAGE_PATH=tests/redox/measure cookbook_cargo
+COOKBOOK_CARGO_PATH=redox-host/transcript cookbook_cargo --features redox-bin
+COOKBOOK_CARGO_PATH=tests/redox/measure cookbook_cargo
+COOKBOOK_CARGO_PATH=tests/sockets cookbook_cargo --no-default-features
+mkdir -p \"${COOKBOOK_STAGE}/usr/share/sockets\"
+cp tests/sockets/differences-redox \"${COOKBOOK_STAGE}/usr/share/sockets/differences\"
 ";
 /// Where the measuring program is in the tree.
 pub(crate) const MEASURE: &str = "usr/bin/measure";

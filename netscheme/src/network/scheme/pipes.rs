@@ -106,6 +106,16 @@ impl Inlet {
         Ok(turn)
     }
 
+    /// How many frames were taken from the card and are not in the pipe, or not whole.
+    pub(super) fn lost(&self) -> u64 {
+        let (mut at, mut lost) = (0, 0);
+        while let Some((frame, _)) = self.bytes.get(at..self.left.end).and_then(bundle::take) {
+            at += bundle::size(frame.len());
+            lost += u64::from(at > self.left.start);
+        }
+        lost
+    }
+
     fn pump(&mut self, nic: &mut impl Nic, counters: &mut Counters) -> Result<Turn> {
         for _ in 0..PER_TURN {
             if self.left.is_empty() {

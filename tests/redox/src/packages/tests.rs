@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-
-use std::time::Duration;
 
 use super::*;
 
@@ -18,7 +17,7 @@ fn end() -> Instant {
 /// Stands for the compiler: instead of a crate's programs it installs their names, and checks the features they need.
 const PRETEND: &str = r#"
 cookbook_cargo() {
-    manifest="${COOKBOOK_SOURCE}/${PACKAGE_PATH}/Cargo.toml"
+    manifest="${COOKBOOK_SOURCE}/${COOKBOOK_CARGO_PATH}/Cargo.toml"
     [ "$1" = --features ]
     grep -q "required-features = \[\"$2\"\]" "$manifest"
     mkdir -p "${COOKBOOK_STAGE}/usr/bin"
