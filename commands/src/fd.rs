@@ -6,7 +6,7 @@ use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
 use syscall::dirent::{DirentHeader, DirentKind};
 use syscall::flag::{
-    F_GETFL, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+    CallFlags, F_GETFL, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
 
 use crate::Error;
@@ -114,6 +114,16 @@ impl OpenedFile {
         self.fd
             .read(buffer)
             .map_err(|e| Error::call(format!("reading {}", self.path), e))
+    }
+
+    /// A call on the file with that metadata: what is asked is in the buffer, and the answer then.
+    ///
+    /// # Errors
+    /// What the call failed with.
+    pub(crate) fn call(&self, buffer: &mut [u8], metadata: &[u64]) -> Result<usize, Error> {
+        self.fd
+            .call_rw(buffer, CallFlags::empty(), metadata)
+            .map_err(|e| Error::call(format!("asking {}", self.path), e))
     }
 
     /// Writes once; the answer is how many bytes were taken.

@@ -1,4 +1,4 @@
-//! `ping`, `ping6`, `curl`, `nc`, `dns`, `cat`, `ls` and `write` over the network schemes.
+//! `ping`, `ping6`, `traceroute`, `curl`, `nc`, `dns`, `cat`, `ls` and `write` over the network schemes.
 //!
 //! Written on libredox alone, so that the same commands run on Redox and in the lab. A command gets its arguments and
 //! its [`Terminal`]; it returns an error whose text says what happened, where, and what to do.
@@ -16,6 +16,7 @@ mod order;
 mod ping;
 mod stream;
 mod tls;
+mod traceroute;
 mod url;
 mod wait;
 
@@ -46,6 +47,7 @@ pub fn run(name: &str, args: &[String], terminal: &mut Terminal<'_>) -> Result<(
     match name {
         "ping" => ping::run(args, Family::Any, terminal),
         "ping6" => ping::run(args, Family::V6, terminal),
+        "traceroute" => traceroute::run(args, terminal),
         "curl" => curl::run(args, terminal),
         "nc" => nc::run(args, terminal),
         "dns" => dns::run(args, terminal),
@@ -53,7 +55,7 @@ pub fn run(name: &str, args: &[String], terminal: &mut Terminal<'_>) -> Result<(
         "ls" => files::ls(args, terminal),
         "write" => files::write(args, terminal),
         _ => Err(Error::Usage(format!(
-            "no command \"{name}\"; there are ping, ping6, curl, nc, dns, cat, ls and write"
+            "no command \"{name}\"; there are ping, ping6, traceroute, curl, nc, dns, cat, ls and write"
         ))),
     }
 }

@@ -37,9 +37,18 @@ impl Waiting {
         deadline: Instant,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, Error> {
+        self.until(deadline, |file| file.read(buffer))
+    }
+
+    /// The same for whatever asks the file for something.
+    pub(crate) fn until<T>(
+        &mut self,
+        deadline: Instant,
+        mut ask: impl FnMut(&OpenedFile) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
         loop {
-            match self.file.read(buffer) {
-                Ok(n) => return Ok(Some(n)),
+            match ask(&self.file) {
+                Ok(answer) => return Ok(Some(answer)),
                 Err(Error::Call {
                     errno: EAGAIN | EWOULDBLOCK,
                     ..

@@ -8,10 +8,10 @@
 //! daemon ─ scheme ─ adapters ─ files   the rim: requests, `network.*`, `/etc/net`
 //!            │
 //!          stack                    owns everything below; one packet's way in and out
-//!   ┌────────┼─────────┬────────┐
-//! socket   flow ── guard      route   sockets, TCP flows, what may not reach smoltcp, the one route table
-//!            │                  │
-//!          engine              link   smoltcp's TCP; per adapter: Ethernet, neighbours, addresses, DHCP
+//!   ┌────────┼──────────┐
+//! socket   flow       route     sockets, TCP connections, the one route table
+//!                       │
+//!                     link      per adapter: Ethernet, neighbours, addresses, DHCP
 //!
 //! fragment, path_mtu, fair, quota      packets in pieces, what paths carry, bounds that are shared fairly, who has how much
 //! ```
@@ -24,13 +24,11 @@ mod adapters;
 pub mod config;
 pub mod counters;
 pub mod daemon;
-pub mod engine;
 pub mod error;
 mod fair;
 mod files;
 pub mod flow;
 pub mod fragment;
-pub mod guard;
 pub mod icmp;
 pub mod ip;
 pub mod link;

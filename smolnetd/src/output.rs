@@ -36,7 +36,7 @@ pub struct Arrival {
 /// What the TCP engine asks of the stack: room, routes, and to have its packets written in place.
 pub trait Output {
     /// Is there room for one more packet on `link`? While true, the next [`Output::emit`] on it calls its `fill`:
-    /// smoltcp's transmit token cannot fail, so room must be known before. False is taken as "not now": flows wait
+    /// what is sent is counted as sent, so room must be known before. False is taken as "not now": flows wait
     /// for [`crate::socket::tcp::Tcp::room_again`]. A link that is down or gone says true and drops.
     fn has_room(&self, link: LinkId) -> bool;
 

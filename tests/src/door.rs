@@ -40,6 +40,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::error::{Context, Result};
+use crate::process::Program;
 use crate::stack::Stack;
 use room::{GOING, Room};
 
@@ -92,6 +93,17 @@ impl Door {
     /// Where it is: what [`socket_door::DOOR`] tells the programs.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A program, its words split at spaces, with that library preloaded: its sockets are the stack's.
+    pub fn program(&self, library: &Path, line: &str, package: &str) -> Result<Program<'static>> {
+        // So that it is said which package is missing.
+        Program::new(line.split(' ').next().unwrap_or_default(), package)?;
+        let env = Program::new("env", "coreutils")?;
+        Ok(env
+            .arg(format!("LD_PRELOAD={}", library.display()))
+            .arg(format!("{}={}", socket_door::DOOR, self.path.display()))
+            .args(line.split(' ')))
     }
 
     /// How many sockets there are.

@@ -1,6 +1,7 @@
 //! The lab: QEMU's devices as the hardware of this process, Linux as the peer, and the Redox kernel interface of
 //! `redox-host` in between. The daemons that run here are the ones that run on Redox.
 
+mod cpu;
 mod door;
 mod error;
 pub mod machine;
@@ -10,6 +11,7 @@ pub mod pcid;
 pub mod peers;
 mod platform;
 mod process;
+pub mod programs;
 mod run;
 mod scratch;
 mod skip;
@@ -19,6 +21,7 @@ mod table;
 mod wait;
 pub mod xhcid;
 
+pub use cpu::cpu_seconds;
 pub use door::{Door, ask};
 pub use error::{Context, Error, Result};
 pub use platform::LabPlatform;

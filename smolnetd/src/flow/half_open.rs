@@ -1,14 +1,15 @@
 //! SYN-RECEIVED for a listener: what RFC 9293 3.10.7.4 asks of that state in a few numbers, so that a flood of SYNs
-//! costs neither sockets nor buffers. The socket is made when the handshake is complete.
+//! costs neither sockets nor buffers. The connection is made when the handshake is complete.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpControl;
 
-use super::FlowKey;
+use super::agreed::{Agreed, Scaling};
 use super::connection::headers_of;
 use super::segment::{Control, DEFAULT_HOP_LIMIT, Segment};
 use super::sequence::Seq;
-use crate::socket::tcp::{Reason, TcpId};
+use super::{FlowKey, Path};
+use crate::socket::tcp::{Reason, TcpId, TcpOptions};
 
 /// RFC 6298 2.1: the first retransmission timeout.
 const INITIAL_RTO: Duration = Duration::from_secs(1);
@@ -16,29 +17,106 @@ const INITIAL_RTO: Duration = Duration::from_secs(1);
 /// A SYN that came again is answered again, and what makes no sense is challenged, but not more often than this.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The options of a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SynOptions {
+    /// Maximum Segment Size, in octets.
+    pub mss: Option<u16>,
+    /// Window Scale, at most 14.
+    pub window_scale: Option<u8>,
+    /// SACK permitted.
+    pub sack_permitted: bool,
+}
+
+impl SynOptions {
+    /// Those that a SYN came with.
+    pub fn of(segment: &Segment) -> SynOptions {
+        SynOptions {
+            mss: segment.mss,
+            window_scale: segment.window_scale,
+            sack_permitted: segment.sack_permitted,
+        }
+    }
+}
+
+/// What our SYN-ACK offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The receive window in octets, not scaled.
+    pub window: u16,
+    /// The segment size in octets.
+    pub mss: u16,
+    /// What later windows are shifted by, if the peer scales its own.
+    pub shift: u8,
+}
+
+impl Offer {
+    /// What a listener with these options offers along `path`.
+    pub fn of(options: &TcpOptions, key: FlowKey, path: &Path) -> Offer {
+        Offer {
+            window: options.receive_window().syn(),
+            mss: path.mtu.saturating_sub(headers_of(key)),
+            shift: options.window_shift(),
+        }
+    }
+
+    /// The SYN-ACK: <SEQ=ISS><ACK=IRS+1><CTL=SYN,ACK>. Options are those that the SYN had as well (RFC 7323 2.2, RFC
+    /// 2018 section 2).
+    pub fn syn_ack(&self, key: FlowKey, iss: Seq, irs: Seq, syn: &SynOptions) -> Control {
+        Control {
+            control: TcpControl::Syn,
+            mss: Some(self.mss),
+            window_scale: syn.window_scale.map(|_| self.shift),
+            sack_permitted: syn.sack_permitted,
+            hop_limit: DEFAULT_HOP_LIMIT,
+            ..Control::ack(key, iss, irs.plus(1), self.window)
+        }
+    }
+
+    /// What a handshake with it came to whose SYN-ACK left at `sent`, if it is known.
+    pub fn agreed(
+        &self,
+        (iss, irs): (Seq, Seq),
+        syn: &SynOptions,
+        peer_window: u32,
+        sent: Option<Instant>,
+    ) -> Agreed {
+        Agreed {
+            iss,
+            irs,
+            peer_mss: syn.mss,
+            mss: self.mss,
+            peer_window,
+            window: self.window,
+            scaling: syn.window_scale.map(|theirs| Scaling {
+                ours: self.shift,
+                theirs,
+            }),
+            sack: syn.sack_permitted,
+            sent,
+            repeated: false,
+        }
+    }
+}
+
 /// A connection that waits for the last ACK of its handshake.
 #[derive(Clone, Debug)]
 pub struct HalfOpen {
     /// Who listens.
     pub listener: TcpId,
-    /// Its places in the order of age: of all, and of the listener's.
-    pub marks: (u64, u64),
-    /// The peer's SYN.
-    pub syn: Segment,
-    /// ISS
-    pub iss: Seq,
-    /// The receive window that the SYN-ACK offers, in bytes.
-    pub window: u16,
-    /// The segment size that the SYN-ACK offers, in bytes.
-    pub mss: u16,
     /// When the SYN came.
     pub since: Instant,
-    /// When the SYN-ACK left last.
-    pub answered: Option<Instant>,
-    /// How often it has left.
-    pub attempts: u32,
+    /// When the SYN-ACK left last, if it has left at all.
+    answered: Instant,
     /// Nothing is said again before, whatever is heard.
-    pub quiet_until: Option<Instant>,
+    quiet_until: Instant,
+    iss: Seq,
+    irs: Seq,
+    offer: Offer,
+    syn: SynOptions,
+    peer_window: u16,
+    /// How often the SYN-ACK has left.
+    attempts: u8,
 }
 
 /// What a segment is for a half-open connection.
@@ -57,104 +135,78 @@ pub enum Handshake {
 }
 
 impl HalfOpen {
-    /// A SYN came for `listener` that is to be answered with `iss`, a window of `window` bytes, over a path of `mtu`
-    /// bytes.
-    pub fn new(
-        now: Instant,
-        listener: TcpId,
-        syn: &Segment,
-        iss: Seq,
-        window: u16,
-        mtu: u16,
-    ) -> HalfOpen {
+    /// A SYN came for `listener` that is to be answered with `iss` and `offer`.
+    pub fn new(now: Instant, listener: TcpId, syn: &Segment, iss: Seq, offer: Offer) -> HalfOpen {
         HalfOpen {
             listener,
-            marks: (0, 0),
-            syn: *syn,
-            iss,
-            window,
-            mss: mtu.saturating_sub(headers_of(syn.key)),
             since: now,
-            answered: None,
+            answered: now,
+            quiet_until: now,
+            iss,
+            irs: syn.seq,
+            offer,
+            syn: SynOptions::of(syn),
+            peer_window: syn.window,
             attempts: 0,
-            quiet_until: None,
         }
     }
 
-    /// IRS
-    pub fn irs(&self) -> Seq {
-        self.syn.seq
-    }
-
-    /// The SYN-ACK. It says what smoltcp will be told that it said.
+    /// The SYN-ACK.
     pub fn syn_ack(&self, key: FlowKey) -> Control {
-        Control {
-            control: TcpControl::Syn,
-            mss: Some(self.mss),
-            // RFC 7323 2.2: only if the SYN had it. Our own shift is 0.
-            window_scale: self.syn.window_scale.map(|_| 0),
-            sack_permitted: self.syn.sack_permitted,
-            hop_limit: DEFAULT_HOP_LIMIT,
-            ..Control::ack(key, self.iss, self.irs().plus(1), self.window)
-        }
+        self.offer.syn_ack(key, self.iss, self.irs, &self.syn)
     }
 
-    /// The peer's SYN as it came, less what does not matter.
-    pub fn syn(&self, key: FlowKey) -> Control {
-        let swapped = FlowKey {
-            local: key.remote,
-            remote: key.local,
-        };
-        Control {
-            ack: None,
-            control: TcpControl::Syn,
-            mss: self.syn.mss,
-            window_scale: self.syn.window_scale,
-            sack_permitted: self.syn.sack_permitted,
-            ..Control::ack(swapped, self.irs(), Seq(0), self.syn.window)
+    /// What the handshake came to: its last ACK is at hand.
+    pub fn agreed(&self) -> Agreed {
+        let numbers = (self.iss, self.irs);
+        // RFC 6298 section 3 (Karn): a SYN-ACK that was sent more than once measures nothing.
+        let sent = (self.attempts == 1).then_some(self.answered);
+        Agreed {
+            repeated: self.attempts > 1,
+            ..self
+                .offer
+                .agreed(numbers, &self.syn, self.peer_window.into(), sent)
         }
     }
 
     /// When the SYN-ACK is to leave next.
     pub fn due(&self) -> Instant {
-        match self.answered {
+        match self.attempts.checked_sub(1) {
             None => self.since,
-            Some(answered) => {
-                let doublings = self.attempts.saturating_sub(1).min(6);
-                answered + INITIAL_RTO * (1 << doublings)
-            }
+            Some(doublings) => self.answered + INITIAL_RTO * (1 << doublings.min(6)),
         }
     }
 
     /// The SYN-ACK has left.
     pub fn has_answered(&mut self, now: Instant) {
-        self.answered = Some(now);
+        self.answered = now;
+        self.quiet_until = self.quiet_until.max(now + REPEAT_INTERVAL);
         self.attempts = self.attempts.saturating_add(1);
     }
 
     /// May a repeated SYN be answered, or a challenge be sent, already? Counts as if it were.
     pub fn may_repeat(&mut self, now: Instant) -> bool {
-        let last = self.answered.map(|answered| answered + REPEAT_INTERVAL);
-        let allowed = last.max(self.quiet_until).is_none_or(|until| now >= until);
+        let allowed = now >= self.quiet_until;
         if allowed {
-            self.quiet_until = Some(now + REPEAT_INTERVAL);
+            self.quiet_until = now + REPEAT_INTERVAL;
         }
         allowed
     }
 
     /// RFC 9293 3.10.7.4 in SYN-RECEIVED, with RFC 5961.
     pub fn receive(&self, segment: &Segment, key: FlowKey) -> Handshake {
-        let rcv_nxt = self.irs().plus(1);
+        let rcv_nxt = self.irs.plus(1);
+        let window = self.offer.window;
         let offset = segment.seq.since(rcv_nxt);
-        let inside = segment.seq == rcv_nxt || (offset > 0 && offset < i32::from(self.window));
-        let challenge = Control::ack(key, self.iss.plus(1), rcv_nxt, self.window);
+        let inside = segment.seq == rcv_nxt || (offset > 0 && offset < i32::from(window));
+        let challenge = Control::ack(key, self.iss.plus(1), rcv_nxt, window);
         match segment.control {
             TcpControl::Rst if segment.seq == rcv_nxt => return Handshake::Reset,
             TcpControl::Rst if inside => {
                 return Handshake::Answer(challenge, |counters| &mut counters.rst_in_window);
             }
             TcpControl::Rst => return Handshake::Drop(|counters| &mut counters.rst_out_of_window),
-            TcpControl::Syn if segment.seq == self.irs() && segment.ack.is_none() => {
+            TcpControl::Syn if segment.seq == self.irs && segment.ack.is_none() => {
                 return Handshake::Repeat;
             }
             TcpControl::Syn => {

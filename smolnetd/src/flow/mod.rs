@@ -1,21 +1,29 @@
 //! Flows: one per connection, from the SYN to the end of TIME-WAIT, found by a keyed hash of addresses and ports.
 //!
-//! A flow has three phases and each costs what it must: half open (SYN-RECEIVED) and TIME-WAIT are a few numbers and
-//! are answered by us, in between it is a smoltcp socket in a `SocketSet` of its own, so that a packet's cost does not
-//! grow with the number of sockets.
+//! A flow has three phases and each costs what it must: half open (SYN-RECEIVED) and TIME-WAIT are a few numbers, in
+//! between it is a connection with buffers that hold what there is. A packet touches its own flow and no other, so that
+//! its cost does not grow with their number.
 
-pub mod congestion;
+pub mod agreed;
+pub mod buffer;
 pub mod connection;
+pub mod cookie;
 pub mod half_open;
+pub mod memory;
+pub mod recovery;
 pub mod segment;
 pub mod sequence;
+pub mod state;
+pub mod syn_queue;
 pub mod table;
 pub mod time_wait;
 
 use core::net::SocketAddr;
 
+pub use agreed::{Agreed, Scaling};
 pub use connection::Connection;
 pub use half_open::HalfOpen;
+pub use state::State;
 pub use table::{FlowId, Flows};
 pub use time_wait::TimeWait;
 

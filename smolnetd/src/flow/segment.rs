@@ -1,4 +1,4 @@
-//! Segments: what came in, read once and checked; and the control segments that we write ourselves.
+//! Segments: what came in, read once and checked; and those that we write ourselves, where they will be sent from.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -44,14 +44,20 @@ pub struct Segment {
     pub window_scale: Option<u8>,
     /// The SACK-permitted option.
     pub sack_permitted: bool,
+    /// The SACK option's blocks, left edge and right edge, as the peer wrote them (RFC 2018 section 3). A fourth, for
+    /// which there is room without timestamps, is not looked at.
+    pub sack: SackBlocks,
 }
 
+/// What a SACK option says: left edge and right edge of each block.
+pub type SackBlocks = [Option<(Seq, Seq)>; 3];
+
 impl Segment {
-    /// Reads the segment in a whole IP packet whose IP header the stack has already checked.
+    /// Reads the segment in a whole IP packet whose IP header the stack has already checked: the segment, and its data.
     ///
     /// # Errors
     /// Why it must be dropped.
-    pub fn parse(packet: &[u8]) -> Result<Segment, SegmentError> {
+    pub fn parse(packet: &[u8]) -> Result<(Segment, &[u8]), SegmentError> {
         let malformed = |_| SegmentError::Malformed;
         match packet.first().map(|first| first >> 4) {
             Some(4) => {
@@ -82,7 +88,7 @@ impl Segment {
         source: IpAddr,
         destination: IpAddr,
         payload: &[u8],
-    ) -> Result<Segment, SegmentError> {
+    ) -> Result<(Segment, &[u8]), SegmentError> {
         if protocol != IpProtocol::Tcp {
             return Err(SegmentError::Malformed);
         }
@@ -94,7 +100,7 @@ impl Segment {
         }
         let repr = TcpRepr::parse(&tcp, &from, &to, &ChecksumCapabilities::ignored())
             .map_err(|_| SegmentError::Malformed)?;
-        Ok(Segment {
+        let segment = Segment {
             key: FlowKey {
                 local: SocketAddr::new(destination, repr.dst_port),
                 remote: SocketAddr::new(source, repr.src_port),
@@ -111,7 +117,11 @@ impl Segment {
             mss: repr.max_seg_size,
             window_scale: repr.window_scale,
             sack_permitted: repr.sack_permitted,
-        })
+            sack: repr
+                .sack_ranges
+                .map(|block| block.map(|(left, right)| (Seq(left), Seq(right)))),
+        };
+        Ok((segment, repr.payload))
     }
 
     /// SEG.LEN: octets of sequence space, SYN and FIN included.
@@ -129,17 +139,7 @@ impl Segment {
     }
 }
 
-/// The TCP segment in an IP packet, for changes in place. None if there is none.
-pub fn tcp_in(packet: &mut [u8]) -> Option<TcpPacket<&mut [u8]>> {
-    let header = match packet.first()? >> 4 {
-        4 => Ipv4Packet::new_checked(&*packet).ok()?.header_len().into(),
-        6 => Ipv6Packet::new_checked(&*packet).ok()?.header_len(),
-        _ => return None,
-    };
-    TcpPacket::new_checked(packet.get_mut(header..)?).ok()
-}
-
-/// A segment without data, of our own making.
+/// A segment of our own making: all of it but its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
     /// The connection: we are `local`.
@@ -148,8 +148,10 @@ pub struct Control {
     pub seq: Seq,
     /// SEG.ACK; none leaves the ACK bit clear.
     pub ack: Option<Seq>,
-    /// SYN, RST or none.
+    /// SYN, FIN, RST or none.
     pub control: TcpControl,
+    /// PSH: what was written ends here (RFC 9293 3.9.1.2).
+    pub push: bool,
     /// SEG.WND as it goes on the wire.
     pub window: u16,
     /// Options of a SYN: Maximum Segment Size.
@@ -158,6 +160,8 @@ pub struct Control {
     pub window_scale: Option<u8>,
     /// Options of a SYN: SACK permitted.
     pub sack_permitted: bool,
+    /// The SACK option of an acknowledgement.
+    pub sack: SackBlocks,
     /// Time to live, or hop limit.
     pub hop_limit: u8,
 }
@@ -173,10 +177,12 @@ impl Control {
             seq,
             ack: Some(ack),
             control: TcpControl::None,
+            push: false,
             window,
             mss: None,
             window_scale: None,
             sack_permitted: false,
+            sack: [None; 3],
             hop_limit: DEFAULT_HOP_LIMIT,
         }
     }
@@ -197,34 +203,59 @@ impl Control {
         })
     }
 
-    /// Length of the IP packet in bytes.
+    /// Length of the IP packet in bytes, if no data follows.
     pub fn length(&self) -> usize {
         let tcp = self.tcp_repr();
-        self.ip_repr(&tcp).buffer_len()
+        self.ip_repr(tcp.header_len()).buffer_len()
     }
 
     /// Writes the IP packet into `buffer`, which is [`Control::length`] bytes long.
     pub fn write(&self, buffer: &mut [u8]) {
-        let tcp = self.tcp_repr();
-        let ip = self.ip_repr(&tcp);
-        let capabilities = ChecksumCapabilities::default();
-        if buffer.len() < ip.buffer_len() {
-            return;
-        }
-        ip.emit(&mut *buffer, &capabilities);
-        if let Some(payload) = buffer.get_mut(ip.header_len()..ip.buffer_len()) {
-            let mut packet = TcpPacket::new_unchecked(payload);
-            tcp.emit(&mut packet, &ip.src_addr(), &ip.dst_addr(), &capabilities);
-        }
+        self.write_with(buffer, 0, |_| ());
     }
 
     /// Sends it; false, with nothing done, when the link has no room.
     pub fn send(&self, now: Instant, path: &Path, out: &mut impl Output) -> bool {
+        self.send_with(now, path, out, 0, |_| ())
+    }
+
+    /// Sends it with `octets` of data, which `fill` writes where they will be sent from; false, with nothing done, when
+    /// the link has no room.
+    pub fn send_with(
+        &self,
+        now: Instant,
+        path: &Path,
+        out: &mut impl Output,
+        octets: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
         if !out.has_room(path.link) {
             return false;
         }
-        out.emit(now, path, self.length(), |buffer| self.write(buffer));
+        let length = self.length().saturating_add(octets);
+        out.emit(now, path, length, |buffer| {
+            self.write_with(buffer, octets, fill);
+        });
         true
+    }
+
+    fn write_with(&self, buffer: &mut [u8], octets: usize, fill: impl FnOnce(&mut [u8])) {
+        let tcp = self.tcp_repr();
+        let ip = self.ip_repr(tcp.header_len().saturating_add(octets));
+        if buffer.len() < ip.buffer_len() {
+            return;
+        }
+        ip.emit(&mut *buffer, &ChecksumCapabilities::default());
+        let Some(segment) = buffer.get_mut(ip.header_len()..ip.buffer_len()) else {
+            return;
+        };
+        let (from, to) = (ip.src_addr(), ip.dst_addr());
+        let mut packet = TcpPacket::new_unchecked(segment);
+        // The checksum is for when the data is there.
+        tcp.emit(&mut packet, &from, &to, &ChecksumCapabilities::ignored());
+        packet.set_psh(self.push);
+        fill(packet.payload_mut());
+        packet.fill_checksum(&from, &to);
     }
 
     fn tcp_repr(&self) -> TcpRepr<'static> {
@@ -238,20 +269,16 @@ impl Control {
             window_scale: self.window_scale,
             max_seg_size: self.mss,
             sack_permitted: self.sack_permitted,
-            sack_ranges: [None, None, None],
+            sack_ranges: self
+                .sack
+                .map(|block| block.map(|(left, right)| (left.0, right.0))),
             timestamp: None,
             payload: &[],
         }
     }
 
-    fn ip_repr(&self, tcp: &TcpRepr<'_>) -> IpRepr {
+    fn ip_repr(&self, length: usize) -> IpRepr {
         let (source, destination) = (self.key.local.ip().into(), self.key.remote.ip().into());
-        IpRepr::new(
-            source,
-            destination,
-            IpProtocol::Tcp,
-            tcp.buffer_len(),
-            self.hop_limit,
-        )
+        IpRepr::new(source, destination, IpProtocol::Tcp, length, self.hop_limit)
     }
 }

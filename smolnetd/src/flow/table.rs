@@ -177,7 +177,7 @@ impl Flows {
         }
     }
 
-    /// A flow in smoltcp's hands, or what is left of it.
+    /// A connection, or what is left of it.
     pub fn connection(&self, id: FlowId) -> Option<&Connection> {
         match &self.get(id)?.phase {
             Phase::Open(connection) => Some(connection),
@@ -185,7 +185,7 @@ impl Flows {
         }
     }
 
-    /// A flow in smoltcp's hands, or what is left of it, with its name and way out.
+    /// A connection, or what is left of it, with its name and way out.
     pub fn connection_mut(&mut self, id: FlowId) -> Option<(FlowKey, Path, &mut Connection)> {
         let flow = self.get_mut(id)?;
         match &mut flow.phase {
@@ -356,11 +356,6 @@ impl Ages {
     /// The oldest.
     pub fn oldest(&self) -> Option<FlowId> {
         self.flows.first_key_value().map(|(_, &id)| id)
-    }
-
-    /// All, the oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = FlowId> + '_ {
-        self.flows.values().copied()
     }
 
     /// How many there are.

@@ -4,9 +4,9 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpControl;
 
 use super::FlowKey;
+use super::connection::CHALLENGE_INTERVAL;
 use super::segment::{Control, Segment};
 use super::sequence::Seq;
-use crate::guard::CHALLENGE_INTERVAL;
 use crate::socket::tcp::Reason;
 
 /// A connection that has ended, kept so that its late segments harm no other.
@@ -18,11 +18,11 @@ pub struct TimeWait {
     pub snd_nxt: Seq,
     /// RCV.NXT, after the peer's FIN.
     pub rcv_nxt: Seq,
-    /// The receive window that the peer was told last, in bytes.
+    /// The receive window that the peer was told last, as the header has it.
     pub window: u16,
     /// When it is over.
     pub until: Instant,
-    /// An acknowledgement is to leave: at first, that of the peer's FIN.
+    /// An acknowledgement is to leave: at first, that of the peer's FIN, unless it was acknowledged in CLOSING.
     pub owes_ack: bool,
     /// No other acknowledgement is owed before.
     pub quiet_until: Option<Instant>,

@@ -13,6 +13,7 @@ use super::handle::{Handle, SocketHandle};
 use super::path::Ends;
 use super::sockets::View;
 use crate::error::SocketError;
+use crate::socket::SocketOption;
 
 /// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us.
 const BACKLOG: usize = 128;
@@ -25,7 +26,13 @@ impl View<'_> {
         let number = self.insert(Handle::Socket(handle))?;
         self.or_close(number, |view| match ends.peer() {
             Some(peer) => view.start(number, peer, ends.bound()),
-            None => view.listen(number, ends),
+            None => {
+                // Who opens by a path cannot have said before that others may have used the port.
+                let socket = view.try_ensure_socket(number)?;
+                let reuse = SocketOption::ReuseAddress(true);
+                view.stack.set_option(socket, reuse)?;
+                view.listen(number, ends)
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! Socket options: the C library's numbers and structures (`setsockopt`), and what they are in the stack.
 
+mod info;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -21,15 +22,12 @@ use crate::ports::LinkId;
 use crate::socket::{OptionName, SocketOption};
 use crate::stack::Stack;
 
-/// Seconds between keepalive probes when nobody says otherwise (RFC 1122 4.2.3.6 asks for two hours at least).
-const KEEPALIVE_SECONDS: u64 = 7200;
-
 const SOCK_STREAM: u64 = 1;
 const SOCK_DGRAM: u64 = 2;
 const IPPROTO_UDP: u64 = 17;
 
-/// How much of `struct tcp_info` is given, in bytes: the state, and what else has one byte each and is not told.
-const TCP_INFO: usize = 8;
+/// `TCP_CONGESTION`: RFC 9438's name for it.
+const CONGESTION: &[u8] = b"cubic\0";
 
 /// What a client wants of a socket.
 enum Wish {
@@ -78,9 +76,7 @@ impl View<'_> {
         name: (u64, u64),
         value: &mut [u8],
     ) -> Result<usize> {
-        if let (SOL_SOCKET, name) = name
-            && let Some(known) = self.known(self.scheme.socket(number)?, name)
-        {
+        if let Some(known) = self.known(self.scheme.socket(number)?, name) {
             return fill(value, &known);
         }
         let socket = self.ensure_socket(number)?;
@@ -93,12 +89,16 @@ impl View<'_> {
     }
 
     /// What is known of a descriptor without asking its socket.
-    fn known(&self, handle: &SocketHandle, name: u64) -> Option<Vec<u8>> {
+    fn known(&self, handle: &SocketHandle, (level, name): (u64, u64)) -> Option<Vec<u8>> {
         let is_tcp = self.scheme.kind == Kind::Tcp;
         let listens = || handle.socket.is_some_and(|s| self.stack.is_listening(s));
         let (stream, datagram) = ((SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP));
         let (kind, protocol) = if is_tcp { stream } else { datagram };
+        if (level, name) == (IPPROTO_TCP, tcp::CONGESTION) && is_tcp {
+            return Some(CONGESTION.to_vec());
+        }
         let number = match name {
+            _ if level != SOL_SOCKET => return None,
             so::RCVTIMEO => return Some(write_timeval(handle.read_timeout)),
             so::SNDTIMEO => return Some(write_timeval(handle.write_timeout)),
             so::TYPE => kind,
@@ -112,21 +112,31 @@ impl View<'_> {
 
 /// What a call of `setsockopt` wishes.
 fn read(stack: &Stack, name: (u64, u64), value: &Value<'_>) -> Result<Wish> {
-    let seconds = Duration::from_secs;
+    let seconds = |number: u32| Duration::from_secs(number.into());
     Ok(Wish::Set(match name {
         (SOL_SOCKET, so::REUSEADDR) => SocketOption::ReuseAddress(value.flag()?),
         (SOL_SOCKET, so::BROADCAST) => SocketOption::Broadcast(value.flag()?),
         (SOL_SOCKET, so::SNDBUF) => SocketOption::SendBuffer(value.size()?),
         (SOL_SOCKET, so::RCVBUF) => SocketOption::ReceiveBuffer(value.size()?),
         (SOL_SOCKET, so::REUSEPORT) => SocketOption::ReusePort(value.flag()?),
-        (SOL_SOCKET, so::KEEPALIVE) => {
-            SocketOption::KeepAlive(value.flag()?.then(|| seconds(KEEPALIVE_SECONDS)))
-        }
+        (SOL_SOCKET, so::KEEPALIVE) => SocketOption::KeepAlive(value.flag()?),
         (SOL_SOCKET, so::LINGER) => {
-            let time = u64::try_from(value.int(4)?).map_err(|_| Error::new(EINVAL))?;
+            let time = u32::try_from(value.int(4)?).map_err(|_| Error::new(EINVAL))?;
             SocketOption::Linger(value.flag()?.then(|| seconds(time)))
         }
         (IPPROTO_TCP, tcp::NODELAY) => SocketOption::NoDelay(value.flag()?),
+        (IPPROTO_TCP, tcp::KEEPIDLE) => {
+            SocketOption::KeepAliveIdle(seconds(value.within(1..=32_767)?))
+        }
+        (IPPROTO_TCP, tcp::KEEPINTVL) => {
+            SocketOption::KeepAliveInterval(seconds(value.within(1..=32_767)?))
+        }
+        (IPPROTO_TCP, tcp::KEEPCNT) => SocketOption::KeepAliveCount(value.within(1..=127)?),
+        (IPPROTO_TCP, tcp::USER_TIMEOUT) => {
+            let millis = value.within(0..=i32::MAX)?;
+            let time = Duration::from_millis(millis.into());
+            SocketOption::UserTimeout((millis > 0).then_some(time))
+        }
         (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => {
             SocketOption::TimeToLive(value.hops(DEFAULT_TTL)?)
         }
@@ -179,8 +189,12 @@ fn named(name: (u64, u64)) -> Result<OptionName> {
         (SOL_SOCKET, so::LINGER) => OptionName::Linger,
         (SOL_SOCKET, so::REUSEPORT) => OptionName::ReusePort,
         (IPPROTO_TCP, tcp::NODELAY) => OptionName::NoDelay,
+        (IPPROTO_TCP, tcp::KEEPIDLE) => OptionName::KeepAliveIdle,
+        (IPPROTO_TCP, tcp::KEEPINTVL) => OptionName::KeepAliveInterval,
+        (IPPROTO_TCP, tcp::KEEPCNT) => OptionName::KeepAliveCount,
+        (IPPROTO_TCP, tcp::USER_TIMEOUT) => OptionName::UserTimeout,
         (IPPROTO_TCP, tcp::MAXSEG) => OptionName::MaximumSegment,
-        (IPPROTO_TCP, tcp::INFO) => OptionName::State,
+        (IPPROTO_TCP, tcp::INFO) => OptionName::Info,
         (IPPROTO_IP, ip::TTL) | (IPPROTO_IPV6, ipv6::UNICAST_HOPS) => OptionName::TimeToLive,
         (IPPROTO_IP, ip::TOS) | (IPPROTO_IPV6, ipv6::TCLASS) => OptionName::TrafficClass,
         (IPPROTO_IPV6, ipv6::V6ONLY) => OptionName::V6Only,
@@ -197,26 +211,36 @@ fn named(name: (u64, u64)) -> Result<OptionName> {
 
 /// An option as `getsockopt` gives it.
 fn written(option: SocketOption) -> Vec<u8> {
-    let int = |number: usize| i32::try_from(number).unwrap_or(i32::MAX).to_ne_bytes();
+    let number = |number: u64| i32::try_from(number).unwrap_or(i32::MAX).to_ne_bytes();
+    let int = |size: usize| number(size as u64);
     match option {
         SocketOption::ReuseAddress(on)
         | SocketOption::ReusePort(on)
         | SocketOption::Broadcast(on)
         | SocketOption::NoDelay(on)
+        | SocketOption::KeepAlive(on)
         | SocketOption::V6Only(on)
         | SocketOption::MulticastLoop(on) => int(on.into()).to_vec(),
         SocketOption::SendBuffer(bytes) | SocketOption::ReceiveBuffer(bytes) => int(bytes).to_vec(),
-        SocketOption::KeepAlive(interval) => int(interval.is_some().into()).to_vec(),
+        SocketOption::KeepAliveIdle(time) | SocketOption::KeepAliveInterval(time) => {
+            int(usize::try_from(time.secs()).unwrap_or(usize::MAX)).to_vec()
+        }
+        SocketOption::KeepAliveCount(count) => {
+            int(usize::try_from(count).unwrap_or(usize::MAX)).to_vec()
+        }
+        SocketOption::UserTimeout(time) => {
+            let millis = time.map_or(0, |time| time.total_millis());
+            int(usize::try_from(millis).unwrap_or(usize::MAX)).to_vec()
+        }
         SocketOption::Linger(time) => {
-            let seconds = time.map_or(0, |time| time.secs());
-            let seconds = int(usize::try_from(seconds).unwrap_or(usize::MAX));
+            let seconds = number(time.map_or(0, |time| time.secs()));
             [int(time.is_some().into()), seconds].concat()
         }
         SocketOption::TimeToLive(byte)
         | SocketOption::TrafficClass(byte)
         | SocketOption::MulticastHops(byte) => int(byte.into()).to_vec(),
-        SocketOption::MaximumSegment(octets) => int(octets.into()).to_vec(),
-        SocketOption::State(state) => [&[state][..], &[0; TCP_INFO - 1]].concat(),
+        SocketOption::MaximumSegment(octets) => int(octets).to_vec(),
+        SocketOption::Info(info) => info::written(&info),
         SocketOption::MulticastLink(link) => link.map_or(0, |link| link.0).to_ne_bytes().to_vec(),
     }
 }

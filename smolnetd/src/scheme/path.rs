@@ -144,12 +144,12 @@ pub(crate) fn parse_ends(path: &str, zones: Zones<'_>) -> Result<Ends, SocketErr
     })
 }
 
-/// What an `icmp` path asks for. The ends have no port.
+/// What an `icmp` path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IcmpPath {
     /// `echo/ADDRESS`: echo requests to it and its replies.
     Echo(SocketAddr),
-    /// `udp/ADDRESS`: the ICMP errors that datagrams to it provoke.
+    /// `udp/ADDRESS:PORT`: the ICMP errors that datagrams to it provoke which leave from that port of ours.
     Udp(SocketAddr),
 }
 
@@ -160,17 +160,24 @@ pub(crate) enum IcmpPath {
 pub(crate) fn parse_icmp(path: &str, zones: Zones<'_>) -> Result<IcmpPath, SocketError> {
     let (method, address) = path.split_once('/').ok_or(SocketError::Invalid)?;
     let address = address.trim_end_matches('/');
+    match method {
+        "echo" => parse_bare(address, zones).map(IcmpPath::Echo),
+        "udp" => match parse_endpoint(address, zones)? {
+            end if end.port() == 0 || end.ip().is_unspecified() => Err(SocketError::Invalid),
+            end => Ok(IcmpPath::Udp(end)),
+        },
+        _ => Err(SocketError::Invalid),
+    }
+}
+
+/// An address without a port, in brackets or not.
+fn parse_bare(address: &str, zones: Zones<'_>) -> Result<SocketAddr, SocketError> {
     let bare = address
         .strip_prefix('[')
         .and_then(|address| address.strip_suffix(']'));
-    let end = match (bare, address.parse::<Ipv4Addr>()) {
-        (None, Ok(address)) => SocketAddr::new(address.into(), 0),
-        (bare, _) => parse_v6(bare.unwrap_or(address), zones)?.with_port(0),
-    };
-    match method {
-        "echo" => Ok(IcmpPath::Echo(end)),
-        "udp" => Ok(IcmpPath::Udp(end)),
-        _ => Err(SocketError::Invalid),
+    match (bare, address.parse::<Ipv4Addr>()) {
+        (None, Ok(address)) => Ok(SocketAddr::new(address.into(), 0)),
+        (bare, _) => Ok(parse_v6(bare.unwrap_or(address), zones)?.with_port(0)),
     }
 }
 
@@ -309,9 +316,14 @@ mod tests {
                 "{path}"
             );
         }
-        let udp = IcmpPath::Udp("10.0.2.2:0".parse().unwrap());
-        assert_eq!(echo("udp/10.0.2.2"), Ok(udp));
+        for end in ["10.0.2.2:4000", "[fd42::1]:4000"] {
+            let udp = IcmpPath::Udp(end.parse().unwrap());
+            assert_eq!(echo(&format!("udp/{end}")), Ok(udp), "{end}");
+        }
         for path in [
+            "udp/10.0.2.2",
+            "udp/fd42::1",
+            "udp/0.0.0.0:4000",
             "echo",
             "trace/10.0.2.2",
             "echo/[10.0.2.2]",

@@ -260,14 +260,21 @@ impl View<'_> {
 
     fn open_icmp(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {
         let path = path::parse_icmp(text, &|zone| self.stack.zone(zone)).map_err(errno)?;
-        let (kind, remote) = match path {
-            IcmpPath::Echo(end) => (SocketKind::IcmpEcho, end),
-            IcmpPath::Udp(end) => (SocketKind::IcmpUdpErrors, end),
+        let (kind, remote, watched) = match path {
+            IcmpPath::Echo(end) => (SocketKind::IcmpEcho, end, None),
+            IcmpPath::Udp(end) => (SocketKind::IcmpUdpErrors, end, Some(end.port())),
         };
         let socket = self.stack.socket(kind, handle.owner).map_err(errno)?;
         handle.socket = Some(socket);
         let number = self.insert_fresh(handle)?;
-        self.or_close(number, |view| view.stack.connect(view.now, socket, remote))
+        self.or_close(number, |view| {
+            if let Some(port) = watched {
+                let mut local = path::any_beside(remote);
+                local.set_port(port);
+                view.stack.bind(view.now, socket, local)?;
+            }
+            view.stack.connect(view.now, socket, remote)
+        })
     }
 
     fn open_ip(&mut self, text: &str, mut handle: SocketHandle) -> Result<usize> {

@@ -164,7 +164,11 @@ impl DatagramSocket {
             SocketOption::NoDelay(_)
             | SocketOption::V6Only(_)
             | SocketOption::MaximumSegment(_)
-            | SocketOption::State(_) => return Err(SocketError::NoSuchOption),
+            | SocketOption::Info(_)
+            | SocketOption::KeepAliveIdle(_)
+            | SocketOption::KeepAliveInterval(_)
+            | SocketOption::KeepAliveCount(_)
+            | SocketOption::UserTimeout(_) => return Err(SocketError::NoSuchOption),
         }
         Ok(())
     }
@@ -178,7 +182,7 @@ impl DatagramSocket {
             OptionName::TrafficClass => SocketOption::TrafficClass(self.traffic_class),
             OptionName::ReusePort => SocketOption::ReusePort(self.reuse_port),
             OptionName::TimeToLive => SocketOption::TimeToLive(self.ttl.unwrap_or(DEFAULT_TTL)),
-            OptionName::KeepAlive => SocketOption::KeepAlive(None),
+            OptionName::KeepAlive => SocketOption::KeepAlive(false),
             OptionName::Linger => SocketOption::Linger(None),
             OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast.hops),
             OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast.loops),
@@ -186,7 +190,11 @@ impl DatagramSocket {
             OptionName::NoDelay
             | OptionName::V6Only
             | OptionName::MaximumSegment
-            | OptionName::State => return Err(SocketError::NoSuchOption),
+            | OptionName::Info
+            | OptionName::KeepAliveIdle
+            | OptionName::KeepAliveInterval
+            | OptionName::KeepAliveCount
+            | OptionName::UserTimeout => return Err(SocketError::NoSuchOption),
         })
     }
 }

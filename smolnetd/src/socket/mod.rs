@@ -125,9 +125,18 @@ pub enum SocketOption {
     ReceiveBuffer(usize),
     /// SO_SNDBUF in bytes; bounded.
     SendBuffer(usize),
-    /// SO_KEEPALIVE: the interval between probes, or none.
-    KeepAlive(Option<Duration>),
-    /// SO_LINGER: none is the default, a close in the background.
+    /// SO_KEEPALIVE: a silent peer is asked whether it is there.
+    KeepAlive(bool),
+    /// TCP_KEEPIDLE: how long it may be silent before.
+    KeepAliveIdle(Duration),
+    /// TCP_KEEPINTVL: from one question to the next.
+    KeepAliveInterval(Duration),
+    /// TCP_KEEPCNT: after how many without an answer it is given up; 1 to 127.
+    KeepAliveCount(u32),
+    /// TCP_USER_TIMEOUT (RFC 5482): how long what was sent may remain unacknowledged; none is the system's patience.
+    UserTimeout(Option<Duration>),
+    /// SO_LINGER: none is the default, a close in the background for as long as it takes. With a time, what has not
+    /// arrived by then is given up, with RST; at once if it is 0.
     Linger(Option<Duration>),
     /// TCP_NODELAY.
     NoDelay(bool),
@@ -138,9 +147,9 @@ pub enum SocketOption {
     /// SO_REUSEPORT: as SO_REUSEADDR, for datagrams.
     ReusePort(bool),
     /// TCP_MAXSEG, which is only read: octets of data that a segment carries.
-    MaximumSegment(u16),
-    /// TCP_INFO, which is only read: the state, as Linux numbers those of RFC 9293 3.3.2.
-    State(u8),
+    MaximumSegment(usize),
+    /// TCP_INFO, which is only read.
+    Info(tcp::Info),
     /// IPV6_V6ONLY: a socket of IPv6 does not hear IPv4. Before it is bound or connected.
     V6Only(bool),
     /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS: TTL or hop limit of what is sent to groups; 0 stays in the host.
@@ -164,6 +173,14 @@ pub enum OptionName {
     SendBuffer,
     /// [`SocketOption::KeepAlive`]
     KeepAlive,
+    /// [`SocketOption::KeepAliveIdle`]
+    KeepAliveIdle,
+    /// [`SocketOption::KeepAliveInterval`]
+    KeepAliveInterval,
+    /// [`SocketOption::KeepAliveCount`]
+    KeepAliveCount,
+    /// [`SocketOption::UserTimeout`]
+    UserTimeout,
     /// [`SocketOption::Linger`]
     Linger,
     /// [`SocketOption::NoDelay`]
@@ -176,8 +193,8 @@ pub enum OptionName {
     ReusePort,
     /// [`SocketOption::MaximumSegment`]
     MaximumSegment,
-    /// [`SocketOption::State`]
-    State,
+    /// [`SocketOption::Info`]
+    Info,
     /// [`SocketOption::V6Only`]
     V6Only,
     /// [`SocketOption::MulticastHops`]

@@ -2,13 +2,12 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 
 use super::sockets::Socket;
 use super::{Change, Stack};
 use crate::error::SocketError;
-use crate::ip::{ZonedAddr, header_length};
+use crate::ip::ZonedAddr;
 use crate::ports::Ports;
 use crate::socket::bound::{Bound, Family, Naming};
 use crate::socket::datagram::DatagramSocket;
@@ -350,50 +349,15 @@ impl Stack {
             return Ok(SocketOption::V6Only(self.sockets.naming(id)?.v6_only));
         }
         match self.sockets.get(id)? {
-            Socket::Tcp(tcp) if name == OptionName::State => {
-                let state = self.tcp.state(*tcp).ok_or(SocketError::BadSocket)?;
-                Ok(SocketOption::State(linux_state(state)))
-            }
-            Socket::Tcp(_) if name == OptionName::MaximumSegment => {
-                Ok(SocketOption::MaximumSegment(self.maximum_segment(id)))
+            Socket::Tcp(tcp) if matches!(name, OptionName::Info | OptionName::MaximumSegment) => {
+                let info = self.tcp.info(*tcp).ok_or(SocketError::BadSocket)?;
+                Ok(match name {
+                    OptionName::Info => SocketOption::Info(info),
+                    _ => SocketOption::MaximumSegment(info.segment),
+                })
             }
             Socket::Tcp(tcp) => self.tcp.option(*tcp, name),
             Socket::Datagram(socket) => socket.option(name),
         }
-    }
-
-    /// What a segment to the peer carries; without one what every host takes (RFC 9293 3.7.1).
-    fn maximum_segment(&self, id: SocketId) -> u16 {
-        let ends = self.local(id).zip(self.peer(id));
-        let path = ends.and_then(|(local, peer)| {
-            let [from, to] = [local, peer].map(|end| SocketAddr::new(end.ip().to_canonical(), 0));
-            let path = self
-                .network
-                .path(ZonedAddr::of(to), Some(ZonedAddr::of(from)));
-            path.ok().map(|path| (path.mtu, header_length(to.ip())))
-        });
-        let (mtu, header) = path.unwrap_or((DEFAULT_MTU, 20));
-        let headers = u16::try_from(header).unwrap_or(u16::MAX).saturating_add(20);
-        mtu.saturating_sub(headers)
-    }
-}
-
-/// RFC 9293 3.7.1's default, with both headers.
-const DEFAULT_MTU: u16 = 576;
-
-/// The numbers that TCP_INFO has for the states of RFC 9293 3.3.2.
-fn linux_state(state: State) -> u8 {
-    match state {
-        State::Established => 1,
-        State::SynSent => 2,
-        State::SynReceived => 3,
-        State::FinWait1 => 4,
-        State::FinWait2 => 5,
-        State::TimeWait => 6,
-        State::Closed => 7,
-        State::CloseWait => 8,
-        State::LastAck => 9,
-        State::Listen => 10,
-        State::Closing => 11,
     }
 }

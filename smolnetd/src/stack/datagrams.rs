@@ -142,7 +142,8 @@ impl Stack {
         let port = match kind {
             SocketKind::Udp if port == 0 => self.udp.ephemeral(source, Some(peer)),
             SocketKind::IcmpEcho if port == 0 => self.icmp.claim(id),
-            SocketKind::IcmpUdpErrors => return Err(SocketError::NotSupported),
+            // The port is that of which it wants to hear.
+            SocketKind::IcmpUdpErrors if port == 0 => return Err(SocketError::Invalid),
             _ => Some(port),
         }
         .ok_or(SocketError::AddressNotAvailable)?;

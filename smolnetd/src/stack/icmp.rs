@@ -173,7 +173,7 @@ impl Stack {
         let watchers: Vec<_> = self
             .icmp
             .watchers(local.port())
-            .filter(|id| self.may_watch(*id, local.port()))
+            .filter(|id| self.may_watch(*id, local.port()) && self.would_hear(*id, remote))
             .collect();
         for (id, message) in watchers.into_iter().filter_map(|id| Some((id, message?))) {
             concerned |= self
@@ -208,6 +208,15 @@ impl Stack {
             (Some(id), kind) => self.fail(id, peer, kind.socket_error()),
             (None, _) => false,
         }
+    }
+
+    /// Does a watcher want to hear of datagrams to `peer`? Of all, unless it is connected to somebody.
+    fn would_hear(&self, id: SocketId, peer: SocketAddr) -> bool {
+        let all = self
+            .sockets
+            .datagram(id)
+            .is_ok_and(|own| own.peer.is_none());
+        all || self.is_connected(id, peer)
     }
 
     /// Is this datagram socket connected to `peer`, whatever the port?

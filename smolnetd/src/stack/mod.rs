@@ -298,6 +298,7 @@ impl Stack {
             ("icmp", self.icmp_counters.iter().collect()),
             ("udp", self.udp.counters.iter().collect()),
             ("tcp", self.tcp.counters().iter().collect()),
+            ("tcp.memory", self.tcp.memory().iter().collect()),
         ];
         let links = self.links().map(|link| {
             let counters = link.counters().iter();

@@ -51,7 +51,8 @@ fn which(name: Name, level: c_int, option: c_int) -> Result<String> {
 
 /// May it be accepted though the stack does not know it, as Redox's C library does? Not if a program counts on it.
 fn may_be_forgotten(level: c_int, option: c_int) -> bool {
-    (level, option) != (libc::SOL_SOCKET, libc::SO_REUSEPORT)
+    let counted_on = [libc::SO_REUSEPORT, libc::SO_BINDTODEVICE];
+    level != libc::SOL_SOCKET || !counted_on.contains(&option)
 }
 
 /// setsockopt(2)
@@ -155,6 +156,8 @@ fn option_of(fd: c_int, name: Name, level: c_int, option: c_int) -> Result<Vec<u
         (libc::SOL_SOCKET, libc::SO_TYPE) if name.stream => libc::SOCK_STREAM,
         (libc::SOL_SOCKET, libc::SO_TYPE) => libc::SOCK_DGRAM,
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.stream => libc::IPPROTO_TCP,
+        (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.echo && name.v6 => libc::IPPROTO_ICMPV6,
+        (libc::SOL_SOCKET, libc::SO_PROTOCOL) if name.echo => libc::IPPROTO_ICMP,
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) => libc::IPPROTO_UDP,
         (libc::SOL_SOCKET, libc::SO_DOMAIN) if name.v6 => libc::AF_INET6,
         (libc::SOL_SOCKET, libc::SO_DOMAIN) => libc::AF_INET,

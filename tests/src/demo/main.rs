@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         }
         Action::Stages => stages::run(&options),
         Action::Bench => bench::run(&options),
+        Action::BenchPrograms => bench::programs::run(&options),
         Action::Shell => session::Session::start(&options).and_then(|s| shell::run(&s, &options)),
         Action::Run(program) => match programs::run(&options, program) {
             Ok(code) => return code,

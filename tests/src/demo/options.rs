@@ -12,6 +12,7 @@ usage: ./demo [OPTIONS]                     run all stages and print a table
        ./demo [OPTIONS] COMMAND ARGUMENTS   run one command on a machine of its own
        ./demo [OPTIONS] shell               a prompt with these commands on one machine
        ./demo bench                         throughput and CPU time, with Linux on a TAP as the peer
+       ./demo bench programs                curl, iperf3, scp, nginx and redis over smolnetd, and over Linux alone
        ./demo [OPTIONS] run -- PROGRAM ...  an unmodified Linux program whose sockets are smolnetd's: on the machine that
                                             is up, or on one of its own
        ./demo [OPTIONS] up                  a machine that stays; ./demo status tells of it, ./demo down ends it
@@ -38,6 +39,7 @@ pub(crate) enum Action {
     Stages,
     Shell,
     Bench,
+    BenchPrograms,
     /// A program of Linux and its arguments.
     Run(Vec<String>),
     Up,
@@ -116,6 +118,7 @@ impl Options {
                 options.action = match words.as_slice() {
                     [word] if word == "shell" => Action::Shell,
                     [word] if word == "bench" => Action::Bench,
+                    [word, what] if word == "bench" && what == "programs" => Action::BenchPrograms,
                     [word] if word == "up" => Action::Up,
                     [word] if word == "serve" => Action::Serve,
                     [word] if word == "status" => Action::Status,
@@ -226,6 +229,10 @@ mod tests {
         let program = Action::Run(["curl", "-s", "host"].map(String::from).to_vec());
         assert_eq!(parse("run -- curl -s host").unwrap().action, program);
         assert_eq!(parse("up").unwrap().action, Action::Up);
+        assert_eq!(
+            parse("bench programs").unwrap().action,
+            Action::BenchPrograms
+        );
         assert_eq!(parse("--net tap:t0").unwrap().net, Net::Tap("t0".into()));
     }
 

@@ -42,13 +42,19 @@ pub(crate) fn run(options: &Options, program: &[String]) -> Result<ExitCode> {
     code
 }
 
-fn run_at(door: &Path, program: &[String]) -> Result<ExitCode> {
-    let (name, arguments) = program.split_first().context("a program")?;
+/// The library to preload.
+pub(crate) fn library() -> Result<PathBuf> {
     let library = std::env::current_exe().context("this program's path")?;
     let library = library.with_file_name(LIBRARY);
-    if !library.is_file() {
-        return Err(Error::new(format!("{} is missing", library.display())));
+    match library.is_file() {
+        true => Ok(library),
+        false => Err(Error::new(format!("{} is missing", library.display()))),
     }
+}
+
+fn run_at(door: &Path, program: &[String]) -> Result<ExitCode> {
+    let (name, arguments) = program.split_first().context("a program")?;
+    let library = library()?;
     let status = Command::new(name)
         .args(arguments)
         .env("LD_PRELOAD", library)

@@ -99,7 +99,7 @@ fn under_way(
     };
     *socket.connecting() = Some(connecting);
     // Tells at once if it is decided already.
-    room.watch(socket);
+    room.watch_both(socket);
     filling.map_or(Progress::UnderWay, Progress::Filling)
 }
 

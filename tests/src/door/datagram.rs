@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libredox::Fd;
 use socket_door::{HEAD, Head, end};
 use syscall::error::{EAGAIN, EBADF, EINTR, ENODEV, ESRCH};
-use syscall::flag::CallFlags;
+use syscall::flag::{CallFlags, EventFlags};
 
 use super::room::Room;
 use super::socket::{Errno, Lane, Outcome, Result, Socket, errno};
@@ -65,9 +65,10 @@ fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
         Err(EAGAIN) => {
             lane.waiting = message.to_vec();
             lane.blocked = true;
+            room.watch_both(socket);
             // The file that had no room may be another one than the socket's own.
             if let Some((_, file)) = &*socket.sent_to() {
-                room.watch_file(file.raw(), socket.id);
+                room.watch_file(file.raw(), socket.id, EventFlags::EVENT_WRITE);
             }
         }
         Err(errno) => tell(socket, errno),
@@ -76,24 +77,29 @@ fn send(socket: &Socket, room: &Room, lane: &mut Lane, message: &[u8]) {
 
 /// `sendto`: dup with the address, and a write.
 fn send_to(socket: &Socket, room: &Room, to: SocketAddr, payload: &[u8]) -> Result<()> {
-    let mut last = socket.sent_to();
-    let file = match &*last {
-        Some((known, file)) if *known == to => Arc::clone(file),
-        _ if socket.name.echo => {
-            let new = Arc::new(echo::open(to)?);
-            socket.put(Arc::clone(&new));
-            room.watch(socket);
-            new
-        }
-        _ => {
-            let path = to.to_string();
-            let new = socket.file()?.dup(path.as_bytes()).map_err(errno)?;
-            Arc::new(Fd::new(new))
+    let last = socket.sent_to().clone().filter(|(known, _)| *known == to);
+    let file = match last {
+        Some((_, file)) => file,
+        None => {
+            let file = file_for(socket, room, to)?;
+            *socket.sent_to() = Some((to, Arc::clone(&file)));
+            file
         }
     };
-    *last = Some((to, Arc::clone(&file)));
-    drop(last);
     write(&file, payload)
+}
+
+/// A file by which datagrams go there.
+fn file_for(socket: &Socket, room: &Room, to: SocketAddr) -> Result<Arc<Fd>> {
+    if !socket.name.echo {
+        let new = socket.file()?.dup(to.to_string().as_bytes());
+        return Ok(Arc::new(Fd::new(new.map_err(errno)?)));
+    }
+    // The replies come on it, too.
+    let file = Arc::new(echo::open(to)?);
+    socket.put(Arc::clone(&file));
+    room.watch(socket);
+    Ok(file)
 }
 
 fn write(file: &Fd, payload: &[u8]) -> Result<()> {

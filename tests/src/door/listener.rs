@@ -33,7 +33,7 @@ pub(super) fn accept(listener: &Socket, room: &Arc<Room>, lane: &mut Lane) -> Ou
                 Err(EINTR | ECONNABORTED) => {}
                 Err(errno) => {
                     lane.over = true;
-                    listener.remember(errno);
+                    listener.fail(errno);
                 }
             }
         }

@@ -83,7 +83,7 @@ fn answer_to(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     let room = Arc::clone(&turns.room);
     let words: Vec<&str> = text.split(' ').collect();
     match words.as_slice() {
-        ["socket", scheme, family] => match make(&room, scheme, *family == "6") {
+        ["socket", scheme, family] => match make(turns, scheme, *family == "6") {
             Ok(program) => say(&question, &ok(""), Some(program.as_fd())),
             Err(errno) => say(&question, &error(errno), None),
         },
@@ -112,9 +112,12 @@ fn answer_to(turns: &mut Turns, question: OwnedFd, text: &str) -> Next {
     Next::Answered
 }
 
-fn make(room: &Room, scheme: &str, v6: bool) -> Result<OwnedFd> {
-    let (socket, program) = Socket::open(room, scheme, v6)?;
-    room.keep(socket)?;
+fn make(turns: &mut Turns, scheme: &str, v6: bool) -> Result<OwnedFd> {
+    if turns.room.is_full() {
+        turns.finish_closed();
+    }
+    let (socket, program) = Socket::open(&turns.room, scheme, v6)?;
+    turns.room.keep(socket)?;
     Ok(program)
 }
 
@@ -175,6 +178,9 @@ fn disconnect(room: &Room, socket: &Socket) -> Result<()> {
 
 /// Could a datagram leave for there? The first half of `sendto`, whose error is the program's at once.
 fn reach(socket: &Socket, address: &str) -> Result<()> {
+    if socket.name.echo {
+        return Ok(());
+    }
     let way = socket.file()?.dup(address.as_bytes()).map_err(errno)?;
     drop(Fd::new(way));
     Ok(())
@@ -267,6 +273,10 @@ fn set_option(socket: &Socket, which: [&str; 2], value: &str) -> Result<()> {
 }
 
 fn set(socket: &Socket, [level, option]: [u64; 2], value: &[u8]) -> Result<()> {
+    // Echoes have no options, and `ping` asks for many.
+    if socket.name.echo {
+        return Ok(());
+    }
     let file = socket.file()?;
     file.call_wo(value, CallFlags::empty(), &[SET_OPTION, option, level])
         .map(drop)

@@ -111,18 +111,27 @@ impl Room {
         self.waits.get(index)
     }
 
-    /// Hears of the socket's file from now on, and at once of what is ready already.
+    /// Hears from now on what comes from the socket's file, and at once if something is there already.
     pub(super) fn watch(&self, socket: &Socket) {
         if let Ok(file) = socket.file() {
-            self.watch_file(file.raw(), socket.id);
+            self.watch_file(file.raw(), socket.id, EventFlags::EVENT_READ);
         }
     }
 
-    /// The same for one file of several.
-    pub(super) fn watch_file(&self, file: usize, id: u64) {
+    /// The same, and that it has room. Only for who waits for that: after each write the file says that it has room, as soon
+    /// as anything happens on it.
+    pub(super) fn watch_both(&self, socket: &Socket) {
+        if let Ok(file) = socket.file() {
+            let both = EventFlags::EVENT_READ | EventFlags::EVENT_WRITE;
+            self.watch_file(file.raw(), socket.id, both);
+        }
+    }
+
+    /// The same of one file of several.
+    pub(super) fn watch_file(&self, file: usize, id: u64, flags: EventFlags) {
         let event = syscall::Event {
             id: file,
-            flags: EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+            flags,
             data: usize::try_from(id).unwrap_or(usize::MAX),
         };
         if let Some(waits) = self.waits_for(id) {
@@ -137,6 +146,11 @@ impl Room {
         if let Some(waits) = self.waits_for(socket.id) {
             let _ = epoll::modify(&waits.epoll, socket.end.as_fd(), data, flags);
         }
+    }
+
+    /// Are there as many sockets as there may be?
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().len() >= MOST_SOCKETS
     }
 
     /// Keeps a new socket, and hears of it from now on.

@@ -68,6 +68,18 @@ pub(super) struct Lane {
     pub(super) over: bool,
     /// How many bytes are asked for at once.
     pub(super) chunk: usize,
+    /// The taking side was asked before to say when it has room.
+    asked: bool,
+}
+
+impl Lane {
+    /// There is no room: `ask` makes the taking side say when there is, from now on.
+    pub(super) fn block(&mut self, ask: impl FnOnce()) {
+        self.blocked = true;
+        if !core::mem::replace(&mut self.asked, true) {
+            ask();
+        }
+    }
 }
 
 /// A socket.
@@ -251,7 +263,10 @@ impl Socket {
             Way::Down => &self.down,
         };
         let mut lane = locked(lane);
-        if taker_has_room && lane.blocked {
+        if taker_has_room && !lane.blocked {
+            return Outcome::Done;
+        }
+        if taker_has_room {
             lane.blocked = false;
             if way == Way::Down {
                 room.want_room(self, false);
@@ -263,7 +278,7 @@ impl Socket {
         match (self.name.stream, self.stage(), way) {
             (false, _, Way::Up) => datagram::up(self, room, &mut lane, buffer),
             (false, _, Way::Down) => datagram::down(self, room, &mut lane, buffer),
-            (true, Stage::Connected, Way::Up) => stream::up(self, &mut lane, buffer),
+            (true, Stage::Connected, Way::Up) => stream::up(self, room, &mut lane, buffer),
             (true, Stage::Connected, Way::Down) => stream::down(self, room, &mut lane, buffer),
             (true, Stage::Listening, Way::Down) => listener::accept(self, room, &mut lane),
             _ => Outcome::Done,

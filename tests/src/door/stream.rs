@@ -11,14 +11,14 @@ use super::{CHUNK, ROUNDS, pair, questions};
 const SMALLEST: usize = 4 << 10;
 
 /// What the program has written; at its end FIN.
-pub(super) fn up(socket: &Socket, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
+pub(super) fn up(socket: &Socket, room: &Room, lane: &mut Lane, buffer: &mut [u8]) -> Outcome {
     for _ in 0..ROUNDS {
         if !lane.waiting.is_empty() {
             let waiting = core::mem::take(&mut lane.waiting);
-            write(socket, lane, &waiting);
+            write(socket, room, lane, &waiting);
         } else {
             match pair::receive(&socket.end, buffer) {
-                Ok(n @ 1..) => write(socket, lane, buffer.get(..n).unwrap_or_default()),
+                Ok(n @ 1..) => write(socket, room, lane, buffer.get(..n).unwrap_or_default()),
                 Err(rustix::io::Errno::AGAIN) => return Outcome::Done,
                 Ok(0) => end(socket, lane),
                 Err(_) => {
@@ -44,7 +44,7 @@ fn end(socket: &Socket, lane: &mut Lane) {
 }
 
 /// Writes as much as the stack has room for, and keeps the rest.
-fn write(socket: &Socket, lane: &mut Lane, mut bytes: &[u8]) {
+fn write(socket: &Socket, room: &Room, lane: &mut Lane, mut bytes: &[u8]) {
     let result = socket.file().and_then(|file| {
         while !bytes.is_empty() {
             match file.write(bytes).map_err(errno) {
@@ -59,7 +59,7 @@ fn write(socket: &Socket, lane: &mut Lane, mut bytes: &[u8]) {
         Ok(()) => {}
         Err(EAGAIN) => {
             lane.waiting = bytes.to_vec();
-            lane.blocked = true;
+            lane.block(|| room.watch_both(socket));
         }
         Err(errno) => fail(socket, lane, errno),
     }

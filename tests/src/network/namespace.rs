@@ -100,8 +100,8 @@ impl Namespace {
             .map(drop)
     }
 
-    /// The process that keeps the namespace alive.
-    pub(super) fn holder_id(&self) -> u32 {
+    /// The process that keeps the namespace alive: what `ip link … netns` takes.
+    pub fn holder_id(&self) -> u32 {
         self.0.holder.id()
     }
 

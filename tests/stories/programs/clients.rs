@@ -6,7 +6,9 @@ use lab::Process;
 use lab::peers::{HttpServer, sha256_of_pattern};
 use sha2::{Digest, Sha256};
 
-use super::nginx::{PORT, Site, on_linux};
+use lab::programs::{HTTP_PORT, Site};
+
+use super::nginx::on_linux;
 use super::{Lab, PATIENCE, text, wait_for_listener};
 use crate::traffic::{LINUX, OURS, hexadecimal};
 
@@ -25,17 +27,20 @@ fn wget_fetches_a_page() {
 #[test]
 fn wget_fetches_a_whole_site() {
     let Some(lab) = Lab::start() else { return };
-    let site = Site::new(&lab);
+    let site = Site::new(&lab.folder()).unwrap();
     let pages = [("a", "b"), ("b", "folder/c"), ("folder/c", "/folder/d")];
-    site.write("index.html", "<a href=a.html>a</a>");
+    site.write("index.html", "<a href=a.html>a</a>").unwrap();
     for (page, next) in pages {
         let link = format!("<a href={next}.html>{next}</a>");
-        site.write(&format!("{page}.html"), &link);
+        site.write(&format!("{page}.html"), &link).unwrap();
     }
-    site.write("folder/d.html", "the last");
-    let server = on_linux(&lab, &site, "");
+    site.write("folder/d.html", "the last").unwrap();
+    let server = on_linux(&lab, &site);
     let at = lab.folder().join("copy");
-    let line = format!("wget -q -r -nH -P {} http://{LINUX}:{PORT}/", at.display());
+    let line = format!(
+        "wget -q -r -nH -P {} http://{LINUX}:{HTTP_PORT}/",
+        at.display()
+    );
     lab.run(&line, "wget");
     let last = std::fs::read_to_string(at.join("folder/d.html")).unwrap();
     assert_eq!(last, "the last");
@@ -57,6 +62,59 @@ fn ping_of_debian_hears_its_echoes_small_and_large() {
     // 1: nobody answers.
     let (code, said) = lab.code("ping -n -c 1 -W 0.5 10.9.0.77", "iputils-ping");
     assert_eq!(code, Some(1), "{said}");
+    lab.all_is_given_back();
+}
+
+/// Its method asks for several files on one connection before the first has come.
+#[test]
+fn apt_updates_from_a_repository() {
+    let Some(lab) = Lab::start() else { return };
+    let site = Site::new(&lab.folder()).unwrap();
+    for part in ["one", "two", "three"] {
+        let package = format!(
+            "Package: lab-{part}\nVersion: 1\nArchitecture: all\nMaintainer: lab\nFilename: {part}.deb\nSize: 1\n             SHA256: {}\nDescription: of the lab\n",
+            "0".repeat(64)
+        );
+        site.write(&format!("{part}/Packages"), package).unwrap();
+    }
+    let server = on_linux(&lab, &site);
+    let home = lab.folder().join("apt");
+    for folder in ["state/lists/partial", "cache/archives/partial"] {
+        std::fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    let at = home.display();
+    let lines = ["one", "two", "three"]
+        .map(|part| format!("deb [trusted=yes] http://{LINUX}:{HTTP_PORT}/{part} ./\n"));
+    std::fs::write(home.join("sources.list"), lines.concat()).unwrap();
+    let options = format!(
+        "-o Dir::State={at}/state -o Dir::Cache={at}/cache -o Dir::State::status=/dev/null -o APT::Sandbox::User=root \
+         -o Dir::Etc::sourcelist={at}/sources.list -o Dir::Etc::sourceparts=/dev/null"
+    );
+    let said = text(&lab.run(&format!("apt-get {options} update"), "apt"));
+    assert!(said.contains("Packages"), "{said}");
+    let known = text(&lab.run(&format!("apt-cache {options} policy lab-two"), "apt"));
+    assert!(known.contains("Candidate: 1"), "{said}\n{known}");
+    drop(server);
+    lab.all_is_given_back();
+}
+
+#[test]
+fn connections_on_which_nothing_moves_hold_nobody_up() {
+    let Some(lab) = Lab::start() else { return };
+    let _server = HttpServer::start(lab.listener(80)).unwrap();
+    let silent = lab.listener(81);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/programs/stuck.py");
+    let line = format!("/usr/bin/python3 {script} {LINUX} 80 81");
+    let mut stuck = lab.program(&line, "python3").with_input().start().unwrap();
+    stuck.wait_for_output("stuck", PATIENCE).unwrap();
+    for _ in 0..3 {
+        let line = format!("curl -sS -f http://{LINUX}/bytes/3000000");
+        assert_eq!(lab.run(&line, "curl").len(), 3_000_000);
+    }
+    drop(stuck.take_input());
+    assert!(stuck.wait(PATIENCE).unwrap().success());
+    // What was written to those who never read would be sent for a long time.
+    drop(silent);
     lab.all_is_given_back();
 }
 

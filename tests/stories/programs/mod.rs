@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use lab::network::{Namespace, Peers};
 use lab::peers::{DnsAnswer, DnsServer};
-use lab::{Door, Process, Program, Stack};
+use lab::{Door, Program, Stack};
 
 use crate::common::run;
 use crate::traffic::{LINUX, on_tap};
@@ -71,18 +71,7 @@ impl Lab {
 
     /// A program over smolnetd, its words split at spaces.
     pub(crate) fn program(&self, line: &str, package: &str) -> Program<'_> {
-        let mut words = line.split(' ');
-        // So that it is said which package is missing.
-        Program::new(words.next().unwrap_or_default(), package).unwrap();
-        Program::new("env", "coreutils")
-            .unwrap()
-            .arg(format!("LD_PRELOAD={}", library().display()))
-            .arg(format!(
-                "{}={}",
-                socket_door::DOOR,
-                self.door.path().display()
-            ))
-            .args(line.split(' '))
+        self.door.program(&library(), line, package).unwrap()
     }
 
     /// Runs one to its end, which must be a good one.
@@ -162,10 +151,4 @@ fn wait_for_listener(lab: &Lab, port: u16) {
     lab.stack
         .wait_for("/scheme/netcfg/sockets", PATIENCE, listens)
         .unwrap();
-}
-
-/// Ends one of Linux's or ours, and waits for what it leaves behind to be gone.
-fn end(mut server: Process) {
-    server.signal(rustix::process::Signal::TERM).unwrap();
-    server.wait(PATIENCE).unwrap();
 }

@@ -1,7 +1,9 @@
 //! Servers of Debian over smolnetd, with clients of Linux.
 
-use super::nginx::{PORT, Site, TLS_PORT, over_smolnetd};
-use super::{Lab, end, text, wait_for_listener};
+use lab::programs::{HTTP_PORT, HTTPS_PORT, Site};
+
+use super::nginx::over_smolnetd;
+use super::{Lab, text, wait_for_listener};
 use crate::traffic::OURS;
 
 /// `wrk` at that URL for a second, with so many connections: requests a second, and nothing else to tell.
@@ -57,23 +59,23 @@ fn redis_serves_fifty_clients_of_linux_at_once() {
 #[test]
 fn nginx_serves_pages_files_and_https_with_several_processes() {
     let Some(lab) = Lab::start() else { return };
-    let site = Site::new(&lab);
-    site.write("page", "a page\n");
+    let site = Site::new(&lab.folder()).unwrap();
+    site.write("page", "a page\n").unwrap();
     let file = vec![0x5a; 5 << 20];
-    site.write("file", &file);
-    let server = over_smolnetd(&lab, &site, 2, "");
-    let at = format!("http://{OURS}:{PORT}");
+    site.write("file", &file).unwrap();
+    let server = over_smolnetd(&lab, &site, 2);
+    let at = format!("http://{OURS}:{HTTP_PORT}");
     let page = lab.run_on_linux(&format!("curl -sS -f {at}/page"), "curl");
     assert_eq!(text(&page), "a page\n");
     // sendfile(2), to several at once.
     let line = format!("curl -sS -f -Z {at}/file {at}/file {at}/file");
     assert_eq!(lab.run_on_linux(&line, "curl").len(), 3 * file.len());
-    let line = format!("curl -sS -f -k --http2 https://{OURS}:{TLS_PORT}/page");
+    let line = format!("curl -sS -f -k --http2 https://{OURS}:{HTTPS_PORT}/page");
     assert_eq!(text(&lab.run_on_linux(&line, "curl")), "a page\n");
     let rate = wrk(&lab, 20, &format!("{at}/small"));
     assert!(rate > 100.0, "{rate} requests a second");
     let rate = wrk(&lab, 20, &format!("-H Connection:close {at}/small"));
     assert!(rate > 50.0, "{rate} connections a second");
-    end(server);
+    drop(server);
     lab.all_is_given_back();
 }

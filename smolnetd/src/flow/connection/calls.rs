@@ -1,22 +1,19 @@
-//! What a socket asks of its connection.
+//! What a program asks of its connection (RFC 9293 3.9.1, 3.10.2 to 3.10.6), and what others have to tell it.
 
-use smoltcp::socket::tcp::State;
-use smoltcp::time::{Duration, Instant};
+use smoltcp::time::Instant;
 
-use super::{Connection, View};
+use super::{Connection, View, mss_for};
 use crate::error::SocketError;
+use crate::flow::sequence::Seq;
+use crate::flow::state::State;
 use crate::socket::Readiness;
-use crate::socket::tcp::TcpOptions;
-
-/// RFC 5681 4.1 asks for the retransmission timeout, whose least is this.
-const IDLE: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// What a socket can see of it.
     pub fn view(&self) -> View {
         View {
             readiness: self.readiness(),
-            received: self.socket().recv_queue(),
+            received: self.incoming.unread(),
         }
     }
 
@@ -28,14 +25,17 @@ impl Connection {
         if self.is_connecting() {
             return Readiness::default();
         }
-        let socket = self.socket();
-        let room = socket.send_capacity().saturating_sub(socket.send_queue());
         // Not for every segment that is acknowledged: a writer is woken for something worth writing.
-        let enough = socket.send_capacity().div_ceil(4);
+        let enough = self.outgoing.limit().div_ceil(4);
         Readiness {
-            readable: socket.can_recv() || self.read_shut || !socket.may_recv(),
-            writable: !socket.may_send() || room >= enough,
+            readable: self.incoming.unread() > 0 || self.is_at_end(),
+            writable: !self.state.may_send() || self.outgoing.room() >= enough,
         }
+    }
+
+    /// Will nothing more be there to read than is there now?
+    fn is_at_end(&self) -> bool {
+        self.read_shut || !self.state.may_receive()
     }
 
     /// The pending error, once.
@@ -48,23 +48,22 @@ impl Connection {
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`], the pending error, or [`SocketError::NotConnected`].
-    pub fn receive(&mut self, buffer: &mut [u8], peek: bool) -> Result<usize, SocketError> {
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<usize, SocketError> {
         if buffer.is_empty() && self.error.is_none() {
             return Ok(0);
         }
-        if self.socket().can_recv() {
+        if self.incoming.unread() > 0 {
             if peek {
-                return self
-                    .socket_mut()
-                    .peek_slice(buffer)
-                    .map_err(|_| SocketError::NotConnected);
+                return Ok(self.incoming.peek(buffer));
             }
-            let length = self
-                .socket_mut()
-                .recv_slice(buffer)
-                .map_err(|_| SocketError::NotConnected)?;
-            self.consumed = self.consumed.wrapping_add(length as u32);
-            return Ok(length);
+            let octets = self.incoming.read(buffer);
+            self.has_read(now, octets);
+            return Ok(octets);
         }
         if let Some(error) = self.take_error() {
             return Err(error);
@@ -75,13 +74,36 @@ impl Connection {
         if !self.established {
             return Err(SocketError::NotConnected);
         }
-        if self.read_shut || self.is_over() || !self.socket().may_recv() {
+        if self.is_at_end() {
             return Ok(0);
         }
         Err(SocketError::WouldBlock)
     }
 
-    /// Queues what fits of `data`.
+    /// The window may be opened, if it is worth a segment (RFC 9293 3.8.6.2.2).
+    fn has_read(&mut self, now: Instant, octets: usize) {
+        if !self.state.may_receive() {
+            return;
+        }
+        self.restrain_window();
+        self.window.read(now, octets, self.recovery.srtt());
+        let unread = self.incoming.unread();
+        if self
+            .window
+            .is_update_due(self.rcv_nxt, unread, self.path_mss)
+        {
+            self.acks.owe_now();
+        }
+    }
+
+    /// No larger a window is offered than there is memory for.
+    pub(super) fn restrain_window(&mut self) {
+        let memory = self.share.beside(self.outgoing.held());
+        self.window.restrain(memory);
+    }
+
+    /// Queues what fits of `data`, of the buffer and of what there is memory for. Without memory the buffer is smaller,
+    /// until what is in it is acknowledged: whoever waits for room is woken by that.
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`] if nothing fits, the pending error, [`SocketError::BrokenPipe`] after the sending
@@ -96,24 +118,21 @@ impl Connection {
         if !self.established {
             return Err(SocketError::NotConnected);
         }
-        if self.is_over() || !self.socket().may_send() {
+        if !self.state.may_send() {
             return Err(SocketError::BrokenPipe);
         }
-        if self.socket().send_queue() == 0 {
-            if now >= self.progress + IDLE {
-                self.guard.congestion().restart_after_idle();
-            }
-            self.progress = now;
+        if self.outgoing.is_empty() {
+            self.timers.progress(now);
         }
-        let length = self
-            .socket_mut()
-            .send_slice(data)
-            .map_err(|_| SocketError::BrokenPipe)?;
-        self.written = self.written.wrapping_add(length as u32);
-        if length == 0 && !data.is_empty() {
+        let memory = self.share.beside(self.incoming.held());
+        if self.outgoing.limit() > memory {
+            self.outgoing.set_limit(memory);
+        }
+        let octets = self.outgoing.write(data);
+        if octets == 0 && !data.is_empty() {
             Err(SocketError::WouldBlock)
         } else {
-            Ok(length)
+            Ok(octets)
         }
     }
 
@@ -122,32 +141,41 @@ impl Connection {
         self.read_shut = true;
     }
 
-    /// FIN after what was written (RFC 9293 3.10.4).
+    /// CLOSE (RFC 9293 3.10.4): FIN after what was written.
     pub fn shut_write(&mut self, now: Instant) {
-        if self.socket().may_send() {
-            self.progress = now;
-            self.socket_mut().close();
-        }
+        let next = match self.state {
+            State::Established => State::FinWait1,
+            State::CloseWait => State::LastAck,
+            _ => return,
+        };
+        self.state = next;
+        self.timers.progress(now);
     }
 
     /// Octets received that nobody has read.
     pub fn unread(&self) -> usize {
-        self.socket().recv_queue()
+        self.incoming.unread()
+    }
+
+    /// Is its send buffer as small as it is because there is no memory for a larger one?
+    pub fn is_short_of_memory(&self) -> bool {
+        self.outgoing.limit() >= self.share.beside(self.incoming.held())
     }
 
     /// Octets written that the peer has not acknowledged.
     pub fn unacknowledged(&self) -> usize {
-        self.socket().send_queue()
+        self.outgoing.len()
     }
 
-    /// RST (RFC 9293 3.10.5), if there is a peer that knows of us; it leaves when the flow is served.
+    /// ABORT (RFC 9293 3.10.5): RST, if there is a peer that knows of us; it leaves when the flow is served.
     pub fn abort(&mut self, error: Option<SocketError>) {
-        match self.state() {
+        match self.state {
             State::Closed => (),
             State::SynSent | State::TimeWait => self.fail(error),
             _ => {
                 self.error = error.or(self.error);
-                self.socket_mut().abort();
+                self.owes_reset = true;
+                self.end(State::Closed);
             }
         }
     }
@@ -157,14 +185,39 @@ impl Connection {
         if !self.is_over() {
             self.error = error.or(self.error);
         }
-        self.over = true;
+        self.owes_reset = false;
+        self.end(State::Closed);
     }
 
-    /// Applies what a socket's options say to a connection that exists.
-    pub fn apply(&mut self, options: &TcpOptions) {
-        let socket = self.socket_mut();
-        socket.set_nagle_enabled(!options.no_delay);
-        socket.set_keep_alive(options.keep_alive);
-        socket.set_hop_limit(options.hop_limit);
+    /// Is an ICMP error about a segment of ours that is on its way or not yet acknowledged (RFC 5927 4.1)?
+    pub fn has_sent_and_waits_for(&self, sequence: Seq) -> bool {
+        !sequence.before(self.snd_una()) && sequence.before(self.snd_nxt())
+    }
+
+    /// An ICMP error that may pass (RFC 1122 4.2.3.9): remembered as the reason if the connection times out. In
+    /// SYN-SENT there is nothing to lose, and it ends the attempt.
+    pub fn unreachable(&mut self, error: SocketError) {
+        if self.state == State::SynSent {
+            self.fail(Some(error));
+        } else {
+            self.soft_error = Some(error);
+        }
+    }
+
+    /// The path carries packets of `mtu` bytes.
+    pub fn limit_mtu(&mut self, mtu: u16) {
+        self.path_mss = mss_for(mtu, self.headers);
+        self.recovery.limit_mss(self.mss());
+    }
+
+    /// Another way leads to the peer: what did not arrive by the former one is tried again.
+    pub fn path_changed(&mut self, now: Instant) {
+        self.recovery.path_changed(now);
+    }
+
+    /// What is on its way does not arrive: it is to be sent again, at once. That it does not is `news`, or was known
+    /// and may be under repair.
+    pub fn send_again(&mut self, now: Instant, news: bool) {
+        self.recovery.path_lost(now, news);
     }
 }

@@ -1,24 +1,55 @@
-//! A connection in smoltcp's hands, with its guard, its timeouts and the words that a socket gets from it.
+//! A connection from SYN-SENT, or from the end of a listener's handshake, on: the transmission control block of RFC 9293
+//! 3.3.1, and what segments, programs and time do to it.
+//!
+//! ```text
+//! input        RFC 9293 3.10.7.3 and 3.10.7.4: a segment, step by step in the RFC's order
+//!  handshake   … the SYNs: what the two ends agree upon
+//!  acknowledge … fifth: the ACK field and the send window
+//!  text        … seventh and eighth: the data and the FIN
+//! output       what leaves next: decided without touching anything, then written straight into the link's slot
+//!  probe       … into a closed window, and into silence
+//! acks         which acknowledgements are owed
+//! timers       what takes too long
+//! calls        RFC 9293 3.9.1: what a program asks for
+//! ```
+//!
+//! SND.UNA and SND.NXT are [`Recovery`]'s, which knows what was lost and how much may be on its way; the octets are the
+//! buffers'; RCV.WND is the [`ReceiveWindow`]'s. What is here is the order of things.
 
+mod acknowledge;
+mod acks;
 mod calls;
-mod network;
-mod timeouts;
+mod handshake;
+mod input;
+mod output;
+mod probe;
+mod settings;
+mod text;
+mod timers;
 
 use core::fmt;
 use core::net::SocketAddr;
 
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 
+use super::buffer::{ReceiveBuffer, ReceiveWindow, SendBuffer};
+use super::memory::{Account, Share};
+use super::recovery::Recovery;
 use super::sequence::Seq;
-use super::{FlowKey, HalfOpen};
-use crate::engine::Engine;
+use super::state::State;
+use super::{Agreed, FlowKey, Scaling};
 use crate::error::SocketError;
-use crate::guard::Guard;
 use crate::output::Path;
 use crate::socket::Readiness;
 use crate::socket::tcp::{Limits, TcpCounters, TcpId, TcpOptions};
+use acks::Acks;
+use settings::Settings;
+use timers::Timers;
+
+pub use acks::CHALLENGE_INTERVAL;
+
+/// No smaller segment size is taken from a peer: it would have us send nothing but headers.
+const MIN_MSS: usize = 48;
 
 /// Who will read what a connection receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +88,6 @@ pub struct Context<'a, O> {
     pub path: &'a Path,
     /// How long everything may take.
     pub limits: &'a Limits,
-    /// smoltcp.
-    pub engine: &'a mut Engine,
     /// What is counted.
     pub counters: &'a mut TcpCounters,
     /// The stack.
@@ -80,95 +109,129 @@ impl View {
 }
 
 /// A connection in any state from SYN-SENT on, or what is left of it for its socket to read.
+///
+/// Names with `snd`, `rcv`, `iss` and `irs` are the variables of RFC 9293 3.3.1.
 pub struct Connection {
-    set: SocketSet<'static>,
-    handle: SocketHandle,
-    guard: Guard,
     /// Who will read what it receives.
     pub holder: Holder,
-    /// Length in bytes of the IP and TCP headers of its segments.
+    /// Who pays for its memory, from when it is in the flow table on.
+    pub account: Option<Account>,
+    /// How much of it there may be, as it was when the connection was last looked after.
+    pub share: Share,
+    state: State,
+    settings: Settings,
+
+    iss: Seq,
+    recovery: Recovery,
+    outgoing: SendBuffer,
+    /// SND.WND in octets.
+    snd_wnd: u32,
+    snd_wl1: Seq,
+    snd_wl2: Seq,
+    /// MAX.SND.WND of RFC 5961 5.2, and the "maximum send window" of RFC 9293 3.8.6.2.1.
+    max_snd_wnd: u32,
+
+    irs: Seq,
+    rcv_nxt: Seq,
+    incoming: ReceiveBuffer,
+    window: ReceiveWindow,
+    acks: Acks,
+    /// Where the peer's FIN is, which may have come before what precedes it.
+    peer_fin: Option<Seq>,
+    /// The largest segment that came, in octets of data.
+    rcv_mss: usize,
+
+    /// The peer's Maximum Segment Size option, or what stands for it.
+    peer_mss: u16,
+    /// The largest segment that the path carries, in octets of data.
+    path_mss: usize,
+    /// Length in bytes of the IP and TCP headers of its segments, without options.
     headers: u16,
-    /// IRS, once known.
-    irs: Option<Seq>,
-    /// Octets read by the socket, on the circle of sequence numbers.
-    consumed: u32,
-    /// Octets written by the socket, likewise.
-    written: u32,
+    /// How windows are scaled; before both SYNs are known, not at all.
+    scaling: Option<Scaling>,
+    /// Both ends know SACK (RFC 2018 section 2).
+    sack: bool,
+    /// Our SYN has left more than once.
+    syn_repeated: bool,
+    /// In SYN-RECEIVED: our SYN is to leave again, with the ACK of the peer's.
+    owes_syn_ack: bool,
+
+    timers: Timers,
     established: bool,
-    over: bool,
     read_shut: bool,
-    owes_ack: bool,
+    /// In CLOSED: a RST is still to leave.
+    owes_reset: bool,
     error: Option<SocketError>,
     soft_error: Option<SocketError>,
-    opened: Instant,
-    heard: Instant,
-    progress: Instant,
-    una: Seq,
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("state", &self.state())
+            .field("state", &self.state)
             .field("holder", &self.holder)
-            .field("guard", &self.guard)
-            .field("received", &self.socket().recv_queue())
-            .field("unacknowledged", &self.socket().send_queue())
+            .field("snd_una", &self.snd_una().since(self.iss))
+            .field("snd_nxt", &self.snd_nxt().since(self.iss))
+            .field("snd_wnd", &self.snd_wnd)
+            .field("rcv_nxt", &self.rcv_nxt.since(self.irs))
+            .field("unacknowledged", &self.outgoing.len())
+            .field("unread", &self.incoming.unread())
+            .field("out_of_order", &self.incoming.out_of_order())
+            .field("acks", &self.acks)
+            .field("timers", &self.timers)
+            .field("recovery", &self.recovery)
             .field("error", &self.error)
-            .field("over", &self.over)
             .finish_non_exhaustive()
     }
 }
 
 impl Connection {
     fn new(
-        iss: Seq,
-        (key, mtu): (FlowKey, u16),
+        (state, start, iss): (State, Seq, Seq),
+        (key, path): (FlowKey, &Path),
         options: &TcpOptions,
         holder: Holder,
         now: Instant,
     ) -> Connection {
         let headers = headers_of(key);
-        // From 65536 on smoltcp 0.14 panics when a peer that scales windows fills the buffer.
-        let receive = options.receive_buffer.clamp(1, usize::from(u16::MAX));
-        let buffers = (
-            SocketBuffer::new(vec![0; receive]),
-            SocketBuffer::new(vec![0; options.send_buffer.max(1)]),
-        );
-        let mut socket = Socket::new(buffers.0, buffers.1);
-        // The guard's, by the window that the socket sees.
-        socket.set_congestion_control(CongestionControl::None);
-        socket.set_nagle_enabled(!options.no_delay);
-        socket.set_keep_alive(options.keep_alive);
-        socket.set_hop_limit(options.hop_limit);
-        let mut set = SocketSet::new(Vec::with_capacity(1));
-        let handle = set.add(socket);
+        let path_mss = mss_for(path.mtu, headers);
         Connection {
-            set,
-            handle,
-            guard: Guard::new(iss, mss_for(mtu, headers), receive),
             holder,
+            account: None,
+            share: Share::default(),
+            state,
+            settings: Settings::new(options),
+            iss,
+            recovery: Recovery::new(start, path_mss),
+            outgoing: SendBuffer::new(options.send_buffer.start.max(1)),
+            snd_wnd: 0,
+            snd_wl1: Seq::default(),
+            snd_wl2: Seq::default(),
+            max_snd_wnd: 0,
+            irs: Seq::default(),
+            rcv_nxt: Seq::default(),
+            incoming: ReceiveBuffer::new(),
+            window: options.receive_window(),
+            acks: Acks::default(),
+            peer_fin: None,
+            rcv_mss: usize::from(default_mss(key)).min(path_mss),
+            peer_mss: default_mss(key),
+            path_mss,
             headers,
-            irs: None,
-            consumed: 0,
-            written: 0,
+            scaling: None,
+            sack: false,
+            syn_repeated: false,
+            owes_syn_ack: false,
+            timers: Timers::new(now),
             established: false,
-            over: false,
             read_shut: false,
-            owes_ack: false,
+            owes_reset: false,
             error: None,
             soft_error: None,
-            opened: now,
-            heard: now,
-            progress: now,
-            una: iss,
         }
     }
 
-    /// An active open: its SYN leaves when it is served.
-    ///
-    /// # Errors
-    /// The addresses are not such that a connection can be between them.
+    /// An active open (RFC 9293 3.10.1): its SYN leaves when it is served.
     pub fn active(
         now: Instant,
         key: FlowKey,
@@ -176,73 +239,44 @@ impl Connection {
         iss: Seq,
         options: &TcpOptions,
         holder: Holder,
-    ) -> Result<Connection, SocketError> {
-        let mut connection = Connection::new(iss, (key, path.mtu), options, holder, now);
-        Engine::connect(
+    ) -> Connection {
+        Connection::new(
+            (State::SynSent, iss, iss),
+            (key, path),
+            options,
+            holder,
             now,
-            path.mtu,
-            connection.socket_mut(),
-            key.local,
-            key.remote,
-            iss,
         )
-        .map_err(|_| SocketError::AddressNotAvailable)?;
-        Ok(connection)
     }
 
-    /// A passive open whose handshake is complete but for the ACK that is at hand. None if smoltcp does not see it so.
+    /// A passive open whose handshake is complete. The segment that completed it is still to be taken in.
     pub fn passive(
         now: Instant,
         key: FlowKey,
         path: &Path,
-        half: &HalfOpen,
+        agreed: &Agreed,
+        holder: Holder,
         options: &TcpOptions,
-    ) -> Option<Connection> {
-        let mut connection = Connection::new(
-            half.iss,
-            (key, path.mtu),
-            options,
-            Holder::Queued(half.listener),
-            now,
-        );
-        let syn = half.syn(key);
-        let mut packet = vec![0; syn.length()];
-        syn.write(&mut packet);
-        connection.guard.passive_syn(&half.syn, half.attempts > 1);
-        connection.irs = Some(half.irs());
-        // RFC 6298 section 3 (Karn): a SYN-ACK that was sent more than once measures nothing.
-        let answered = if half.attempts == 1 {
-            half.answered.unwrap_or(now)
-        } else {
-            now
-        };
-        let socket = (&mut connection.set, connection.handle);
-        let guard = &mut connection.guard;
-        let times = (half.since.min(answered), answered);
-        Engine::replay_handshake(times, path.mtu, socket, key.local, &packet, guard)
-            .then_some(connection)
+    ) -> Connection {
+        let begin = (State::Established, agreed.iss.plus(1), agreed.iss);
+        let mut connection = Connection::new(begin, (key, path), options, holder, now);
+        connection.take_over(now, agreed);
+        connection
     }
 
-    fn socket(&self) -> &Socket<'static> {
-        self.set.get(self.handle)
+    /// What was sent and how it fares.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
     }
 
-    fn socket_mut(&mut self) -> &mut Socket<'static> {
-        self.set.get_mut(self.handle)
-    }
-
-    /// The connection's state in the words of RFC 9293 3.3.2.
+    /// The connection's state (RFC 9293 3.3.2).
     pub fn state(&self) -> State {
-        if self.over {
-            State::Closed
-        } else {
-            self.socket().state()
-        }
+        self.state
     }
 
     /// Has nothing come of it yet?
     pub fn is_connecting(&self) -> bool {
-        !self.over && matches!(self.socket().state(), State::SynSent | State::SynReceived)
+        self.state.is_opening()
     }
 
     /// Was it ever established?
@@ -250,59 +284,86 @@ impl Connection {
         self.established
     }
 
-    /// Has smoltcp nothing more to do with it?
+    /// Has it nothing more to say or to hear?
     pub fn is_over(&self) -> bool {
-        self.over
-            || match self.socket().state() {
-                State::TimeWait => true,
-                // With an address left, a RST is still to be sent.
-                State::Closed => self.socket().remote_endpoint().is_none(),
-                _ => false,
-            }
+        match self.state {
+            State::Closed => !self.owes_reset,
+            State::TimeWait => true,
+            _ => false,
+        }
     }
 
     /// Did it end as RFC 9293 wants it, with TIME-WAIT to come?
     pub fn is_time_wait(&self) -> bool {
-        !self.over && self.socket().state() == State::TimeWait
+        self.state == State::TimeWait
+    }
+
+    /// Has something come that was not acknowledged yet?
+    pub fn owes_ack(&self) -> bool {
+        self.acks.are_owed()
+    }
+
+    /// ISS
+    pub fn iss(&self) -> Seq {
+        self.iss
+    }
+
+    /// IRS, once known.
+    pub fn irs(&self) -> Option<Seq> {
+        let known = self.established || self.state == State::SynReceived;
+        known.then_some(self.irs)
     }
 
     /// RCV.NXT
     pub fn rcv_nxt(&self) -> Seq {
-        let fin = match self.socket().state() {
-            State::CloseWait | State::Closing | State::LastAck | State::TimeWait => 1,
-            _ => 0,
-        };
-        let Some(irs) = self.irs else {
-            return Seq::default();
-        };
-        irs.plus(1)
-            .plus(self.consumed as usize)
-            .plus(self.socket().recv_queue())
-            .plus(fin)
+        self.rcv_nxt
     }
 
     /// SND.UNA
-    pub fn una(&self) -> Seq {
-        let (syn, fin) = match self.socket().state() {
-            State::SynSent | State::SynReceived => (0, 0),
-            State::FinWait2 | State::TimeWait => (1, 1),
-            _ => (1, 0),
-        };
-        let acknowledged = self.written as usize + syn + fin;
-        self.guard
-            .iss()
-            .plus(acknowledged)
-            .minus(self.socket().send_queue())
+    pub fn snd_una(&self) -> Seq {
+        self.recovery.una()
     }
 
     /// SND.NXT
     pub fn snd_nxt(&self) -> Seq {
-        self.guard.snd_nxt()
+        self.recovery.nxt()
     }
 
-    /// The window that the peer was told last, in bytes.
-    pub fn window(&self) -> u16 {
-        self.guard.window(self.rcv_nxt())
+    /// The end of what was written, which is where our FIN is or will be. Not once the FIN is acknowledged.
+    fn written_end(&self) -> Seq {
+        let syn = usize::from(self.state.is_opening());
+        self.snd_una().plus(syn).plus(self.outgoing.len())
+    }
+
+    /// Is anything on its way?
+    fn is_in_flight(&self) -> bool {
+        self.snd_nxt().after(self.snd_una())
+    }
+
+    /// Eff.snd.MSS of RFC 9293 3.7.1, in octets of data.
+    fn mss(&self) -> usize {
+        let peer = usize::from(self.peer_mss).max(MIN_MSS);
+        peer.min(self.path_mss).max(1)
+    }
+
+    /// The window that the peer was told last, as the header has it.
+    pub fn window_field(&self) -> u16 {
+        let shift = self.scaling.map_or(0, |scaling| scaling.ours);
+        let window = self.window.promised(self.rcv_nxt) >> shift;
+        u16::try_from(window).unwrap_or(u16::MAX)
+    }
+
+    /// Bytes of memory that it holds beside itself.
+    pub fn held(&self) -> usize {
+        let buffers = self.outgoing.held().saturating_add(self.incoming.held());
+        buffers.saturating_add(self.recovery.held())
+    }
+
+    /// The end. What was received in order stays for its socket.
+    fn end(&mut self, state: State) {
+        self.state = state;
+        self.outgoing.clear();
+        self.incoming.discard_out_of_order();
     }
 }
 
@@ -314,7 +375,15 @@ pub(super) fn headers_of(key: FlowKey) -> u16 {
     }
 }
 
-/// The segment size that a path of this MTU carries, in bytes, as smoltcp reckons it.
+/// RFC 9293 3.7.1: the segment size of a peer that names none.
+fn default_mss(key: FlowKey) -> u16 {
+    match key.local {
+        SocketAddr::V4(_) => 536,
+        SocketAddr::V6(_) => 1220,
+    }
+}
+
+/// The segment size that a path of this MTU carries, in octets of data.
 fn mss_for(mtu: u16, headers: u16) -> usize {
-    usize::from(mtu.saturating_sub(headers))
+    usize::from(mtu.saturating_sub(headers)).max(1)
 }

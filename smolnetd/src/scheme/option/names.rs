@@ -49,5 +49,10 @@ pub(super) mod ipv6 {
 pub(super) mod tcp {
     pub(crate) const NODELAY: u64 = 1;
     pub(crate) const MAXSEG: u64 = 2;
+    pub(crate) const KEEPIDLE: u64 = 4;
+    pub(crate) const KEEPINTVL: u64 = 5;
+    pub(crate) const KEEPCNT: u64 = 6;
     pub(crate) const INFO: u64 = 11;
+    pub(crate) const CONGESTION: u64 = 13;
+    pub(crate) const USER_TIMEOUT: u64 = 18;
 }

@@ -24,6 +24,13 @@ impl Value<'_> {
         self.int(0).map(|value| value != 0)
     }
 
+    /// A number within a range of an int's.
+    pub(super) fn within(&self, range: core::ops::RangeInclusive<i32>) -> Result<u32> {
+        let value = Some(self.int(0)?).filter(|value| range.contains(value));
+        let value = value.and_then(|value| u32::try_from(value).ok());
+        value.ok_or(Error::new(EINVAL))
+    }
+
     pub(super) fn size(&self) -> Result<usize> {
         usize::try_from(self.int(0)?).map_err(|_| Error::new(EINVAL))
     }

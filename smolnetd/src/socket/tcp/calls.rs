@@ -70,6 +70,10 @@ impl Tcp {
             let port = self.ports.choose(offset, |port| !flows.uses_port(port));
             local.port = port.ok_or(SocketError::AddressNotAvailable)?;
         }
+        // What connections hold that have no socket any more, TIME-WAIT above all, is free for who says so.
+        if !reuse && self.flows.uses_port(local.port) {
+            return Err(SocketError::AddressInUse);
+        }
         self.ports.bind(local, id, reuse)?;
         let socket = self.socket(id)?;
         socket.bound = Some(local);
@@ -133,10 +137,12 @@ impl Tcp {
             ..path
         };
         let iss = self.initial_sequence_number(now, &key);
-        let options = self.socket(id)?.options;
-        let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id))?;
+        let socket = self.socket(id)?;
+        let (options, uid) = (socket.options, socket.owner.uid);
+        let connection = Connection::active(now, key, &path, iss, &options, Holder::Socket(id));
         let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
         let flow = self.flows.insert(flow).ok_or(SocketError::NoBuffers)?;
+        self.open_account(flow, uid);
         self.socket(id)?.kind = Kind::Connection(flow);
         self.flows.mark_dirty(flow);
         count(&mut self.counters.active_opens);
@@ -251,11 +257,10 @@ impl Tcp {
         buffer: &mut [u8],
         peek: bool,
     ) -> Result<usize, SocketError> {
-        let _ = now;
         let Kind::Connection(flow) = self.socket(id)?.kind else {
             return Err(SocketError::NotConnected);
         };
-        let result = self.with_connection(id, |connection| connection.receive(buffer, peek));
+        let result = self.with_connection(id, |connection| connection.receive(now, buffer, peek));
         let result = result.unwrap_or(Err(SocketError::NotConnected));
         if !peek && result.is_ok_and(|length| length > 0) && self.flows.is_attached(flow) {
             // The window may be opened now.
@@ -273,7 +278,13 @@ impl Tcp {
         let Kind::Connection(flow) = self.socket(id)?.kind else {
             return Err(SocketError::NotConnected);
         };
-        let result = self.with_connection(id, |connection| connection.send(now, data));
+        let result = self.with_flow(flow, |lent| {
+            let result = lent.connection.send(now, data);
+            if result != Ok(data.len()) && lent.connection.is_short_of_memory() {
+                count(&mut lent.counters.writes_without_memory);
+            }
+            result
+        });
         let result = result.unwrap_or(Err(SocketError::NotConnected));
         if result.is_ok_and(|length| length > 0) {
             self.flows.mark_dirty(flow);

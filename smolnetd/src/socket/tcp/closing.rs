@@ -2,6 +2,7 @@
 
 use smoltcp::time::{Duration, Instant};
 
+use super::memory::Lent;
 use super::{Kind, Listener, Tcp, TcpId};
 use crate::counters::count;
 use crate::error::SocketError;
@@ -9,8 +10,8 @@ use crate::flow::FlowId;
 use crate::flow::connection::Holder;
 
 impl Tcp {
-    /// Gives the socket back. What was written is delivered in the background, then FIN; with data unread, or a
-    /// linger time of 0, RST (RFC 1122 4.2.2.13).
+    /// Gives the socket back. What was written is delivered in the background, then FIN, for as long as the linger time
+    /// says if there is one; with data unread, or a linger time of 0, RST (RFC 1122 4.2.2.13).
     pub fn close(&mut self, now: Instant, id: TcpId) {
         let Some(socket) = self.sockets.remove(&id) else {
             return;
@@ -20,7 +21,7 @@ impl Tcp {
         }
         match socket.kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, socket.options.linger),
         }
         self.flows.settle();
@@ -48,15 +49,15 @@ impl Tcp {
         }
         match kind {
             Kind::Idle => (),
-            Kind::Listener(listener) => self.close_listener(now, listener),
+            Kind::Listener(listener) => self.close_listener(now, id, listener),
             Kind::Connection(flow) => self.close_connection(now, flow, Some(Duration::ZERO)),
         }
         self.touch(id);
         Ok(())
     }
 
-    fn close_listener(&mut self, now: Instant, listener: Listener) {
-        for flow in listener.half_open.iter() {
+    fn close_listener(&mut self, now: Instant, id: TcpId, listener: Listener) {
+        for flow in self.half_open.of(id) {
             self.remove_flow(flow);
         }
         for flow in listener.queue {
@@ -78,24 +79,35 @@ impl Tcp {
         if unread {
             count(&mut self.counters.closed_unread);
         }
-        self.orphan(flow, now, unread || linger == Some(Duration::ZERO));
+        let account = connection.account.as_ref();
+        let exhausted = account.is_some_and(|account| self.memory.share(account).exhausted)
+            && connection.unacknowledged() > 0;
+        if exhausted {
+            count(&mut self.counters.orphans_without_memory);
+        }
+        if let Some(time) = linger {
+            connection.linger(now + time.min(self.limits.orphan_lifetime));
+        }
+        let reset = unread || exhausted || linger == Some(Duration::ZERO);
+        self.orphan(flow, now, reset);
     }
 
     /// The flow goes on without a holder, to end with RST or FIN.
     fn orphan(&mut self, id: FlowId, now: Instant, reset: bool) {
-        let Some((_, _, connection)) = self.flows.connection_mut(id) else {
-            return;
-        };
         let mark = self.orphans.push(id);
-        connection.holder = Holder::Orphan { mark, since: now };
-        if reset {
-            connection.abort(None);
-        } else {
-            connection.shut_write(now);
-        }
-        if connection.is_over() {
-            self.remove_flow(id);
-            return;
+        let over = self.with_flow(id, |Lent { connection, .. }| {
+            connection.holder = Holder::Orphan { mark, since: now };
+            if reset {
+                connection.abort(None);
+            } else {
+                connection.shut_write(now);
+            }
+            connection.is_over()
+        });
+        match over {
+            Some(true) => return self.remove_flow(id),
+            Some(false) => (),
+            None => return self.orphans.remove(mark),
         }
         self.flows.mark_dirty(id);
         if self.orphans.len() > self.limits.orphans

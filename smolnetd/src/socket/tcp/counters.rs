@@ -28,20 +28,24 @@ counters! {
         refused,
         /// Dropped: for a listener, but neither SYN nor ACK nor RST.
         not_syn,
-        /// Dropped: a SYN for a listener whose accept queue is full.
+        /// Dropped: a SYN, or the last ACK of a handshake, for a listener whose accept queue is full.
         accept_queue_full,
         /// Dropped: a SYN for which there is no way back.
         no_route_back,
         /// SYN-ACKs sent, repetitions included.
         syn_acks,
-        /// Half-open connections that gave way to younger ones.
-        half_open_evicted,
+        /// SYN-ACKs whose sequence number is a cookie: there was no room for another half-open connection.
+        cookies_sent,
+        /// Dropped: a SYN that was to be answered with a cookie, and its link was full.
+        cookies_unsent,
+        /// Connections that began with a cookie.
+        cookies_accepted,
+        /// ACKs that could have brought a cookie back, and did not.
+        cookies_refused,
         /// Half-open connections whose last ACK never came.
         half_open_timeouts,
         /// Half-open connections that the peer reset.
         half_open_resets,
-        /// Handshakes that smoltcp did not see as complete.
-        engine_refused,
         /// Dropped: for a connection that has ended.
         after_end,
         /// Dropped: not what the connection's state allows.
@@ -58,6 +62,21 @@ counters! {
         rst_in_window,
         /// Dropped: a RST outside the window.
         rst_out_of_window,
+        /// Acknowledged and dropped: old, or beyond the window.
+        out_of_window,
+        /// Dropped: came before its turn, when too much else had come so in pieces.
+        too_many_holes,
+        /// Dropped: came before its turn, and its connection had as much as it may hold.
+        early_without_memory,
+        /// Times that a connection forgot what had come before its turn: there was no memory left at all.
+        forgotten_without_memory,
+        /// Dropped: in order and in the window, but there was no memory left at all, and the program had not read what was
+        /// there.
+        dropped_without_memory,
+        /// Writes that were cut short or had to wait because their connection had as much as it may hold.
+        writes_without_memory,
+        /// Connections reset: closed with something to deliver when there was no memory left at all.
+        orphans_without_memory,
         /// Dropped: a RST in TIME-WAIT (RFC 1337).
         rst_in_time_wait,
         /// Challenged: a SYN in a connection (RFC 5961 4.2).
@@ -66,19 +85,24 @@ counters! {
         challenges,
         /// Challenge ACKs not sent: too soon after another.
         challenges_suppressed,
-        /// Segments that smoltcp got with a stale acknowledgement, a stale window or a FIN beyond the window put
-        /// right.
-        repaired,
         /// Connections reset: data came after the socket was closed.
         data_after_close,
         /// Connections reset: the socket was closed with data unread.
         closed_unread,
+        /// Acknowledgements that said that something was lost.
+        losses,
+        /// Times that a retransmission timer fired.
+        retransmission_timeouts,
+        /// Times that a peer whose window was closed was asked whether it still is.
+        window_probes,
         /// Connection attempts that got no answer in time.
         connect_timeouts,
         /// Connections given up: nothing was heard of the peer for too long.
         retransmit_timeouts,
         /// Connections given up: closed, and no progress for too long.
         orphan_timeouts,
+        /// Connections given up: closed, and not all delivered by the time that the socket had asked for.
+        linger_timeouts,
         /// Connections given up: keep-alive probes were not answered.
         keep_alive_timeouts,
         /// Connections given up: too many closed ones had data to deliver.
@@ -91,8 +115,6 @@ counters! {
         icmp_errors,
         /// ICMP errors that quoted a sequence number not on its way (RFC 5927).
         icmp_not_in_flight,
-        /// Connections given up: smoltcp sent the same acknowledgement without end.
-        engine_storms,
         /// Connections that were due at once again after they had been served.
         overdue,
     }

@@ -7,7 +7,9 @@
 mod calls;
 mod closing;
 mod counters;
+mod info;
 mod limits;
+mod memory;
 mod network;
 mod options;
 mod ports;
@@ -19,21 +21,23 @@ use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 
 use siphasher::sip::SipHasher24;
-use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 
-use crate::engine::Engine;
 use crate::error::SocketError;
 use crate::flow::connection::{Holder, View};
+use crate::flow::cookie::Cookies;
+use crate::flow::memory::Memory;
 use crate::flow::sequence::Seq;
+use crate::flow::syn_queue::SynQueue;
 use crate::flow::table::{Ages, Keyed};
-use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase};
+use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase, State};
 use crate::ip::ZonedAddr;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
+pub use info::Info;
 pub use limits::Limits;
-pub use options::TcpOptions;
+pub use options::{Room, TcpOptions};
 pub use ports::LocalEnd;
 
 /// A TCP socket. Never used again after close.
@@ -73,7 +77,8 @@ struct Listener {
     backlog: usize,
     /// Connections that nobody has accepted yet, the oldest first.
     queue: VecDeque<FlowId>,
-    half_open: Ages,
+    /// Cookies are believed until then: the last was sent not long ago.
+    cookies_until: Option<Instant>,
 }
 
 /// What a socket is.
@@ -106,9 +111,10 @@ pub struct Tcp {
     limits: Limits,
     secret: Secret,
     counters: TcpCounters,
-    engine: Engine,
     flows: Flows,
-    half_open: Ages,
+    memory: Memory,
+    half_open: SynQueue,
+    cookies: Cookies,
     time_wait: Ages,
     orphans: Ages,
     sockets: HashMap<TcpId, Socket, Keyed>,
@@ -128,13 +134,15 @@ impl Tcp {
                 .fold(0, |word, &byte| word << 8 | u64::from(byte))
         };
         let key = Keyed(word(0), word(1));
+        let secret = Secret(word(2), word(3));
         Tcp {
+            memory: Memory::new(limits.memory, limits.memory_per_user),
             limits,
-            secret: Secret(word(2), word(3)),
+            secret,
             counters: TcpCounters::default(),
-            engine: Engine::default(),
             flows: Flows::new(key),
-            half_open: Ages::default(),
+            half_open: SynQueue::new(key),
+            cookies: Cookies::new((secret.hash(b'c', &[]), secret.hash(b'd', &[]))),
             time_wait: Ages::default(),
             orphans: Ages::default(),
             sockets: HashMap::with_hasher(key),
@@ -231,7 +239,8 @@ impl Tcp {
             .flatten()
     }
 
-    /// Sets an option; on a connection that exists, buffer sizes stay.
+    /// Sets an option, on a connection that exists too: its buffers become as large as was asked for, but give up
+    /// nothing that is in them or that the peer was promised.
     ///
     /// # Errors
     /// [`SocketError::Invalid`] for a value that cannot be, [`SocketError::BadSocket`].
@@ -282,9 +291,7 @@ impl Tcp {
         let Kind::Connection(flow) = self.sockets.get(&id)?.kind else {
             return None;
         };
-        self.flows
-            .connection_mut(flow)
-            .map(|(_, _, connection)| f(connection))
+        self.with_flow(flow, |lent| f(lent.connection))
     }
 
     /// What the flow's holder saw of it.
@@ -325,6 +332,13 @@ impl Tcp {
     /// RFC 6056 3.3.3: F(local address, remote address and port, secret).
     fn port_offset(&self, local: core::net::IpAddr, remote: SocketAddr) -> u32 {
         self.secret.hash(b'p', &[SocketAddr::new(local, 0), remote]) as u32
+    }
+}
+
+impl Listener {
+    /// Is there no room for another connection that nobody has accepted yet?
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.backlog
     }
 }
 

@@ -169,7 +169,11 @@ fn call() -> impl Strategy<Value = Call> {
         any::<usize>().prop_map(SocketOption::ReceiveBuffer),
         any::<usize>().prop_map(SocketOption::SendBuffer),
         any::<u8>().prop_map(SocketOption::TimeToLive),
-        any::<u64>().prop_map(|time| SocketOption::KeepAlive(Some(Duration::from_micros(time)))),
+        any::<bool>().prop_map(SocketOption::KeepAlive),
+        any::<u64>().prop_map(|time| SocketOption::KeepAliveIdle(Duration::from_micros(time))),
+        any::<u64>().prop_map(|time| SocketOption::KeepAliveInterval(Duration::from_micros(time))),
+        any::<u32>().prop_map(SocketOption::KeepAliveCount),
+        any::<u64>().prop_map(|time| SocketOption::UserTimeout(Some(Duration::from_micros(time)))),
         any::<u64>().prop_map(|time| SocketOption::Linger(Some(Duration::from_micros(time)))),
         any::<bool>().prop_map(SocketOption::NoDelay),
         any::<bool>().prop_map(SocketOption::V6Only),
@@ -200,12 +204,16 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-const OPTIONS: [OptionName; 12] = [
+const OPTIONS: [OptionName; 16] = [
     OptionName::Broadcast,
     OptionName::ReuseAddress,
     OptionName::ReceiveBuffer,
     OptionName::SendBuffer,
     OptionName::KeepAlive,
+    OptionName::KeepAliveIdle,
+    OptionName::KeepAliveInterval,
+    OptionName::KeepAliveCount,
+    OptionName::UserTimeout,
     OptionName::Linger,
     OptionName::NoDelay,
     OptionName::TimeToLive,

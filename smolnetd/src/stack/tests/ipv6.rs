@@ -9,7 +9,7 @@ use super::wire::{A_LOCAL, A6, B_LOCAL, B6, End, MAC_A, MAC_B, Wire, at, on_eth0
 use crate::error::SocketError;
 use crate::ip::{Outgoing, v6};
 use crate::ports::LinkId;
-use crate::socket::{SocketId, SocketKind};
+use crate::socket::{SocketId, SocketKind, SocketOption};
 
 const LOCALHOST: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -161,6 +161,8 @@ fn rfc4007_a_stream_between_link_local_addresses() {
         let now = wire.now;
         let server = wire.host(peer).open(SocketKind::Tcp);
         let stack = &mut wire.host(peer).stack;
+        let reuse = SocketOption::ReuseAddress(true);
+        stack.set_option(server, reuse).unwrap();
         stack.bind(now, server, at(ANY, 80)).expect("bind");
         stack.listen(server, 4).expect("listen");
         let client = wire.a.open(SocketKind::Tcp);

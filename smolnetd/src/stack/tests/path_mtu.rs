@@ -10,7 +10,7 @@ use super::fragments::{bound, data};
 use super::wire::{A, A6, B, B6, End, Wire, at};
 use crate::ip::Incoming;
 use crate::path_mtu::PATH_MTU_LIFETIME;
-use crate::socket::{SocketId, SocketKind};
+use crate::socket::{SocketId, SocketKind, SocketOption};
 
 /// Where the IP header begins in a frame.
 const IP: usize = 14;
@@ -32,6 +32,8 @@ fn sent(wire: &mut Wire, protocol: IpProtocol) -> Vec<Vec<u8>> {
 fn stream(wire: &mut Wire, peer: IpAddr) -> (SocketId, SocketId) {
     let now = wire.now;
     let server = wire.b.open(SocketKind::Tcp);
+    let reuse = SocketOption::ReuseAddress(true);
+    wire.b.stack.set_option(server, reuse).unwrap();
     wire.b.stack.bind(now, server, at(peer, 80)).unwrap();
     wire.b.stack.listen(server, 1).unwrap();
     let client = wire.a.open(SocketKind::Tcp);

@@ -8,7 +8,7 @@ use smoltcp::wire::{EthernetAddress, EthernetFrame, IpAddress, IpProtocol, Ipv4P
 use super::icmp::edit_ip;
 use super::wire::{A, B, End, Wire, at, cidr};
 use crate::error::SocketError;
-use crate::socket::{Readiness, SocketId, SocketKind, SocketOption};
+use crate::socket::{Owner, Readiness, SocketId, SocketKind, SocketOption};
 use crate::stack::Change;
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -18,6 +18,9 @@ pub(super) fn listener(wire: &mut Wire, end: End, address: IpAddr, port: u16) ->
     let now = wire.now;
     let host = wire.host(end);
     let id = host.open(SocketKind::Tcp);
+    // As servers do, so that what is left of connections does not keep them from starting again.
+    let reuse = SocketOption::ReuseAddress(true);
+    host.stack.set_option(id, reuse).unwrap();
     host.stack
         .bind(now, id, at(address, port))
         .expect("a free port");
@@ -419,4 +422,23 @@ fn an_idle_connection_wakes_nobody() {
     wire.run_for(Duration::from_secs(120));
     let deadlines = [&wire.a, &wire.b].map(|host| host.stack.next_deadline());
     assert_eq!(deadlines, [None, None]);
+}
+
+/// RFC 9293 3.6.1: who closes first keeps the port in TIME-WAIT. Another may have it at once who says so (SO_REUSEADDR).
+#[test]
+fn the_port_of_a_connection_in_time_wait_is_for_who_asks_to_reuse_it() {
+    let mut wire = Wire::new();
+    let (client, accepted) = connected(&mut wire, End::B, B);
+    let now = wire.now;
+    wire.b.stack.close(now, accepted);
+    wire.run_for(Duration::from_millis(10));
+    wire.a.stack.close(wire.now, client);
+    wire.run_for(Duration::from_millis(10));
+    let stack = &mut wire.b.stack;
+    let id = stack.socket(SocketKind::Tcp, Owner::ROOT).unwrap();
+    let refused = stack.bind(wire.now, id, at(ANY, 80));
+    assert_eq!(refused, Err(SocketError::AddressInUse));
+    let reuse = SocketOption::ReuseAddress(true);
+    stack.set_option(id, reuse).unwrap();
+    assert_eq!(stack.bind(wire.now, id, at(ANY, 80)), Ok(()));
 }

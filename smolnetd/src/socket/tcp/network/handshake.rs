@@ -3,12 +3,13 @@
 use smoltcp::time::Instant;
 use smoltcp::wire::TcpControl;
 
-use super::super::{Ingress, Kind, Listener, Socket, Tcp, TcpId};
+use super::super::{Ingress, Kind, Listener, Socket, Tcp, TcpId, TcpOptions};
 use crate::counters::count;
-use crate::flow::half_open::Handshake;
+use crate::flow::connection::Holder;
+use crate::flow::half_open::{Handshake, Offer};
 use crate::flow::segment::Segment;
 use crate::flow::sequence::Seq;
-use crate::flow::{Connection, Flow, FlowId, FlowKey, HalfOpen, Phase};
+use crate::flow::{Agreed, Connection, Flow, FlowId, FlowKey, HalfOpen, Phase};
 use crate::output::{Arrival, Output, Path};
 
 impl Tcp {
@@ -17,7 +18,7 @@ impl Tcp {
         &mut self,
         now: Instant,
         arrival: Arrival,
-        segment: &Segment,
+        (segment, data): (&Segment, &[u8]),
         after: Option<Seq>,
         out: &mut impl Output,
     ) -> Ingress {
@@ -26,15 +27,16 @@ impl Tcp {
             count(&mut self.counters.no_flow);
             return Ingress::NoFlow;
         };
-        match (segment.control, segment.ack) {
+        let cookie = match (segment.control, segment.ack) {
             (TcpControl::Rst, _) => return self.drop_segment(|counters| &mut counters.unexpected),
-            (_, Some(_)) => {
+            (TcpControl::Syn, None) => None,
+            (TcpControl::Syn, Some(_)) => {
                 count(&mut self.counters.no_flow);
                 return Ingress::NoFlow;
             }
-            (TcpControl::Syn, None) => (),
+            (_, Some(ack)) => Some(ack.minus(1)),
             _ => return self.drop_segment(|counters| &mut counters.not_syn),
-        }
+        };
         // RFC 1122 4.2.3.10, and nobody but ourselves is ourselves.
         let forged = out.is_local(remote) && !arrival.looped;
         if forged || !out.is_local(local) || local == remote {
@@ -43,69 +45,50 @@ impl Tcp {
         let Some(path) = out.path(local, remote) else {
             return self.drop_segment(|counters| &mut counters.no_route_back);
         };
-        self.open_half(now, id, segment, path, after);
-        Ingress::Consumed
+        match cookie {
+            Some(cookie) => self.cookie_ingress(now, (id, path), cookie, (segment, data), out),
+            None => self.syn_ingress(now, (id, path), segment, after, out),
+        }
     }
 
-    fn open_half(
+    fn syn_ingress(
         &mut self,
         now: Instant,
-        id: TcpId,
+        (id, path): (TcpId, Path),
         segment: &Segment,
-        path: Path,
         after: Option<Seq>,
-    ) {
-        let mut iss = self.initial_sequence_number(now, &segment.key);
+        out: &mut impl Output,
+    ) -> Ingress {
+        let Some((listener, options)) = self.listener_mut(id) else {
+            return Ingress::Consumed;
+        };
+        if listener.is_full() {
+            return self.drop_segment(|counters| &mut counters.accept_queue_full);
+        }
+        let (key, source) = (segment.key, segment.key.remote.ip());
+        let offer = Offer::of(&options, key, &path);
+        let bounds = (self.limits.half_open_per_listener, self.limits.half_open);
+        if !self.half_open.has_room(id, source, bounds) {
+            self.send_cookie(now, (id, path), segment, &offer, out);
+            return Ingress::Consumed;
+        }
+        let mut iss = self.initial_sequence_number(now, &key);
         if let Some(end) = after.filter(|end| !iss.after(*end)) {
             // RFC 1122 4.2.2.13: larger than the largest that the former connection used.
             iss = end.plus(1 << 16);
         }
-        let Some((listener, options)) = self.listener_mut(id) else {
-            return;
-        };
-        if listener.queue.len() >= listener.backlog {
-            count(&mut self.counters.accept_queue_full);
-            return;
+        let half = HalfOpen::new(now, id, segment, iss, offer);
+        if let Some(flow) = self
+            .flows
+            .insert(Flow::new(key, path, Phase::HalfOpen(half)))
+        {
+            self.half_open.insert(id, flow, source);
+            self.flows.mark_dirty(flow);
         }
-        let window = u16::try_from(options.receive_buffer).unwrap_or(u16::MAX);
-        let half = HalfOpen::new(now, id, segment, iss, window, path.mtu);
-        self.make_room_for_half(id);
-        let flow = Flow::new(segment.key, path, Phase::HalfOpen(half));
-        let Some(flow) = self.flows.insert(flow) else {
-            return;
-        };
-        let mark = self.half_open.push(flow);
-        let Some((listener, _)) = self.listener_mut(id) else {
-            return;
-        };
-        let marks = (mark, listener.half_open.push(flow));
-        if let Some((_, _, half)) = self.flows.half_open_mut(flow) {
-            half.marks = marks;
-        }
-        self.flows.mark_dirty(flow);
+        Ingress::Consumed
     }
 
-    /// The bounds on half-open connections: the oldest of the listener's goes, or the oldest of all.
-    fn make_room_for_half(&mut self, id: TcpId) {
-        let (most, most_in_all) = (self.limits.half_open_per_listener, self.limits.half_open);
-        let oldest_in_all = self
-            .half_open
-            .oldest()
-            .filter(|_| self.half_open.len() >= most_in_all);
-        let Some((listener, _)) = self.listener_mut(id) else {
-            return;
-        };
-        let oldest = listener
-            .half_open
-            .oldest()
-            .filter(|_| listener.half_open.len() >= most);
-        if let Some(oldest) = oldest.or(oldest_in_all) {
-            count(&mut self.counters.half_open_evicted);
-            self.remove_flow(oldest);
-        }
-    }
-
-    fn listener_mut(&mut self, id: TcpId) -> Option<(&mut Listener, super::super::TcpOptions)> {
+    pub(super) fn listener_mut(&mut self, id: TcpId) -> Option<(&mut Listener, TcpOptions)> {
         match self.sockets.get_mut(&id)? {
             Socket {
                 kind: Kind::Listener(listener),
@@ -120,14 +103,14 @@ impl Tcp {
         &mut self,
         now: Instant,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let Some((key, path, half)) = self.flows.half_open_mut(id) else {
             return;
         };
         match half.receive(segment, key) {
-            Handshake::Complete => self.complete(now, id, (segment, packet), out),
+            Handshake::Complete => self.complete(now, id, (segment, data), out),
             Handshake::Repeat => {
                 if half.may_repeat(now) && half.syn_ack(key).send(now, &path, out) {
                     half.has_answered(now);
@@ -156,40 +139,50 @@ impl Tcp {
         &mut self,
         now: Instant,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let Some((key, path, half)) = self.flows.half_open_mut(id) else {
             return;
         };
-        let half = half.clone();
-        let Some((listener, options)) = self.listener_mut(half.listener) else {
-            return;
-        };
-        if listener.queue.len() >= listener.backlog {
+        let (listener, agreed) = (half.listener, half.agreed());
+        if self
+            .listener_mut(listener)
+            .is_none_or(|(listener, _)| listener.is_full())
+        {
             count(&mut self.counters.accept_queue_full);
             return;
         }
-        let connection = Connection::passive(now, key, &path, &half, &options);
-        if let (Some(connection), Some(flow)) = (connection, self.flows.get_mut(id)) {
-            flow.phase = Phase::Open(Box::new(connection));
-            self.forget_half_open(half.listener, half.marks);
-            self.connection_ingress(now, id, (segment, packet), out);
-        }
-        if self
-            .flows
-            .connection(id)
-            .is_none_or(|connection| !connection.was_established())
-        {
-            count(&mut self.counters.engine_refused);
-            self.remove_flow(id);
+        self.remove_flow(id);
+        self.establish(now, (listener, path), (key, &agreed), (segment, data), out);
+    }
+
+    /// A handshake has come to its end with `segment`: the connection begins, and waits to be accepted.
+    pub(super) fn establish(
+        &mut self,
+        now: Instant,
+        (id, path): (TcpId, Path),
+        (key, agreed): (FlowKey, &Agreed),
+        (segment, data): (&Segment, &[u8]),
+        out: &mut impl Output,
+    ) {
+        let Some((_, options)) = self.listener_mut(id) else {
             return;
-        }
+        };
+        let owner = self.sockets.get(&id).map(|socket| socket.owner);
+        let holder = Holder::Queued(id);
+        let connection = Connection::passive(now, key, &path, agreed, holder, &options);
+        let flow = Flow::new(key, path, Phase::Open(Box::new(connection)));
+        let Some(flow) = self.flows.insert(flow) else {
+            return;
+        };
+        self.open_account(flow, owner.map_or(0, |owner| owner.uid));
+        self.connection_ingress(now, flow, (segment, data), out);
         count(&mut self.counters.passive_opens);
-        if let Some((listener, _)) = self.listener_mut(half.listener) {
-            listener.queue.push_back(id);
+        if let Some((listener, _)) = self.listener_mut(id) {
+            listener.queue.push_back(flow);
         }
-        self.touch(half.listener);
+        self.touch(id);
     }
 
     pub(super) fn serve_half_open(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
@@ -213,12 +206,5 @@ impl Tcp {
         }
         let due = half.due().min(end);
         self.flows.schedule(id, Some(due));
-    }
-
-    pub(super) fn forget_half_open(&mut self, listener: TcpId, (mark, listener_mark): (u64, u64)) {
-        self.half_open.remove(mark);
-        if let Some((listener, _)) = self.listener_mut(listener) {
-            listener.half_open.remove(listener_mark);
-        }
     }
 }

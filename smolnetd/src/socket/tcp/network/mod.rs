@@ -1,5 +1,6 @@
 //! What the network does: segments, time, room, and the loss of addresses and links.
 
+mod cookies;
 mod handshake;
 mod service;
 mod trouble;
@@ -26,8 +27,8 @@ impl Tcp {
         out: &mut impl Output,
     ) -> Ingress {
         count(&mut self.counters.segments_received);
-        let segment = match Segment::parse(packet) {
-            Ok(segment) => segment.on(arrival.link),
+        let (segment, data) = match Segment::parse(packet) {
+            Ok((segment, data)) => (segment.on(arrival.link), data),
             Err(SegmentError::Malformed) => {
                 return self.drop_segment(|counters| &mut counters.malformed);
             }
@@ -40,8 +41,8 @@ impl Tcp {
             return self.drop_segment(|counters| &mut counters.bad_address);
         }
         let ingress = match self.flows.find(&segment.key) {
-            Some(id) => self.flow_ingress(now, arrival, id, (&segment, packet), out),
-            None => self.listener_ingress(now, arrival, &segment, None, out),
+            Some(id) => self.flow_ingress(now, arrival, id, (&segment, data), out),
+            None => self.listener_ingress(now, arrival, (&segment, data), None, out),
         };
         self.flows.settle();
         ingress
@@ -57,12 +58,12 @@ impl Tcp {
         now: Instant,
         arrival: Arrival,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) -> Ingress {
         match self.flows.get(id).map(|flow| &flow.phase) {
-            Some(Phase::HalfOpen(_)) => self.half_open_ingress(now, id, (segment, packet), out),
-            Some(Phase::Open(_)) => self.connection_ingress(now, id, (segment, packet), out),
+            Some(Phase::HalfOpen(_)) => self.half_open_ingress(now, id, (segment, data), out),
+            Some(Phase::Open(_)) => self.connection_ingress(now, id, (segment, data), out),
             Some(Phase::TimeWait(_)) => {
                 return self.time_wait_ingress(now, arrival, id, segment, out);
             }
@@ -74,7 +75,7 @@ impl Tcp {
     /// Answers a segment that nobody waits for with RST (RFC 9293 3.10.7.1), unless it is one itself or came from or
     /// for an address that no connection can have.
     pub fn refuse(&mut self, now: Instant, arrival: Arrival, packet: &[u8], out: &mut impl Output) {
-        let Ok(segment) = Segment::parse(packet) else {
+        let Ok((segment, _)) = Segment::parse(packet) else {
             return;
         };
         let segment = segment.on(arrival.link);
@@ -95,12 +96,12 @@ impl Tcp {
         &mut self,
         now: Instant,
         id: FlowId,
-        (segment, packet): (&Segment, &[u8]),
+        (segment, data): (&Segment, &[u8]),
         out: &mut impl Output,
     ) {
         let before = self.view(id);
         self.with_context(now, id, out, |connection, cx| {
-            connection.ingress(cx, segment, packet)
+            connection.ingress(cx, segment, data)
         });
         self.flows.mark_dirty(id);
         self.tell(id, before);
@@ -115,17 +116,17 @@ impl Tcp {
         out: &mut O,
         f: impl FnOnce(&mut Connection, &mut Context<'_, O>) -> R,
     ) -> Option<R> {
-        let (key, path, connection) = self.flows.connection_mut(id)?;
-        let mut cx = Context {
-            now,
-            key,
-            path: &path,
-            limits: &self.limits,
-            engine: &mut self.engine,
-            counters: &mut self.counters,
-            out,
-        };
-        Some(f(connection, &mut cx))
+        self.with_flow(id, |lent| {
+            let mut cx = Context {
+                now,
+                key: lent.key,
+                path: &lent.path,
+                limits: lent.limits,
+                counters: lent.counters,
+                out,
+            };
+            f(lent.connection, &mut cx)
+        })
     }
 
     fn time_wait_ingress(
@@ -149,7 +150,7 @@ impl Tcp {
                 count(&mut self.counters.time_wait_reopened);
                 let end = time_wait.snd_nxt;
                 self.remove_flow(id);
-                return self.listener_ingress(now, arrival, segment, Some(end), out);
+                return self.listener_ingress(now, arrival, (segment, &[]), Some(end), out);
             }
             Late::FinAgain | Late::Acknowledge => {
                 if matches!(late, Late::FinAgain) {

@@ -72,9 +72,9 @@ impl Tcp {
     fn serve_connection(&mut self, now: Instant, id: FlowId, out: &mut impl Output) {
         let before = self.view(id);
         let served = self.with_context(now, id, out, |connection, cx| match connection.serve(cx) {
-            // What smoltcp wants must wait for room: only patience has an end.
+            // What is to be sent must wait for room: only patience has an end.
             Served::Blocked => (Served::Blocked, connection.patience(cx.limits)),
-            served => (served, connection.deadline(cx)),
+            served => (served, connection.deadline(cx.limits)),
         });
         let Some((served, deadline)) = served else {
             return;
@@ -107,21 +107,32 @@ impl Tcp {
             return;
         }
         let orphan = matches!(connection.holder, Holder::Orphan { .. });
-        let time_wait = connection.is_time_wait().then(|| TimeWait {
+        let (ended_well, numbers) = (
+            connection.is_time_wait(),
+            (connection.iss(), connection.irs()),
+        );
+        let mut time_wait = TimeWait {
             mark: 0,
             snd_nxt: connection.snd_nxt(),
             rcv_nxt: connection.rcv_nxt(),
-            window: connection.window(),
+            window: connection.window_field(),
             until: now + self.limits.time_wait_timeout,
-            owes_ack: true,
+            owes_ack: ended_well && connection.owes_ack(),
             quiet_until: None,
-        });
+        };
+        let replayable = match numbers {
+            (iss, Some(irs)) => self.cookie_lives_until(now, (key, &path), (iss, irs)),
+            (_, None) => None,
+        };
+        if let Some(until) = replayable {
+            time_wait.until = time_wait.until.max(until);
+        }
         if orphan {
             self.remove_flow(id);
         } else {
             self.flows.detach(id);
         }
-        if let Some(time_wait) = time_wait {
+        if ended_well || replayable.is_some() {
             self.enter_time_wait(key, path, time_wait);
         }
     }
@@ -148,15 +159,23 @@ impl Tcp {
 
     /// Takes a flow out, and out of every list that bounds its kind.
     pub(in super::super) fn remove_flow(&mut self, id: FlowId) {
-        match self.flows.remove(id).map(|flow| flow.phase) {
-            Some(Phase::HalfOpen(half)) => self.forget_half_open(half.listener, half.marks),
-            Some(Phase::TimeWait(time_wait)) => self.time_wait.remove(time_wait.mark),
-            Some(Phase::Open(connection)) => {
+        let Some(flow) = self.flows.remove(id) else {
+            return;
+        };
+        match flow.phase {
+            Phase::HalfOpen(half) => {
+                let source = flow.key.remote.ip();
+                self.half_open.remove(half.listener, id, source);
+            }
+            Phase::TimeWait(time_wait) => self.time_wait.remove(time_wait.mark),
+            Phase::Open(mut connection) => {
+                if let Some(account) = connection.account.take() {
+                    self.memory.close(account);
+                }
                 if let Holder::Orphan { mark, .. } = connection.holder {
                     self.orphans.remove(mark);
                 }
             }
-            None => (),
         }
     }
 }

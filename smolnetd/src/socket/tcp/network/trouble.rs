@@ -48,8 +48,8 @@ impl Tcp {
             .collect();
         for id in ids {
             let before = self.view(id);
-            if let Some((_, _, connection)) = self.flows.connection_mut(id) {
-                connection.fail(Some(error));
+            let failed = self.with_flow(id, |lent| lent.connection.fail(Some(error)));
+            if failed.is_some() {
                 self.tell(id, before);
                 self.retire(now, id);
             } else {
@@ -62,7 +62,6 @@ impl Tcp {
     /// Routes changed: every flow asks for its path again. One that has none now keeps the old one: its packets are
     /// dropped there until a route comes back or patience ends.
     pub fn reroute(&mut self, now: Instant, out: &impl Output) {
-        let _ = now;
         let ids: Vec<FlowId> = self.flows.ids().collect();
         for id in ids {
             let Some(flow) = self.flows.get_mut(id) else {
@@ -80,7 +79,7 @@ impl Tcp {
             if let Some((_, _, connection)) = self.flows.connection_mut(id) {
                 connection.limit_mtu(path.mtu);
                 if elsewhere {
-                    connection.path_changed();
+                    connection.path_changed(now);
                     self.flows.mark_dirty(id);
                 }
             }
@@ -105,7 +104,7 @@ impl Tcp {
         let Some((_, _, connection)) = self.flows.connection_mut(id) else {
             return false;
         };
-        if !connection.is_in_flight(Seq(sequence)) {
+        if !connection.has_sent_and_waits_for(Seq(sequence)) {
             count(&mut self.counters.icmp_not_in_flight);
             return false;
         }
@@ -118,7 +117,7 @@ impl Tcp {
             IcmpError::NetworkUnreachable => {
                 connection.unreachable(SocketError::NetworkUnreachable)
             }
-            IcmpError::PacketTooBig { mtu } => self.narrow(id, mtu),
+            IcmpError::PacketTooBig { mtu } => self.narrow(now, id, mtu),
         }
         self.flows.mark_dirty(id);
         self.tell(id, before);
@@ -126,10 +125,9 @@ impl Tcp {
         true
     }
 
-    /// The flow's path carries less than was thought. smoltcp takes its segment size from the interface that works on
-    /// the socket, and that is chosen by the path's MTU each time: from here on segments are smaller, whatever was
-    /// buffered before. What is on its way is lost and sent again at once (RFC 1191 6.4, RFC 8201 5.4).
-    fn narrow(&mut self, id: FlowId, told: u16) {
+    /// The flow's path carries less than was thought: from here on segments are smaller, whatever was buffered before.
+    /// What is on its way is lost and sent again at once (RFC 1191 6.4, RFC 8201 5.4).
+    fn narrow(&mut self, now: Instant, id: FlowId, told: u16) {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
@@ -143,7 +141,7 @@ impl Tcp {
         flow.path.mtu = mtu;
         if let Some((_, _, connection)) = self.flows.connection_mut(id) {
             connection.limit_mtu(mtu);
-            connection.send_again(lower.is_some());
+            connection.send_again(now, lower.is_some());
         }
     }
 }

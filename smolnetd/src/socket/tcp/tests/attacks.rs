@@ -1,7 +1,7 @@
-//! What a hostile or broken peer sends into a connection, and that it does no harm: the defects of smoltcp that the
-//! guard keeps out of reach, by their names.
+//! What a hostile or broken peer sends into a connection, and that it does no harm. Each of these broke a TCP once: numbers
+//! such as A015 are those of an audit, as in all stories here.
 
-use smoltcp::socket::tcp::State;
+use crate::flow::State;
 
 use super::*;
 use crate::socket::How;
@@ -14,7 +14,12 @@ fn what_was_never_sent_cannot_be_acknowledged() {
         peer.window = 1000;
         host.hears(&peer.says(".", 1, 1, b""));
         host.send(id, &[b'x'; 5000]).expect("send");
-        assert_eq!(peer.hears(&mut host), [". 1(1000) ack 1 win 65535"]);
+        host.waits(millis(1100));
+        assert_eq!(
+            peer.hears(&mut host).first().map(String::as_str),
+            Some(". 1(1000) ack 1 win 65535"),
+            "RFC 9293 3.8.6.2.1: into a silly window when nothing else comes"
+        );
         host.hears(&peer.says(".", 1, 5001, b""));
         assert_eq!(
             peer.hears(&mut host),
@@ -107,7 +112,6 @@ fn a_fin_beyond_the_window_is_not_the_end() {
         }
         assert_eq!(seq, 65_001);
         host.hears(&peer.says("F.", seq, 1, &[8; 1000]));
-        assert_eq!(host.tcp.counters().repaired, 1);
         assert_eq!(host.tcp.state(id), Some(State::Established));
         assert_eq!(host.read(id, 70_000).map(|data| data.len()), Ok(65_535));
         assert_eq!(
@@ -136,7 +140,7 @@ fn a_fin_that_just_fits_is_the_end() {
     });
 }
 
-/// smoltcp drops the data of a segment whose acknowledgement is older than what was acknowledged since.
+/// A TCP dropped the data of a segment whose acknowledgement was older than what had been acknowledged since.
 #[test]
 fn reordered_data_with_an_old_acknowledgement_is_not_lost() {
     each_family(|mut host| {
@@ -145,7 +149,6 @@ fn reordered_data_with_an_old_acknowledgement_is_not_lost() {
         host.hears(&peer.says(".", 6, 6, b"world"));
         host.hears(&peer.says(".", 1, 1, b"hello"));
         assert_eq!(host.read(id, 99), Ok(b"helloworld".to_vec()));
-        assert_eq!(host.tcp.counters().repaired, 1);
         peer.hears(&mut host);
         host.send(id, b"6").expect("send");
         assert_eq!(
@@ -156,7 +159,7 @@ fn reordered_data_with_an_old_acknowledgement_is_not_lost() {
     });
 }
 
-/// smoltcp takes the window from any segment, however old (RFC 9293 3.10.7.4: SND.WL1, SND.WL2).
+/// A TCP took the window from any segment, however old (RFC 9293 3.10.7.4: SND.WL1, SND.WL2).
 #[test]
 fn a_window_from_the_past_is_not_believed() {
     each_family(|mut host| {
@@ -202,7 +205,7 @@ fn a_segment_without_ack_is_nothing() {
     });
 }
 
-/// smoltcp counts the FIN as sent when it is only wanted: its acknowledgement, too early, would end the connection.
+/// A TCP counted the FIN as sent when it was only wanted: its acknowledgement, too early, ended the connection.
 #[test]
 fn a_fin_that_was_not_sent_cannot_be_acknowledged() {
     each_family(|mut host| {
@@ -213,7 +216,7 @@ fn a_fin_that_was_not_sent_cannot_be_acknowledged() {
         host.tcp
             .shutdown(host.now, id, How::Write)
             .expect("shutdown");
-        host.poll();
+        host.waits(seconds(1));
         peer.hears(&mut host);
         host.hears(&peer.says(".", 1, 8, b""));
         assert_eq!(host.tcp.state(id), Some(State::FinWait1));
@@ -257,7 +260,7 @@ fn flags_that_exclude_each_other_are_malformed() {
     assert_eq!(host.tcp.flow_count(), 0);
 }
 
-/// Found by fuzzing: smoltcp went on probing a zero window after all was acknowledged, FIN included, and sent the same
+/// Found by fuzzing: a TCP went on probing a zero window after all was acknowledged, FIN included, and sent the same
 /// segment as fast as it was asked.
 #[test]
 fn a_zero_window_in_the_last_acknowledgement_starts_no_storm() {
@@ -275,7 +278,6 @@ fn a_zero_window_in_the_last_acknowledgement_starts_no_storm() {
         assert_eq!(host.tcp.state(id), Some(State::FinWait2));
         host.waits(seconds(600));
         assert_eq!(peer.hears(&mut host), [""; 0]);
-        assert_eq!(host.tcp.counters().engine_storms, 0);
         assert_eq!(host.tcp.next_deadline(), None);
     });
 }

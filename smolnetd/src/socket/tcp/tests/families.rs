@@ -47,10 +47,8 @@ fn a_flood_of_syns_from_a_whole_prefix_does_not_block_a_listener() {
         host.hears(&peer.says("S", 0, 0, b""));
         host.net.sent.clear();
     }
-    assert_eq!(
-        host.tcp.flow_count(),
-        Limits::default().half_open_per_listener
-    );
+    let most = Limits::default().half_open_per_listener;
+    assert_eq!(host.tcp.flow_count(), most / 4, "one source's part");
     let mut peer = Peer::new(end("[fd42::99]:81"), own);
     host.hears(&peer.says("S", 0, 0, b""));
     peer.hears(&mut host);
@@ -88,17 +86,13 @@ fn rfc8201_4_a_flow_goes_on_with_what_the_path_carries() {
     assert!(path(&mut host, &peer, 1, 1400));
     assert_eq!(
         peer.hears(&mut host),
-        [". 1(1340) ack 1 win 65535"],
+        [
+            ". 1(1340) ack 1 win 65535",
+            ". 1341(1340) ack 1 win 65535",
+            "P. 2681(200) ack 1 win 65535"
+        ],
         "at once"
     );
-    host.hears(&peer.says(".", 1, 1341, b""));
-    assert_eq!(
-        peer.hears(&mut host),
-        [". 1341(1340) ack 1 win 65535"],
-        "the next hole"
-    );
-    host.hears(&peer.says(".", 1, 2681, b""));
-    assert_eq!(peer.hears(&mut host), ["P. 2681(200) ack 1 win 65535"]);
     host.hears(&peer.says(".", 1, 2881, b""));
     host.send(id, &[7; 1500]).expect("send");
     assert_eq!(peer.hears(&mut host)[0], ". 2881(1340) ack 1 win 65535");
@@ -109,7 +103,11 @@ fn rfc8201_4_a_flow_goes_on_with_what_the_path_carries() {
         "not believed: IPv6 carries 1280 anywhere"
     );
     assert!(path(&mut host, &peer, 2881, 1280));
-    assert_eq!(peer.hears(&mut host), [". 2881(1220) ack 1 win 65535"]);
+    let again = [
+        ". 2881(1220) ack 1 win 65535",
+        ". 4101(120) ack 1 win 65535",
+    ];
+    assert_eq!(peer.hears(&mut host), again);
 }
 
 /// RFC 8201 5.2: the path MTU is the destination's; a flow that was narrowed for another's sake sends again what it lost.
@@ -123,7 +121,7 @@ fn a_flow_that_heard_of_it_second_sends_again_too() {
     host.tcp.reroute(host.now, &host.net);
     host.poll();
     assert_eq!(peer.hears(&mut host), [""; 0], "it may have arrived");
-    for (told, sent) in [(1500, 0), (1400, 1), (1400, 0)] {
+    for (told, sent) in [(1500, 0), (1400, 3), (1400, 0)] {
         let una = peer.host_start.wrapping_add(1);
         let too_big = IcmpError::PacketTooBig { mtu: told };
         host.tcp

@@ -166,15 +166,7 @@ fn happens(
     }
     listen_to(peer, host, heard);
     let counters = host.tcp.counters();
-    assert_eq!(
-        (
-            counters.overdue,
-            counters.engine_storms,
-            counters.engine_refused
-        ),
-        (0, 0, 0),
-        "nobody runs in circles"
-    );
+    assert_eq!(counters.overdue, 0, "nobody runs in circles");
     assert!(
         heard.most <= *written + 2,
         "more was sent than was written after {act:?}"

@@ -1,6 +1,6 @@
 //! Passive opens.
 
-use smoltcp::socket::tcp::State;
+use crate::flow::State;
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn a_connection_is_accepted_when_its_handshake_is_complete_and_not_before() {
     }));
     assert_eq!(
         peer.hears(&mut host),
-        ["S. 0 ack 1 win 65535 mss 1460 ws 0 sack"]
+        ["S. 0 ack 1 win 65535 mss 1460 ws 7 sack"]
     );
     assert_eq!(
         host.readiness(listener),
@@ -193,42 +193,53 @@ fn the_accept_queue_is_as_long_as_the_backlog() {
     assert_eq!(host.read(third, 9), Ok(b"hello".to_vec()));
 }
 
-/// The story of the listener that one spoofed SYN held for ever: now a flood of them does not keep an honest peer out.
+/// A backlog of 0 is one of 1, and nobody gets more than the limit, which is Linux's.
 #[test]
-fn a_flood_of_syns_does_not_block_a_listener() {
-    let mut host = Host::with(Limits {
-        half_open_per_listener: 16,
-        half_open: 24,
-        ..Limits::default()
-    });
-    let listener = host.listener(80, 4);
-    for n in 0..5000_u16 {
-        let flooder = Peer::new(
-            at(Ipv4Addr::from(0xc633_6400 + u32::from(n)), 1000 + n),
-            at(HOST, 80),
-        );
-        host.hears(&flooder.says("S", 0, 0, b""));
+fn the_backlog_has_bounds() {
+    for (asked, given) in [(0, 1), (1, 1), (4096, 4096), (usize::MAX, 4096)] {
+        let mut host = Host::with(Limits {
+            send_buffer: 1,
+            receive_buffer: 1,
+            ..Limits::default()
+        });
+        let listener = host.listener(80, asked);
+        let mut begun = 0;
+        for number in 0..given + 3 {
+            let end = at(Ipv4Addr::from_bits(0xc612_0000 + number as u32), 1);
+            let mut peer = Peer::new(end, at(HOST, 80));
+            host.hears(&peer.says("S", 0, 0, b""));
+            begun += peer.hears(&mut host).len();
+            host.hears(&peer.says(".", 1, 1, b""));
+        }
+        assert_eq!(begun, given, "{asked}: a full queue answers no SYN");
+        for number in 0..given {
+            let id = host.tcp.accept(listener).expect("waiting");
+            let end = at(Ipv4Addr::from_bits(0xc612_0000 + number as u32), 1);
+            assert_eq!(host.tcp.peer(id), Some(end));
+        }
+        assert_eq!(host.tcp.accept(listener), Err(SocketError::WouldBlock));
     }
-    assert_eq!(host.tcp.flow_count(), 16, "bounded");
-    assert_eq!(host.tcp.counters().half_open_evicted, 5000 - 16);
-    host.net.sent.clear();
-    let mut peer = Peer::new(at(PEER, 40_000), at(HOST, 80));
-    host.hears(&peer.says("S", 0, 0, b""));
-    assert_eq!(peer.hears(&mut host), ["S. 0 ack 1 win 65535 mss 1460"]);
-    host.hears(&peer.says(".", 1, 1, b""));
-    let id = host.tcp.accept(listener).expect("an honest peer");
-    assert_eq!(host.readiness(id), WRITABLE);
-    let other = host.listener(81, 4);
-    for n in 0..100 {
-        host.hears(&Peer::new(at(OTHER, 1000 + n), at(HOST, 81)).says("S", 0, 0, b""));
+}
+
+#[test]
+fn a_backlog_that_shrinks_lets_nobody_fall() {
+    let mut host = Host::new();
+    let listener = host.listener(80, 3);
+    let mut peers = [1, 2, 3].map(|port| Peer::new(at(PEER, port), at(HOST, 80)));
+    for peer in &mut peers {
+        host.hears(&peer.says("S", 0, 0, b""));
+        peer.hears(&mut host);
+        host.hears(&peer.says(".", 1, 1, b""));
     }
-    assert!(
-        host.tcp.flow_count() <= 24 + 1,
-        "bounded over all listeners"
-    );
-    host.close(other);
-    host.waits(seconds(64));
-    assert_eq!(host.tcp.flow_count(), 1, "the flood leaves nothing behind");
+    host.tcp.listen(listener, 1).expect("again");
+    let mut late = Peer::new(at(PEER, 9), at(HOST, 80));
+    for _ in 0..3 {
+        host.hears(&late.says("S", 0, 0, b""));
+        assert_eq!(late.hears(&mut host), [""; 0]);
+        host.tcp.accept(listener).expect("waiting");
+    }
+    host.hears(&late.says("S", 0, 0, b""));
+    assert_eq!(late.hears(&mut host).len(), 1);
 }
 
 /// The story of the SYN to the broadcast address, which closed the listening socket for ever.

@@ -161,6 +161,10 @@ impl Peer {
         if tcp.sack_permitted {
             line.push_str(" sack");
         }
+        for (left, right) in tcp.sack_ranges.into_iter().flatten() {
+            let relative = |seq: u32| seq.wrapping_sub(self.start) as i32;
+            let _ = write!(line, " sack {}-{}", relative(left), relative(right));
+        }
         Some(line)
     }
 }

@@ -1,6 +1,7 @@
 //! `./demo bench`: throughput, round trips and CPU time against the Linux kernel on a TAP.
 
-use std::collections::BTreeMap;
+pub(crate) mod programs;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use commands::OpenedFile;
 use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Tap, TapSpec};
-use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress};
+use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress, cpu_seconds};
 
 use crate::options::{Nic, Options};
 
@@ -16,8 +17,6 @@ const LINUX: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const PORT: u16 = 5001;
 const CHUNK: usize = 256 << 10;
-/// Clock ticks of `/proc` a second, on every Linux that Debian runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Bytes moved each way.
 fn length(nic: Nic) -> u64 {
@@ -39,9 +38,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let nic = options.nic.unwrap_or_default();
     let namespace = Namespace::new()?.without_ipv6()?;
     let tap = Tap::create(&namespace, &TapSpec::default())?;
+    let stack = stack_on(options, tap)?;
+    let names = format!("CPU a frame ({})", daemons(nic).join(", "));
+    println!("{:<28} {:>12} {:>10} {names:>44}", "", "result", "frames");
+    let length = length(nic);
+    measure(&stack, nic, "TCP out", || out(&stack, &namespace, length))?;
+    measure(&stack, nic, "TCP in", || inward(&stack, &namespace, length))?;
+    measure(&stack, nic, "ping, 10,000 round trips", || pings(&stack))
+}
+
+/// A stack with its card on that TAP.
+fn stack_on(options: &Options, tap: Tap) -> Result<Stack> {
     let machine = MachineSpec::new()
         .named("bench")
-        .nic(nic.on(Netdev::Tap(tap)));
+        .nic(options.nic.unwrap_or_default().on(Netdev::Tap(tap)));
     let address = StaticAddress {
         address: OURS.to_string(),
         prefix_length: 24,
@@ -52,13 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let spec = StackSpec::new(machine.without_capture())
         .address(address)
         .log_level(level);
-    let stack = Stack::start(spec)?;
-    let names = format!("CPU a frame ({})", daemons(nic).join(", "));
-    println!("{:<28} {:>12} {:>10} {names:>44}", "", "result", "frames");
-    let length = length(nic);
-    measure(&stack, nic, "TCP out", || out(&stack, &namespace, length))?;
-    measure(&stack, nic, "TCP in", || inward(&stack, &namespace, length))?;
-    measure(&stack, nic, "ping, 10,000 round trips", || pings(&stack))
+    Stack::start(spec)
 }
 
 /// Runs one measurement and prints its result with the frames and the CPU time that it took.
@@ -91,32 +95,6 @@ fn frames(stack: &Stack) -> Result<u64> {
     let sum = value("driver.rx_frames ").zip(value("driver.tx_frames "));
     sum.map(|(rx, tx)| rx + tx)
         .context("the driver counts no frames")
-}
-
-/// CPU seconds of this process's threads so far, by the threads' names (proc(5), fields 14 and 15 of `stat`).
-fn cpu_seconds() -> BTreeMap<String, f64> {
-    let mut seconds = BTreeMap::new();
-    let threads = std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
-    for text in
-        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
-    {
-        let Some((name, rest)) = text
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-        else {
-            continue;
-        };
-        let ticks = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<f64>().ok());
-        *seconds.entry(name.to_owned()).or_insert(0.0) += ticks.sum::<f64>() / TICKS_PER_SECOND;
-    }
-    seconds
 }
 
 fn listener(namespace: &Namespace) -> Result<TcpListener> {
