@@ -158,7 +158,13 @@ impl<N: Nic> NetworkScheme<N> {
         }
         if let Some(inlet) = &mut self.inlet {
             match inlet.turn(&mut self.nic, &mut self.counters) {
-                Ok(turn) => return more || turn == Turn::More,
+                Ok(turn) => {
+                    // A card that is polled stands still only when what it has got already was looked at.
+                    if turn == Turn::Full {
+                        self.nic.can_receive();
+                    }
+                    return more || turn == Turn::More;
+                }
                 Err(_) => {
                     self.counters.rx_no_reader += inlet.lost();
                     self.inlet = None;

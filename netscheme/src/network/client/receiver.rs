@@ -18,8 +18,6 @@ pub struct Receiver {
     buffer: Buffer,
     /// What of the buffer was handed on.
     taken: usize,
-    /// A read has emptied the pipe: whatever is written to it after that is an event of its own.
-    is_empty: bool,
     errors: u64,
     failure: Option<Error>,
 }
@@ -31,7 +29,6 @@ impl Receiver {
             framing,
             buffer: framing.buffer(capacity),
             taken: 0,
-            is_empty: false,
             errors: 0,
             failure: None,
         }
@@ -53,7 +50,6 @@ impl Receiver {
         self.taken = 0;
         let held = self.buffer.length;
         let room = self.buffer.all().get_mut(held..).unwrap_or_default();
-        let size = room.len();
         match read(self.data.raw(), room) {
             // The other end of the pipe was closed.
             Ok(0) if self.framing == Framing::Pipe => {
@@ -61,7 +57,6 @@ impl Receiver {
                 false
             }
             Ok(length) => {
-                self.is_empty = self.framing == Framing::Pipe && length < size;
                 self.buffer.length = held.saturating_add(length);
                 true
             }
@@ -103,7 +98,7 @@ impl FrameSource for Receiver {
         }
         // A part of a frame waits for the rest of it.
         while bundle::take(self.waiting()).is_none() {
-            if core::mem::take(&mut self.is_empty) || !self.fill() {
+            if !self.fill() {
                 return None;
             }
         }

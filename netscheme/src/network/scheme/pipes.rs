@@ -4,8 +4,7 @@
 //! way, and nobody waits for anybody: who writes goes on, and an event wakes who reads. And a pipe whose other end has
 //! died says so, where a call to a scheme that has died never returns.
 //!
-//! Neither side looks at a pipe again that a read has found empty, or a write full: every later write to it, or read
-//! from it, is an event.
+//! Whoever has found a pipe empty, or full, is told of the next write to it, or read from it, by an event.
 
 use core::ops::Range;
 
