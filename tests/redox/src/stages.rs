@@ -193,7 +193,10 @@ fn use_it<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
     let done = redox.console.run(write, COMMAND)?;
     match done.status {
         0 => Err(Error::new("a user has changed the name server")),
-        _ => Ok(format!("ping, a page; {}", done.output.trim())),
+        _ => {
+            let said = done.output.lines().next().unwrap_or_default();
+            Ok(format!("ping, a page; {said}"))
+        }
     }
 }
 
