@@ -4,6 +4,8 @@
 //! Subscribing reports at once what is ready already, so nothing is lost between opening a file and
 //! watching it; after that a file must be read until it would block before the daemon sleeps.
 
+use std::sync::Arc;
+
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
 use syscall::error::{EAGAIN, EINTR, EIO, Error};
@@ -28,9 +30,43 @@ pub struct Event {
     pub flags: EventFlags,
 }
 
+/// Says what wakes a [`Reactor`] up. Who keeps files of its own that come and go has one.
+#[derive(Clone)]
+pub struct Watcher {
+    queue: Arc<Fd>,
+}
+
+impl Watcher {
+    /// Reports `flags` of `fd` under `token` from now on. What is ready already is reported by the
+    /// next [`Reactor::wait`].
+    ///
+    /// # Errors
+    /// What the queue answered.
+    pub fn watch(&self, fd: usize, token: usize, flags: EventFlags) -> Result<(), Error> {
+        self.write(fd, flags, token)
+    }
+
+    /// Ends what [`Watcher::watch`] began with the same `fd` and `token`. Must come before `fd` is
+    /// closed: the queue finds the file by its descriptor. Events already queued may still come.
+    ///
+    /// # Errors
+    /// What the queue answered.
+    pub fn unwatch(&self, fd: usize, token: usize) -> Result<(), Error> {
+        self.write(fd, EventFlags::empty(), token)
+    }
+
+    fn write(&self, id: usize, flags: EventFlags, data: usize) -> Result<(), Error> {
+        let event = syscall::Event { id, flags, data };
+        match libredox::call::write(self.queue.raw(), &event)? {
+            RECORD => Ok(()),
+            _ => Err(Error::new(EIO)),
+        }
+    }
+}
+
 /// The event queue of a daemon, its only place to block.
 pub struct Reactor {
-    queue: Fd,
+    watcher: Watcher,
     buffer: Vec<u8>,
     wakeups: u64,
 }
@@ -40,22 +76,33 @@ impl Reactor {
     pub fn new() -> Result<Self, Error> {
         let queue = Fd::open("/scheme/event", (O_RDWR | O_CLOEXEC) as i32, 0)?;
         Ok(Self {
-            queue,
+            watcher: Watcher {
+                queue: Arc::new(queue),
+            },
             buffer: vec![0; RECORD * BATCH],
             wakeups: 0,
         })
     }
 
-    /// Reports `flags` of `fd` under `token` from now on. What is ready already is reported by the
-    /// next [`Reactor::wait`].
-    pub fn watch(&self, fd: usize, token: usize, flags: EventFlags) -> Result<(), Error> {
-        self.write(fd, flags, token)
+    /// What this reactor's files are added by.
+    pub fn watcher(&self) -> Watcher {
+        self.watcher.clone()
     }
 
-    /// Ends what [`Reactor::watch`] began with the same `fd` and `token`. Must come before `fd` is
-    /// closed: the queue finds the file by its descriptor. Events already queued may still come.
+    /// [`Watcher::watch`].
+    ///
+    /// # Errors
+    /// What the queue answered.
+    pub fn watch(&self, fd: usize, token: usize, flags: EventFlags) -> Result<(), Error> {
+        self.watcher.watch(fd, token, flags)
+    }
+
+    /// [`Watcher::unwatch`].
+    ///
+    /// # Errors
+    /// What the queue answered.
     pub fn unwatch(&self, fd: usize, token: usize) -> Result<(), Error> {
-        self.write(fd, EventFlags::empty(), token)
+        self.watcher.unwatch(fd, token)
     }
 
     /// Replaces the contents of `events` by what became ready, each token once, blocking until
@@ -93,9 +140,10 @@ impl Reactor {
     fn read(&mut self, timeout: Option<usize>) -> Result<usize, Error> {
         if let Some(millis) = timeout {
             // One-shot: it holds for the read below and for no other.
-            self.write(EVENT_TIMEOUT_ID, EventFlags::EVENT_READ, millis)?;
+            self.watcher
+                .write(EVENT_TIMEOUT_ID, EventFlags::EVENT_READ, millis)?;
         }
-        match libredox::call::read(self.queue.raw(), &mut self.buffer[..]).map_err(Error::from) {
+        match libredox::call::read(self.fd(), &mut self.buffer[..]).map_err(Error::from) {
             Err(Error {
                 errno: EINTR | EAGAIN,
             }) => Ok(0),
@@ -110,15 +158,7 @@ impl Reactor {
 
     /// The queue's own descriptor.
     pub fn fd(&self) -> usize {
-        self.queue.raw()
-    }
-
-    fn write(&self, id: usize, flags: EventFlags, data: usize) -> Result<(), Error> {
-        let event = syscall::Event { id, flags, data };
-        match libredox::call::write(self.queue.raw(), &event)? {
-            RECORD => Ok(()),
-            _ => Err(Error::new(EIO)),
-        }
+        self.watcher.queue.raw()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use netscheme::frame::{FrameSink, FrameSource, LinkState, Mac, Slot};
 use netscheme::network::client::{Adapter, Control, Receiver, Transmitter};
+use netscheme::reactor::Watcher;
 use smoltcp::time::Instant;
 
 use crate::link::{LinkConfig, LinkKind};
@@ -51,6 +52,13 @@ impl Transmitters {
             }
         }
         room
+    }
+
+    /// By what a link is told that its driver has room again.
+    pub(crate) fn wake(&mut self, link: LinkId, watcher: Watcher, token: usize) {
+        if let Some(transmitter) = self.0.get_mut(&link) {
+            transmitter.wake(watcher, token);
+        }
     }
 
     fn failed(&self, link: LinkId) -> bool {

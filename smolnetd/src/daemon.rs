@@ -381,7 +381,9 @@ impl Daemon {
         };
         if let Some(control) = self.adapters.control(link) {
             let (fd, flags) = control.data_watch();
-            self.reactor.watch(fd, Token::Data(link).number(), flags)?;
+            let token = Token::Data(link).number();
+            self.reactor.watch(fd, token, flags)?;
+            self.transmitters.wake(link, self.reactor.watcher(), token);
             if let Some((fd, flags)) = control.link_watch() {
                 self.reactor
                     .watch(fd, Token::LinkState(link).number(), flags)?;

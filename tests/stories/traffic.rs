@@ -307,9 +307,10 @@ fn every_wake_up_has_its_frame_or_its_timer() {
     let driver_woke = driver.wakeups() - before.1;
     println!("{PINGS} pings: smolnetd woke up {stack_woke} times, virtio-netd {driver_woke} times");
     assert!((1..=PINGS + OTHERS).contains(&stack_woke), "{stack_woke}");
-    // The interrupt; then smolnetd's reads up to the empty one, and its write.
+    // The interrupt, and what smolnetd writes into the pipe, which is now and then found before its event comes. Nobody
+    // asks the driver for anything.
     assert!(
-        (1..=4 * (PINGS + OTHERS)).contains(&driver_woke),
+        (1..=3 * (PINGS + OTHERS)).contains(&driver_woke),
         "{driver_woke}"
     );
 }

@@ -148,7 +148,9 @@ impl Driver {
         for (token, fd) in self.server.nic().files() {
             self.sleep.watch(fd, token)?;
         }
-        self.sleep.watch(self.server.fd(), Token::Scheme)?;
+        self.server
+            .watch(self.sleep.watcher(), Token::Scheme as usize)
+            .map_err(Error::system("watch for events"))?;
         self.look(&Wake::everywhere(clock::now()))
     }
 

@@ -1,6 +1,6 @@
 //! Where the driver sleeps, and what wakes it: events, deadlines, and the timer where xhcid posts no events.
 
-use netscheme::reactor::{Event, Reactor};
+use netscheme::reactor::{Event, Reactor, Watcher};
 use netscheme::{Instant, clock};
 use syscall::flag::EventFlags;
 
@@ -75,6 +75,11 @@ impl Sleep {
     /// Whether an event tells of each transfer's end.
     pub(crate) fn is_told(&self) -> bool {
         self.poll.is_none()
+    }
+
+    /// What others have it wake up by, under tokens of this module.
+    pub(crate) fn watcher(&self) -> Watcher {
+        self.reactor.watcher()
     }
 
     /// Wakes up for `fd` from now on; for endpoints, where they can.

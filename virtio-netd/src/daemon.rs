@@ -94,7 +94,9 @@ impl Driver {
         for (place, file) in self.interrupts.files().enumerate() {
             watched(file.raw(), place)?;
         }
-        watched(self.server.fd(), SCHEME)?;
+        self.server
+            .watch(self.reactor.watcher(), SCHEME)
+            .map_err(Error::system("watch for events"))?;
         // The card has been running for a while, and an interrupt before the subscription is told
         // to nobody.
         self.look_everywhere()

@@ -16,6 +16,8 @@ use crate::{Error, Terminal, order, read_text};
 use message::{Kind, Reply};
 
 const NAME_SERVERS: &str = "/scheme/netcfg/resolv/nameserver";
+/// Where the C library looks, too: a user's namespace has no netcfg.
+const NAME_SERVER_FILE: &str = "/etc/net/dns";
 const SEARCH_LIST: &str = "/scheme/netcfg/resolv/search";
 const TRIES: usize = 2;
 const USAGE: &str = "dns [-4 | -6] NAME";
@@ -83,9 +85,9 @@ fn has_none(host: &str, family: Family) -> Error {
 }
 
 fn resolve(host: &str, family: Family, asking: &mut Asking) -> Result<Vec<Address>, Error> {
-    let servers: Vec<Address> = lines(&read_text(NAME_SERVERS)?)
-        .filter_map(|line| line.parse().ok())
-        .collect();
+    let text =
+        read_text(NAME_SERVERS).or_else(|error| read_text(NAME_SERVER_FILE).map_err(|_| error))?;
+    let servers: Vec<Address> = lines(&text).filter_map(|line| line.parse().ok()).collect();
     if servers.is_empty() {
         return Err(Error::Answer(format!(
             "{host}: no name server is known; is there a lease (cat /scheme/netcfg/ifaces/eth0/addr/list)? \

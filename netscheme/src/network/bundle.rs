@@ -1,5 +1,6 @@
-//! Several frames in one read or write, for a call costs Redox more than a frame: `frames` beside the data file. Each is a
-//! length of two bytes, little-endian, and as many bytes. Only whole frames are read and written.
+//! Frames in the bytes of a pipe: each is a length of two bytes, little-endian, and as many bytes.
+
+use crate::frame::{ETHERNET_HEADER, VLAN_TAG};
 
 /// Bytes before each frame.
 const HEADER: usize = 2;
@@ -22,6 +23,11 @@ pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The room that a frame of `length` bytes takes.
 pub(super) const fn size(length: usize) -> usize {
     HEADER + length
+}
+
+/// The room that the longest frame with a payload of `mtu` bytes takes.
+pub(super) fn longest(mtu: u16) -> usize {
+    size(usize::from(mtu) + ETHERNET_HEADER + VLAN_TAG)
 }
 
 #[cfg(test)]

@@ -1,28 +1,51 @@
-//! The stack's end of `/scheme/network.<name>/`, over plain reads and writes.
+//! The stack's end of `/scheme/network.<name>/`: over two pipes where the driver has them, and else over reads and writes
+//! of its data file.
 
 use std::sync::Arc;
 
 use libredox::Fd;
 use libredox::protocol::O_CLOEXEC;
-use syscall::error::{EINVAL, EIO, Error};
-use syscall::flag::{EventFlags, O_NONBLOCK, O_RDONLY, O_RDWR};
+use syscall::error::{EBADF, EINVAL, EIO, ENODEV, EPIPE, Error};
+use syscall::flag::{EventFlags, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 use crate::frame::{DEFAULT_MTU, ETHERNET_HEADER, LinkState, Mac, VLAN_TAG};
-use crate::network::SCHEME_PREFIX;
 use crate::network::discover::Namespace;
+use crate::network::{SCHEME_PREFIX, uninterrupted};
 
-mod halves;
-pub use halves::{QueueSlot, Received, Receiver, TransmitCounters, Transmitter};
+mod buffer;
+mod receiver;
+mod transmitter;
+pub use receiver::{Received, Receiver};
+pub use transmitter::{QueueSlot, TransmitCounters, Transmitter};
 
-use halves::{Framing, read};
+use buffer::Buffer;
 
 /// The smallest MTU that IPv4 allows (RFC 791, 3.2).
 const MTU_MIN: u16 = 68;
 /// Bytes of text that are read from `mtu`, `link` and `stats` at most.
 const TEXT_LIMIT: usize = 64 * 1024;
 
+/// How frames are told from each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// Each is a read or a write of its own: upstream's drivers.
+    One,
+    /// They follow each other in a pipe ([`crate::network::bundle`]).
+    Pipe,
+}
+
+impl Framing {
+    /// The buffer to read frames of at most `capacity` bytes into.
+    fn buffer(self, capacity: usize) -> Buffer {
+        match self {
+            Framing::One => Buffer::new(capacity),
+            Framing::Pipe => Buffer::for_pipe(),
+        }
+    }
+}
+
 /// An adapter that a driver serves: what is known of it, and the two halves that carry its frames.
-/// They share one open file, which closes with the last of them.
+/// They may share one open file, which closes with the last of them.
 pub struct Adapter {
     control: Control,
     receiver: Receiver,
@@ -61,15 +84,20 @@ impl Adapter {
             .and_then(|mtu| read_mtu(&mtu))
             .unwrap_or(DEFAULT_MTU);
         let (link, stats) = (optional("link"), optional("stats"));
-        let bundles = open(&format!("{scheme}/frames"), O_RDWR | O_NONBLOCK);
-        let (data, framing) = match bundles {
-            Ok(data) => (data, Framing::Bundle),
-            Err(_) => (open(&scheme, O_RDWR | O_NONBLOCK)?, Framing::One),
+        let pipes = || {
+            let rx = open(&format!("{scheme}/rx"), O_RDONLY | O_NONBLOCK)?;
+            Ok::<_, Error>((rx, open(&format!("{scheme}/tx"), O_WRONLY | O_NONBLOCK)?))
         };
-        let data = Arc::new(data);
+        let (rx, tx, framing) = match pipes() {
+            Ok((rx, tx)) => (Arc::new(rx), Arc::new(tx), Framing::Pipe),
+            Err(_) => {
+                let data = Arc::new(open(&scheme, O_RDWR | O_NONBLOCK)?);
+                (Arc::clone(&data), data, Framing::One)
+            }
+        };
         let capacity = usize::from(mtu) + ETHERNET_HEADER + VLAN_TAG;
-        let receiver = Receiver::new(Arc::clone(&data), framing, capacity);
-        let transmitter = Transmitter::new(Arc::clone(&data), framing, capacity);
+        let receiver = Receiver::new(Arc::clone(&rx), framing, capacity);
+        let transmitter = Transmitter::new(tx, framing, capacity);
         let name = name.to_owned();
         let mut control = Control {
             name,
@@ -78,7 +106,8 @@ impl Adapter {
             link,
             link_state: LinkState::UP,
             stats,
-            data,
+            framing,
+            data: rx,
         };
         control.on_link_event();
         Ok(Self {
@@ -107,6 +136,8 @@ pub struct Control {
     link: Option<Fd>,
     link_state: LinkState,
     stats: Option<Fd>,
+    framing: Framing,
+    /// What frames are read from.
     data: Arc<Fd>,
 }
 
@@ -131,14 +162,15 @@ impl Control {
         self.link_state
     }
 
-    /// The descriptor that carries frames and what to watch it for, while any part of the adapter
+    /// The descriptor that frames come from and what to watch it for, while any part of the adapter
     /// lives. After `EVENT_READ` take frames until there are none; `EVENT_WRITE` goes to
-    /// [`Transmitter::on_writable`].
+    /// [`Transmitter::on_writable`]. That of a pipe comes by [`Transmitter::wake`].
     pub fn data_watch(&self) -> (usize, EventFlags) {
-        (
-            self.data.raw(),
-            EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
-        )
+        let flags = match self.framing {
+            Framing::One => EventFlags::EVENT_READ | EventFlags::EVENT_WRITE,
+            Framing::Pipe => EventFlags::EVENT_READ,
+        };
+        (self.data.raw(), flags)
     }
 
     /// The descriptor that says that the link changed, if the driver has one: call
@@ -162,6 +194,23 @@ impl Control {
         let text = self.stats.as_ref().and_then(|stats| read_text(stats).ok());
         parse_stats(&text.unwrap_or_default())
     }
+}
+
+/// Whether `error` says that the driver is gone.
+fn is_fatal(error: Error) -> bool {
+    matches!(error.errno, ENODEV | EBADF)
+}
+
+fn read(fd: usize, buffer: &mut [u8]) -> Result<usize, Error> {
+    uninterrupted(|| libredox::call::read(fd, &mut *buffer))
+}
+
+fn write(fd: usize, buffer: &[u8]) -> Result<usize, Error> {
+    uninterrupted(|| libredox::call::write(fd, buffer)).map_err(|error| match error.errno {
+        // The other end of a pipe is closed by the driver's end only.
+        EPIPE => Error::new(ENODEV),
+        _ => error,
+    })
 }
 
 /// Six raw bytes. A driver that has a group's address, or none, is broken.

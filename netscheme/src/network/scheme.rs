@@ -5,22 +5,26 @@ use redox_scheme::{CallerCtx, OpenResult};
 use syscall::Stat;
 use syscall::dirent::{DirentBuf, DirentKind};
 use syscall::error::{
-    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, ENODEV, ENOTDIR, EWOULDBLOCK, Error, Result,
+    EACCES, EBADF, EBUSY, EINVAL, EISDIR, EMFILE, ENODEV, ENOENT, ENOTDIR, EWOULDBLOCK, Error,
+    Result,
 };
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_ACCMODE, O_FCNTL_MASK, O_RDONLY, O_WRONLY};
 use syscall::schemev2::NewFdFlags;
 
 use crate::directory;
 use crate::frame::LinkState;
 use crate::handles::Handles;
 use crate::network::server::Nic;
+use crate::reactor::Watcher;
 use crate::readiness::Readiness;
 use crate::server::Scheme;
 
 mod frames;
 mod node;
+pub(super) mod pipes;
 
-use node::{Framing, Handle, NODES, Node, Source, Text};
+use node::{Handle, NODES, Node, Source, Text};
+use pipes::{Inlet, Outlet, Turn, Wake};
 
 /// Files of one adapter that may be open at a time.
 const HANDLE_LIMIT: usize = 256;
@@ -63,6 +67,12 @@ pub(super) struct NetworkScheme<N> {
     /// The handle that frames are for: two readers would steal them from each other.
     reader: Option<usize>,
     counters: Counters,
+    /// The pipe for received frames, in place of a reader's handle.
+    inlet: Option<Inlet>,
+    /// The pipe for frames to send.
+    outlet: Option<Outlet>,
+    pipes: Option<pipes::Source>,
+    wake: Option<Wake>,
     /// Frames were queued since the last doorbell.
     doorbell: bool,
     /// The card is gone: every file says so, until it is closed.
@@ -85,6 +95,10 @@ impl<N: Nic> NetworkScheme<N> {
             handles,
             root,
             reader: None,
+            inlet: None,
+            outlet: None,
+            pipes: None,
+            wake: None,
             counters: Counters::default(),
             doorbell: false,
             ended: false,
@@ -95,14 +109,27 @@ impl<N: Nic> NetworkScheme<N> {
         let data = self
             .handles
             .iter()
-            .filter(|(_, handle)| matches!(handle.node, Node::Data(_)));
+            .filter(|(_, handle)| matches!(handle.node, Node::Data));
         data.map(|(id, _)| id)
     }
 
-    /// The card is gone.
+    /// The card is gone. The stack hears of it by the ends of its pipes.
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.doorbell = false;
+        // In this order: who hears of the end of what it reads finds that nobody takes what it writes, too.
+        self.outlet = None;
+        self.inlet = None;
+    }
+
+    /// Frames may go by pipes, too: from `source`, and whoever has the other ends wakes `wake`.
+    pub(super) fn offer_pipes(&mut self, source: pipes::Source) {
+        self.pipes = Some(source);
+    }
+
+    /// Pipes wake the driver so.
+    pub(super) fn set_wake(&mut self, watcher: Watcher, token: usize) {
+        self.wake = Some(Wake { watcher, token });
     }
 
     /// Whether a file is open, beside the tree's root that the namespace holds.
@@ -119,22 +146,78 @@ impl<N: Nic> NetworkScheme<N> {
         }
     }
 
-    /// Ends a turn: frames that nobody will read go back to the device, frames queued go out. Returns
-    /// whether there may be more of the former: the device can be faster than this.
+    /// Ends a turn: frames go between the card and the pipes, those that nobody will read back to the device, and those
+    /// queued go out. Returns whether there may be more of any: the device and the stack can be faster than this.
     pub(super) fn settle(&mut self) -> bool {
+        let more = self.take_from_pipe();
         if core::mem::take(&mut self.doorbell) {
             self.nic.flush();
         }
-        if self.reader.is_some() || self.ended {
+        if self.ended {
             return false;
+        }
+        if let Some(inlet) = &mut self.inlet {
+            match inlet.turn(&mut self.nic, &mut self.counters) {
+                Ok(turn) => {
+                    // A card that is polled stands still only when what it has got already was looked at.
+                    if turn == Turn::Full {
+                        self.nic.can_receive();
+                    }
+                    return more || turn == Turn::More;
+                }
+                Err(_) => {
+                    self.counters.rx_no_reader += inlet.lost();
+                    self.inlet = None;
+                }
+            }
+        }
+        if self.reader.is_some() {
+            return more;
         }
         for _ in 0..DROPS_PER_TURN {
             if self.nic.receive().is_none() {
-                return false;
+                return more;
             }
             self.counters.rx_no_reader += 1;
         }
         true
+    }
+
+    /// Queues what the stack has written; true when there may be more of it.
+    fn take_from_pipe(&mut self) -> bool {
+        let Some(mut outlet) = self.outlet.take() else {
+            return false;
+        };
+        match outlet.turn(|frame| self.transmit(frame)) {
+            Ok(turn) => {
+                self.outlet = Some(outlet);
+                turn == Turn::More
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Opens a pipe: `rx` to be read from, `tx` to be written to, each by one at a time.
+    fn open_pipe(&mut self, name: &str, flags: usize) -> Result<OpenResult> {
+        let source = self.pipes.as_ref().ok_or(Error::new(ENOENT))?;
+        let access = if name == "rx" { O_RDONLY } else { O_WRONLY };
+        if flags & O_ACCMODE != access {
+            return Err(Error::new(EACCES));
+        }
+        if name == "rx" {
+            if self.reader.is_some() || self.inlet.as_ref().is_some_and(Inlet::is_read) {
+                return Err(Error::new(EBUSY));
+            }
+            let (inlet, end) = Inlet::new(source, self.wake.clone())?;
+            self.inlet = Some(inlet);
+            return Ok(OpenResult::OtherScheme { fd: end.into_raw() });
+        }
+        if self.outlet.as_mut().is_some_and(Outlet::is_written) {
+            return Err(Error::new(EBUSY));
+        }
+        let (outlet, end) = Outlet::new(source, self.wake.as_ref())?;
+        self.outlet = Some(outlet);
+        Ok(OpenResult::OtherScheme { fd: end.into_raw() })
     }
 
     /// What to post to whom.
@@ -152,7 +235,7 @@ impl<N: Nic> NetworkScheme<N> {
                 false => ready(nic, *reader == Some(id), handle),
             };
             let edge = match &handle.node {
-                Node::Data(_) => handle.readiness.arrived(ready, arrived),
+                Node::Data => handle.readiness.arrived(ready, arrived),
                 // The card's state may change at any moment, so every look may be news.
                 Node::Text(Text {
                     source: Source::Link,
@@ -206,7 +289,7 @@ impl<N: Nic> NetworkScheme<N> {
         handle.readiness.acted(EventFlags::EVENT_READ);
         match &mut handle.node {
             Node::Text(text) => Ok(text.read(fresh, buffer)),
-            Node::Root | Node::Data(_) | Node::Mac => Err(Error::new(EBADF)),
+            Node::Root | Node::Data | Node::Mac => Err(Error::new(EBADF)),
         }
     }
 }
@@ -215,7 +298,7 @@ impl<N: Nic> NetworkScheme<N> {
 fn ready<N: Nic>(nic: &mut N, reader: bool, handle: &Handle) -> EventFlags {
     match &handle.node {
         Node::Root => EventFlags::empty(),
-        Node::Data(_) => {
+        Node::Data => {
             let mut ready = EventFlags::empty();
             ready.set(EventFlags::EVENT_READ, reader && nic.can_receive());
             ready.set(
@@ -249,9 +332,13 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
             return Err(Error::new(EACCES));
         }
         self.alive()?;
+        if let name @ ("rx" | "tx") = path.trim_matches('/') {
+            return self.open_pipe(name, flags);
+        }
         let node = Node::at(path, flags)?;
-        let reads = matches!(node, Node::Data(_)) && flags & O_RDONLY != 0;
-        if reads && self.reader.is_some() {
+        let reads = matches!(node, Node::Data) && flags & O_RDONLY != 0;
+        let is_read = self.reader.is_some() || self.inlet.as_ref().is_some_and(Inlet::is_read);
+        if reads && is_read {
             return Err(Error::new(EBUSY));
         }
         // Only `mac` has a position, as upstream's drivers have it.
@@ -287,12 +374,9 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     ) -> Result<usize> {
         match self.handle(id)?.node {
             Node::Root => Err(Error::new(EISDIR)),
-            Node::Data(_) if self.reader != Some(id) => Err(Error::new(EBADF)),
-            Node::Data(framing) => {
-                let result = match framing {
-                    Framing::One => self.receive(buffer),
-                    Framing::Bundle => self.receive_bundle(buffer),
-                };
+            Node::Data if self.reader != Some(id) => Err(Error::new(EBADF)),
+            Node::Data => {
+                let result = self.receive(buffer);
                 self.acted(id, EventFlags::EVENT_READ, &result);
                 result
             }
@@ -311,15 +395,12 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     ) -> Result<usize> {
         let handle = self.handle(id)?;
         match handle.node {
-            Node::Data(framing) if handle.flags & O_WRONLY != 0 => {
-                let result = match framing {
-                    Framing::One => self.transmit(buffer),
-                    Framing::Bundle => self.transmit_bundle(buffer),
-                };
+            Node::Data if handle.flags & O_WRONLY != 0 => {
+                let result = self.transmit(buffer);
                 self.acted(id, EventFlags::EVENT_WRITE, &result);
                 result
             }
-            Node::Data(_) => Err(Error::new(EBADF)),
+            Node::Data => Err(Error::new(EBADF)),
             Node::Root | Node::Mac | Node::Text(_) => Err(Error::new(EINVAL)),
         }
     }
@@ -355,8 +436,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
 
     fn fpath(&mut self, id: usize, buffer: &mut [u8], _caller: &CallerCtx) -> Result<usize> {
         let node = match &self.handle(id)?.node {
-            Node::Root | Node::Data(Framing::One) => "",
-            Node::Data(Framing::Bundle) => "frames",
+            Node::Root | Node::Data => "",
             Node::Mac => "mac",
             Node::Text(Text {
                 source: Source::Mtu,
@@ -377,7 +457,7 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
     fn fstat(&mut self, id: usize, stat: &mut Stat, _caller: &CallerCtx) -> Result<()> {
         match &self.handle(id)?.node {
             Node::Root => directory::stat_directory(stat, 0o500),
-            Node::Data(_) => directory::stat_file(stat, 0o600, 0),
+            Node::Data => directory::stat_file(stat, 0o600, 0),
             Node::Mac => directory::stat_file(stat, 0o400, 6),
             Node::Text(text) => {
                 let size = self.render(text.source, self.nic.link()).len() as u64;

@@ -2,12 +2,14 @@
 
 use core::ops::Deref;
 
+use syscall::error::Error;
 use syscall::flag::EventFlags;
 
 use crate::frame::{LinkState, Mac};
 use crate::network::SCHEME_PREFIX;
-use crate::network::scheme::NetworkScheme;
-use crate::server::{Server, ServerError, StartError};
+use crate::network::scheme::{NetworkScheme, pipes};
+use crate::reactor::Watcher;
+use crate::server::{Counters, Server, ServerError, StartError};
 use crate::time::Instant;
 
 /// A network card, as far as its driver's scheme must know it.
@@ -67,14 +69,28 @@ impl<N: Nic> NetworkServer<N> {
     /// [`StartError`].
     pub fn create(adapter: &str, nic: N) -> core::result::Result<Self, StartError> {
         let name = format!("{SCHEME_PREFIX}{adapter}");
-        let scheme = NetworkScheme::new(name.clone(), nic);
+        let mut scheme = NetworkScheme::new(name.clone(), nic);
+        match pipes::Source::find() {
+            Ok(source) => scheme.offer_pipes(source),
+            Err(error) => log::warn!("no pipes for frames: {error}"),
+        }
         let server = Server::create(&name, scheme.root)?;
         Ok(Self { server, scheme })
     }
 
-    /// The descriptor to watch for `EVENT_READ`; then call [`NetworkServer::on_requests`].
-    pub fn fd(&self) -> usize {
-        self.server.fd()
+    /// Has requests, and the pipes of frames, wake the driver under `token`: then call [`NetworkServer::on_requests`].
+    ///
+    /// # Errors
+    /// What the event queue answered.
+    pub fn watch(&mut self, watcher: Watcher, token: usize) -> core::result::Result<(), Error> {
+        watcher.watch(self.server.fd(), token, EventFlags::EVENT_READ)?;
+        self.scheme.set_wake(watcher, token);
+        Ok(())
+    }
+
+    /// What of the calls to the scheme was counted.
+    pub fn counters(&self) -> Counters {
+        self.server.counters()
     }
 
     /// The card.

@@ -12,4 +12,5 @@ mod hostile;
 mod names;
 mod network;
 mod parking;
+mod pipes;
 mod support;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use syscall::data::Stat;
 use syscall::error::{EAGAIN, EBADF, EINVAL, ENOENT, EPIPE, Error, Result};
-use syscall::flag::{CallFlags, EventFlags, MODE_FIFO, O_NONBLOCK};
+use syscall::flag::{CallFlags, EventFlags, MODE_FIFO, O_DIRECTORY, O_NONBLOCK};
 
 use crate::context::Context;
 use crate::event::Events;
@@ -115,7 +115,7 @@ impl KernelScheme for PipeScheme {
         _cx: &Arc<Context>,
         number: usize,
         path: &str,
-        _flags: usize,
+        flags: usize,
         _fcntl_flags: u32,
     ) -> Result<Opened> {
         let is_root = match lock(&self.pipes).get(&(number & !WRITER)) {
@@ -127,6 +127,8 @@ impl KernelScheme for PipeScheme {
             return self.open_writer(number & !WRITER, path.as_bytes(), true);
         }
         match path.trim_start_matches('/') {
+            // The namespace manager gives the scheme's root, below which the kernel makes a pipe of each "".
+            "" if flags & O_DIRECTORY != 0 => return Ok(Opened::local(self.add(Handle::Root))),
             "" => {}
             "scheme-root" => return Ok(Opened::local(self.add(Handle::Root))),
             _ => return Err(Error::new(ENOENT)),

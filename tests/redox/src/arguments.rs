@@ -9,6 +9,24 @@ pub(crate) enum Nic {
     Virtio,
     /// usb-net on qemu-xhci.
     Rndis,
+    /// What upstream drives best, for comparisons.
+    E1000,
+    /// None.
+    None,
+    /// A qemu-xhci, into which [`ADAPTER`] can be plugged later.
+    Later,
+}
+
+/// What plugs the adapter in, for QEMU's `device_add`.
+pub(crate) const ADAPTER: &str = "usb-net,id=card0,netdev=net0,bus=xhci.0";
+
+/// What is at the other end of the cable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// QEMU's user network: a router, DHCP, the host's servers.
+    User,
+    /// A hub with nobody else.
+    Silent,
 }
 
 /// The machine.
@@ -34,7 +52,10 @@ impl Nic {
     fn devices(self) -> &'static [&'static str] {
         match self {
             Nic::Virtio => &["virtio-net-pci,netdev=net0"],
-            Nic::Rndis => &["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"],
+            Nic::Rndis => &["qemu-xhci,id=xhci", ADAPTER],
+            Nic::E1000 => &["e1000,netdev=net0"],
+            Nic::None => &[],
+            Nic::Later => &["qemu-xhci,id=xhci"],
         }
     }
 }
@@ -94,7 +115,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) machine: Machine,
     pub(crate) accelerator: Accelerator,
     pub(crate) nic: Nic,
-    /// The disk, which is written to.
+    pub(crate) network: Network,
+    /// The disk, which is not written to: what changes is forgotten with QEMU.
     pub(crate) disk: &'a Path,
     /// Sockets at which somebody listens.
     pub(crate) serial: &'a Path,
@@ -117,15 +139,20 @@ impl Boot<'_> {
         });
         add(&["-m", "1024", "-smp", "2", "-display", "none"]);
         let disk = format!(
-            "file={},format=raw,if=none,id=disk0",
+            "file={},format=raw,if=none,id=disk0,snapshot=on",
             option(&text(self.disk))
         );
         add(&["-drive", &disk, "-device", "virtio-blk-pci,drive=disk0"]);
         let (port, guest) = self.forward;
-        let netdev = format!(
+        let user = format!(
             "user,id=net0,ipv4=on,ipv6=on,ipv6-net=fd12::/64,hostfwd=tcp:127.0.0.1:{port}-:{guest}"
         );
-        add(&["-netdev", &netdev]);
+        let netdev = match self.network {
+            Network::User => &user,
+            Network::Silent => "hubport,id=net0,hubid=0",
+        };
+        // Without this, QEMU adds a card of its own liking.
+        add(&["-nic", "none", "-netdev", netdev]);
         for device in self.nic.devices() {
             add(&["-device", device]);
         }
@@ -146,14 +173,16 @@ impl Boot<'_> {
 /// What redoxer gives its QEMU by `-device` itself. Naming that option drops all of it, so it is named again.
 const REDOXER_DEVICES: [&str; 2] = ["isa-debugcon,chardev=log", "isa-debug-exit"];
 
-/// The command line that runs `command` on redoxer's image with the package trees under `stage` laid over it.
+/// The command line that runs `command` on redoxer's image with the package trees under `stage` laid over it. As redoxer's
+/// `exec.rs` of 2026-07-20 (ad2c079) has it: naming an option takes all of its defaults away, values are split at single
+/// spaces, and a folder is given to rsync, which copies what is in it only when its name ends with a slash.
 pub(crate) fn redoxer(nic: Nic, stage: &Path, command: &str) -> String {
     let devices = nic.devices().iter().chain(&REDOXER_DEVICES);
     let words: Vec<String> = devices.map(|device| format!("-device {device}")).collect();
     format!(
         "REDOXER_QEMU_ARGS={} redoxer exec -f {} {command}",
         quoted(&words.join(" ")),
-        quoted(&format!("{}:/", text(stage))),
+        quoted(&format!("{}/:/", text(stage))),
     )
 }
 
@@ -180,6 +209,7 @@ mod tests {
             machine,
             accelerator: Accelerator::Tcg,
             nic,
+            network: Network::User,
             disk: Path::new("a,b.img"),
             serial: Path::new("s"),
             monitor: Path::new("m"),
@@ -211,10 +241,25 @@ mod tests {
         let devices = values(&rndis, "-device");
         assert_eq!(
             &devices[1..],
-            ["qemu-xhci,id=xhci", "usb-net,netdev=net0,bus=xhci.0"]
+            [
+                "qemu-xhci,id=xhci",
+                "usb-net,id=card0,netdev=net0,bus=xhci.0"
+            ]
         );
         let card = |arguments: &[String]| arguments.iter().any(|word| word.contains("e1000"));
         assert!(!card(&virtio) && !card(&rndis));
+        assert!(card(&boot(Machine::Q35, Nic::E1000)));
+    }
+
+    #[test]
+    fn no_card_is_no_card_and_one_that_comes_later_has_a_bus_to_come_to() {
+        let none = boot(Machine::Q35, Nic::None);
+        assert_eq!(values(&none, "-device"), ["virtio-blk-pci,drive=disk0"]);
+        assert_eq!(values(&none, "-nic"), ["none"]);
+        let later = boot(Machine::Q35, Nic::Later);
+        let bus = values(&later, "-device")[1];
+        assert!(!bus.contains("net0") && bus.ends_with("id=xhci"));
+        assert!(ADAPTER.contains("netdev=net0") && ADAPTER.contains("bus=xhci.0"));
     }
 
     #[test]
@@ -222,7 +267,7 @@ mod tests {
         let drive = &boot(Machine::Q35, Nic::Virtio);
         assert_eq!(
             values(drive, "-drive"),
-            ["file=a,,b.img,format=raw,if=none,id=disk0"]
+            ["file=a,,b.img,format=raw,if=none,id=disk0,snapshot=on"]
         );
     }
 
@@ -240,13 +285,13 @@ mod tests {
         assert_eq!(
             redoxer(Nic::Virtio, stage, "net ping -c 3 10.0.2.2"),
             "REDOXER_QEMU_ARGS='-device virtio-net-pci,netdev=net0 -device isa-debugcon,chardev=log \
-             -device isa-debug-exit' redoxer exec -f 'target/redox/stage:/' net ping -c 3 10.0.2.2"
+             -device isa-debug-exit' redoxer exec -f 'target/redox/stage/:/' net ping -c 3 10.0.2.2"
         );
         let usb = redoxer(Nic::Rndis, Path::new("it's"), "ls");
         assert!(usb.starts_with(
-            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,netdev=net0,bus=xhci.0 -device isa-debugcon"
+            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,id=card0,netdev=net0,bus=xhci.0 -device isa-debugcon"
         ));
-        assert!(usb.ends_with("-f 'it'\\''s:/' ls"), "{usb}");
+        assert!(usb.ends_with("-f 'it'\\''s/:/' ls"), "{usb}");
         // redoxer splits at single spaces: no argument may have one, nor be empty.
         let value = usb.split('\'').nth(1).unwrap();
         assert!(

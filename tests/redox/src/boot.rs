@@ -11,41 +11,56 @@ use lab::network::Namespace;
 use lab::{Context, Error, Process, Program, Result, RunDirectory};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::arguments::{Accelerator, Boot, Machine, Nic};
+use crate::arguments::{Accelerator, Boot, Machine, Network, Nic};
 use crate::console::Console;
+use crate::recovery::{Login, PATIENCE, recover};
 
 /// QEMU has to reach for its sockets in this time.
 const QEMU: Duration = Duration::from_secs(20);
 /// Boot loader and system; a processor made by a program takes its time.
 const BOOT: Duration = Duration::from_secs(180);
 /// How long the console is listened to before the key is pressed (again).
-const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(2);
 /// What the boot loader asks, if it speaks on the serial line at all.
 const LOADER: &str = "Arrow keys";
 const LOGIN: &str = "login: ";
 
 /// What to boot.
+#[derive(Clone, Copy)]
 pub(crate) struct Spec<'a> {
     pub(crate) machine: Machine,
     pub(crate) accelerator: Accelerator,
     pub(crate) nic: Nic,
-    /// The disk, which is written to.
+    pub(crate) network: Network,
+    /// The disk, which is not written to.
     pub(crate) disk: &'a Path,
     pub(crate) forward: (u16, u16),
+    /// Who logs in first.
+    pub(crate) login: &'a Login,
+    /// When everything ends.
+    pub(crate) end: Instant,
 }
 
 /// A Redox that runs.
 pub(crate) struct Redox<L: FnMut(&str)> {
     pub(crate) console: Console<L>,
+    pub(crate) computer: Computer,
+    /// Who is logged in, or was last.
+    pub(crate) login: Login,
+}
+
+/// What a Redox runs on. QEMU ends with it, by its own id, and when the harness ends in whatever way.
+pub(crate) struct Computer {
     monitor: UnixStream,
     qemu: Process,
 }
 
-/// Starts QEMU in `namespace`; what the console says goes to the run's log.
+/// Starts QEMU in `namespace`; what the console says goes to the run's log, and the packets to the file `pcap` there.
 pub(crate) fn start(
     spec: &Spec<'_>,
     namespace: &Namespace,
     run: &Arc<RunDirectory>,
+    pcap: &str,
 ) -> Result<Redox<impl FnMut(&str) + use<>>> {
     // Paths of sockets are short.
     let sockets = tempfile::tempdir().context("a folder for sockets")?;
@@ -57,10 +72,11 @@ pub(crate) fn start(
         machine: spec.machine,
         accelerator: spec.accelerator,
         nic: spec.nic,
+        network: spec.network,
         disk: spec.disk,
         serial: &serial,
         monitor: &monitor,
-        pcap: &run.file("packets.pcap"),
+        pcap: &run.file(pcap),
         forward: spec.forward,
     };
     let (name, package) = spec.machine.qemu();
@@ -73,54 +89,86 @@ pub(crate) fn start(
         .args(arguments)
         .inside(Some(namespace))
         .start()?;
-    let deadline = Instant::now() + QEMU;
+    let deadline = spec.end.min(Instant::now() + QEMU);
     let serial = accept(&serial_listener?, &qemu, deadline)?;
     let monitor = accept(&monitor_listener?, &qemu, deadline)?;
     let log = run.clone();
-    let console = Console::new(serial, move |line: &str| log.log("redox", line.as_bytes()));
+    let log = move |line: &str| log.log("redox", line.as_bytes());
     Ok(Redox {
-        console,
-        monitor,
-        qemu,
+        console: Console::new(serial, spec.end, log),
+        computer: Computer { monitor, qemu },
+        login: spec.login.clone(),
     })
 }
 
 impl<L: FnMut(&str)> Redox<L> {
-    /// Waits for the login, and presses Enter when the boot loader waits for it.
+    /// Boots to the login, and logs in. The time from the loader to the login.
     pub(crate) fn boot(&mut self) -> Result<Duration> {
+        let time = self.computer.boot(&mut self.console)?;
+        self.login.enter(&mut self.console)?;
+        Ok(time)
+    }
+
+    /// Leaves the shell and logs in as somebody else.
+    pub(crate) fn become_user(&mut self, login: &Login) -> Result<()> {
+        self.console.log_out()?;
+        self.login = login.clone();
+        self.login.enter(&mut self.console)
+    }
+
+    /// Gets back to the prompt from whatever runs; see [`recover`].
+    pub(crate) fn recover(&mut self) -> Result<&'static str> {
+        let Redox {
+            console,
+            computer,
+            login,
+        } = self;
+        recover(console, login, PATIENCE, |console| {
+            computer.command("system_reset")?;
+            computer.boot(console).map(drop)
+        })
+    }
+}
+
+impl Computer {
+    /// A line for QEMU's monitor.
+    pub(crate) fn command(&mut self, line: &str) -> Result<()> {
+        self.monitor
+            .write_all(format!("{line}\n").as_bytes())
+            .context("QEMU's monitor")
+    }
+
+    /// Waits for the login, and presses Enter when the boot loader waits for it.
+    fn boot<L: FnMut(&str)>(&mut self, console: &mut Console<L>) -> Result<Duration> {
         let started = Instant::now();
         let deadline = started + BOOT;
         let mut pressed = None;
         loop {
             // Once it speaks, the key has been heard: another one might be taken by what comes after the loader.
-            let patience = match pressed.is_some() && self.console.has_spoken() {
+            let patience = match pressed.is_some() && console.has_spoken() {
                 true => deadline,
-                false => deadline.min(Instant::now() + PATIENCE),
+                false => deadline.min(Instant::now() + PAUSE),
             };
             let texts: &[&str] = match pressed {
                 None => &[LOGIN, LOADER],
                 Some(_) => &[LOGIN],
             };
-            let found = self.console.look_for(texts, patience);
+            let found = console.look_for(texts, patience);
             match found.map_err(|error| self.ended(&error))? {
                 Some(0) => return Ok(pressed.unwrap_or(started).elapsed()),
-                None if Instant::now() >= deadline => return Err(self.no_login()),
-                _ => self.press_enter()?,
+                None if Instant::now() >= deadline || console.is_over() => {
+                    return Err(self.no_login());
+                }
+                _ => self.command("sendkey ret")?,
             }
             pressed = Some(Instant::now());
         }
     }
 
-    fn press_enter(&mut self) -> Result<()> {
-        self.monitor
-            .write_all(b"sendkey ret\n")
-            .context("QEMU's monitor")
-    }
-
     /// The console is gone, most likely because QEMU is: what that said of it.
     fn ended(&mut self, error: &Error) -> Error {
         // Its end is at hand, if it is not there yet.
-        let _ = self.qemu.wait(PATIENCE);
+        let _ = self.qemu.wait(PAUSE);
         let said = self.qemu.errors();
         let said = String::from_utf8_lossy(&said);
         Error::new(format!(
@@ -170,30 +218,4 @@ fn accept(listener: &UnixListener, qemu: &Process, deadline: Instant) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_qemu_that_does_not_start_is_noticed_at_once_with_its_words() {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
-        let qemu = Program::new("sh", "dash").unwrap();
-        let qemu = qemu.args(["-c", "echo no such machine >&2; exit 1"]);
-        let qemu = qemu.start().unwrap();
-        qemu.wait_for_errors("no such machine", QEMU).unwrap();
-        let started = Instant::now();
-        let error = accept(&listener, &qemu, started + QEMU).unwrap_err();
-        assert!(started.elapsed() < QEMU / 2);
-        assert!(error.to_string().contains("no such machine"), "{error}");
-    }
-
-    #[test]
-    fn a_qemu_that_does_not_connect_is_left_in_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
-        let qemu = Program::new("sleep", "coreutils").unwrap().arg("60");
-        let qemu = qemu.start().unwrap();
-        let deadline = Instant::now() + Duration::from_millis(50);
-        assert!(accept(&listener, &qemu, deadline).is_err());
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ const MOST_TEXT: usize = 1 << 20;
 /// How much of it an error shows.
 const SHOWN: usize = 600;
 const ASKED: &str = "login: ";
+/// How shells of root and of others end their prompts.
+const PROMPTS: [&str; 2] = ["# ", "$ "];
 
 /// A console on the other side of a socket.
 pub(crate) struct Console<L: FnMut(&str)> {
@@ -23,6 +25,19 @@ pub(crate) struct Console<L: FnMut(&str)> {
     /// Gets whole lines.
     log: L,
     logged: usize,
+    /// Nothing is waited for beyond this.
+    end: Instant,
+    /// What was started and has not ended yet; None when the shell waits for a command, as far as can be told.
+    running: Option<String>,
+}
+
+/// A key that the terminal takes for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Ctrl-C: ends what runs.
+    Interrupt = 0x03,
+    /// Ctrl-Z: leaves what runs, and gives the shell back.
+    Suspend = 0x1a,
 }
 
 /// What came of a command.
@@ -37,7 +52,8 @@ pub(crate) struct Done {
 }
 
 impl<L: FnMut(&str)> Console<L> {
-    pub(crate) fn new(stream: UnixStream, log: L) -> Self {
+    /// The console behind `stream`. Nothing waits beyond `end`, whatever its own time limit is.
+    pub(crate) fn new(stream: UnixStream, end: Instant, log: L) -> Self {
         Console {
             stream,
             text: String::new(),
@@ -45,19 +61,49 @@ impl<L: FnMut(&str)> Console<L> {
             prompt: String::new(),
             log,
             logged: 0,
+            end,
+            running: None,
         }
+    }
+
+    /// Whether the time for everything is over.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+
+    /// The command that was started and has not ended yet.
+    pub(crate) fn running(&self) -> Option<&str> {
+        self.running.as_deref()
     }
 
     /// Waits until one of `texts` was said, and gives which; None when `deadline` has passed. What was said up to there
     /// is kept.
     pub(crate) fn look_for(&mut self, texts: &[&str], deadline: Instant) -> Result<Option<usize>> {
-        loop {
-            if let Some(found) = texts.iter().position(|text| self.text.contains(text)) {
-                return Ok(Some(found));
-            }
+        let place = |said: &str| texts.iter().position(|&text| said.contains(text));
+        self.hears(|said| place(said).is_some(), deadline)?;
+        Ok(place(&self.text))
+    }
+
+    /// Waits until what was said is what `wanted` is looking for; false when `deadline` has passed.
+    fn hears(&mut self, wanted: impl Fn(&str) -> bool, deadline: Instant) -> Result<bool> {
+        while !wanted(&self.text) {
             if !self.hear(deadline)? {
-                return Ok(None);
+                return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// The same; an error, which names `what` was waited for, when `deadline` has passed.
+    fn listen(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+        what: &str,
+        deadline: Instant,
+    ) -> Result<()> {
+        match self.hears(wanted, deadline)? {
+            true => Ok(()),
+            false => Err(self.not_in_time(what)),
         }
     }
 
@@ -66,19 +112,43 @@ impl<L: FnMut(&str)> Console<L> {
         !self.text.trim().is_empty()
     }
 
-    /// Logs in; `user` must not be asked for more than a password.
+    /// Logs in. A user without a password is not asked for one.
     pub(crate) fn log_in(&mut self, user: &str, password: &str, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
         self.expect(ASKED, deadline)?;
+        self.forget();
         self.say(user)?;
-        self.expect("assword: ", deadline)?;
-        self.say(password)?;
+        let asks = |text: &str| text.ends_with("assword: ");
+        self.listen(|text| asks(text) || is_prompt(text), "a prompt", deadline)?;
+        if asks(&self.text) {
+            self.forget();
+            self.say(password)?;
+            self.listen(is_prompt, "a prompt", deadline)?;
+        }
         // The prompt is whatever the shell ends with: there is no telling what the shell is.
-        self.expect("# ", deadline)?;
         let line = self.text.rsplit('\n').next().unwrap_or_default();
         self.prompt = line.trim_start().to_owned();
         self.forget();
+        self.running = None;
         Ok(())
+    }
+
+    /// Leaves the shell; the login is next.
+    pub(crate) fn log_out(&mut self) -> Result<()> {
+        self.start("exit")
+    }
+
+    /// Presses a key, and waits for the prompt; whether that came in time.
+    pub(crate) fn press(&mut self, key: Key, timeout: Duration) -> Result<bool> {
+        let deadline = Instant::now() + timeout;
+        self.forget();
+        self.send(&[key as u8])?;
+        let prompt = self.prompt.clone();
+        let is_back = self.hears(|text| text.ends_with(&prompt), deadline)?;
+        if is_back {
+            self.running = None;
+        }
+        Ok(is_back)
     }
 
     /// Runs a command and waits for the next prompt.
@@ -90,15 +160,13 @@ impl<L: FnMut(&str)> Console<L> {
     /// Types a command without waiting for its end.
     pub(crate) fn start(&mut self, command: &str) -> Result<()> {
         self.forget();
+        self.running = Some(command.to_owned());
         self.say(command)
     }
 
     /// Waits until what was started has said `text`.
     pub(crate) fn expect(&mut self, text: &str, deadline: Instant) -> Result<()> {
-        match self.look_for(&[text], deadline)? {
-            Some(_) => Ok(()),
-            None => Err(self.not_in_time(text)),
-        }
+        self.listen(|said| said.contains(text), text, deadline)
     }
 
     /// Waits for the end of what was started.
@@ -127,6 +195,7 @@ impl<L: FnMut(&str)> Console<L> {
             if let Some(answer) = between(&self.text, &self.prompt) {
                 let answer = answer.to_owned();
                 self.forget();
+                self.running = None;
                 return Ok(answer);
             }
             if !self.hear(deadline)? {
@@ -135,10 +204,13 @@ impl<L: FnMut(&str)> Console<L> {
         }
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
-        self.stream
-            .write_all(format!("{line}\r").as_bytes())
-            .context("the console")
+    /// Types a line for what runs.
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
+        self.send(format!("{line}\r").as_bytes())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).context("the console")
     }
 
     fn forget(&mut self) {
@@ -152,7 +224,9 @@ impl<L: FnMut(&str)> Console<L> {
 
     /// Takes in what is said next; false when `deadline` passes in silence.
     fn hear(&mut self, deadline: Instant) -> Result<bool> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline
+            .min(self.end)
+            .saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(false);
         }
@@ -197,8 +271,12 @@ impl<L: FnMut(&str)> Console<L> {
     }
 
     fn not_in_time(&self, wanted: &str) -> Error {
+        let end = match self.is_over() {
+            true => "until the time for everything was over",
+            false => "in vain",
+        };
         Error::new(format!(
-            "waited for {wanted:?} in vain; the console said: {}",
+            "waited for {wanted:?} {end}; the console said: {}",
             self.last()
         ))
     }
@@ -209,6 +287,11 @@ impl<L: FnMut(&str)> Console<L> {
         let end: String = self.text.chars().skip(skipped).collect();
         format!("{end:?}")
     }
+}
+
+/// Whether what was said ends like a prompt.
+fn is_prompt(text: &str) -> bool {
+    PROMPTS.iter().any(|end| text.ends_with(end))
 }
 
 /// The lines between the first one, which is the echo of what was typed, and the prompt.
@@ -271,4 +354,4 @@ impl Cleaner {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

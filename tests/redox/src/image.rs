@@ -2,8 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lab::{Context, Error, Result};
@@ -15,6 +16,36 @@ const SECTOR: u64 = 512;
 const USUAL_START: u64 = 2 << 20;
 /// The most entries of a partition table that are looked at.
 const MOST_PARTITIONS: u64 = 128;
+
+/// A copy of a disk, without a name: it is gone with the harness, however that ends.
+pub(crate) struct Copy {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Copy {
+    /// Copies the disk at `path` to where `folder` is.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no room for a copy.
+    pub(crate) fn of(path: &Path, folder: &Path) -> Result<Copy> {
+        let mut disk = File::open(path).context(path.display())?;
+        fs::create_dir_all(folder).context(folder.display())?;
+        let mut file = tempfile::tempfile_in(folder).context(folder.display())?;
+        io::copy(&mut disk, &mut file).context(path.display())?;
+        // QEMU opens it by this name, as the child of the process that has it open.
+        let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Ok(Copy {
+            _file: file,
+            path: name.into(),
+        })
+    }
+
+    /// By what name it can be opened, while it is there.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 /// The Redox file system of a disk.
 pub(crate) struct Image {

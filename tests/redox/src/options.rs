@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::arguments::{Accelerator, Machine, Nic};
+use crate::recovery::Login;
 
 /// What `tests/redox/run --help` prints.
 pub(crate) const USAGE: &str = "\
@@ -18,6 +20,10 @@ usage: tests/redox/run --image FILE [OPTIONS]
   --machine q35|virt        QEMU's x86_64 (the default) or aarch64 machine
   --accel kvm|tcg           how the processor is made; kvm where it is there and fits
   --login USER:PASSWORD     who logs in on the serial console (root:password)
+  --user USER:PASSWORD      who is not root (user:)
+  --boots                   boots without a card, DHCP, a cable, and with a card that comes later, too
+  --compare                 instead of the stages: the image as it is on an e1000, and ours, in turn, measured alike
+  --limit SECONDS           when everything ends, whatever it is doing (1800)
   --print-redoxer           only print the command that does the same with redoxer's image";
 
 /// What an image is good for when there is none.
@@ -37,8 +43,16 @@ pub(crate) struct Options {
     pub(crate) endpoints: &'static str,
     pub(crate) machine: Machine,
     pub(crate) accelerator: Option<Accelerator>,
-    pub(crate) user: String,
-    pub(crate) password: String,
+    /// Root.
+    pub(crate) login: Login,
+    /// Somebody who is not root.
+    pub(crate) user: Login,
+    /// How long everything may take.
+    pub(crate) limit: Duration,
+    /// Boot with less than a network, too.
+    pub(crate) boots: bool,
+    /// Measure the image as it is beside ours.
+    pub(crate) compare: bool,
     pub(crate) print_redoxer: bool,
 }
 
@@ -53,8 +67,11 @@ impl Default for Options {
             endpoints: "nonblocking",
             machine: Machine::Q35,
             accelerator: None,
-            user: "root".into(),
-            password: "password".into(),
+            login: Login::new("root", "password"),
+            user: Login::new("user", ""),
+            limit: Duration::from_secs(1800),
+            boots: false,
+            compare: false,
             print_redoxer: false,
         }
     }
@@ -68,6 +85,8 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "-h" | "--help" => options.help = true,
+                "--boots" => options.boots = true,
+                "--compare" => options.compare = true,
                 "--print-redoxer" => options.print_redoxer = true,
                 _ => {
                     let value = arguments
@@ -95,10 +114,9 @@ impl Options {
             ("--machine", "virt") => self.machine = Machine::Virt,
             ("--accel", "kvm") => self.accelerator = Some(Accelerator::Kvm),
             ("--accel", "tcg") => self.accelerator = Some(Accelerator::Tcg),
-            ("--login", login) => {
-                let (user, password) = login.split_once(':')?;
-                (self.user, self.password) = (user.into(), password.into());
-            }
+            ("--login", login) => self.login = Login::parse(login)?,
+            ("--user", login) => self.user = Login::parse(login)?,
+            ("--limit", seconds) => self.limit = Duration::from_secs(seconds.parse().ok()?),
             _ => return None,
         }
         Some(())
@@ -116,7 +134,7 @@ mod tests {
     #[test]
     fn every_option_of_the_usage_is_understood() {
         let line = "--image a.img --toolchain t --packages p --nic rndis --endpoints blocking --machine virt --accel tcg \
-                    --login user:secret:word --print-redoxer";
+                    --login admin:secret:word --user somebody: --limit 60 --boots --compare --print-redoxer";
         let options = parse(line).unwrap();
         let expected = Options {
             help: false,
@@ -127,8 +145,11 @@ mod tests {
             endpoints: "blocking",
             machine: Machine::Virt,
             accelerator: Some(Accelerator::Tcg),
-            user: "user".into(),
-            password: "secret:word".into(),
+            login: Login::new("admin", "secret:word"),
+            user: Login::new("somebody", ""),
+            limit: Duration::from_secs(60),
+            boots: true,
+            compare: true,
             print_redoxer: true,
         };
         assert_eq!(options, expected);
@@ -146,6 +167,7 @@ mod tests {
             "--image",
             "--machine pc",
             "--login root",
+            "--limit soon",
             "x y",
         ] {
             assert!(parse(line).unwrap_err().contains("usage:"), "{line}");

@@ -3,22 +3,28 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use lab::{Context, Error, Program, Result};
 use serde::Deserialize;
 
-/// Compiling everything takes minutes on a small machine.
-const BUILD: Duration = Duration::from_secs(1800);
-/// Stands for the cookbook's function of this name: installs the programs of the crate in `PACKAGE_PATH`.
+/// Stands for the cookbook's function of this name: installs the programs of the crate in `COOKBOOK_CARGO_PATH`.
 const INSTALL: &str = r#"
 cookbook_cargo() {
-    cargo install --quiet --path "${COOKBOOK_SOURCE}/${PACKAGE_PATH}" --root "${COOKBOOK_STAGE}/usr" \
+    cargo install --quiet --path "${COOKBOOK_SOURCE}/${COOKBOOK_CARGO_PATH}" --root "${COOKBOOK_STAGE}/usr" \
         --locked --no-track --force --target "${TARGET}" "$@"
 }
 "#;
 /// What the harness needs in the image and no package brings.
-const TOOLS: &str = "PACKAGE_PATH=redox-host/transcript cookbook_cargo --features redox-bin\n";
+const TOOLS: &str = "\
+COOKBOOK_CARGO_PATH=redox-host/transcript cookbook_cargo --features redox-bin
+COOKBOOK_CARGO_PATH=tests/redox/measure cookbook_cargo
+COOKBOOK_CARGO_PATH=tests/sockets cookbook_cargo --no-default-features
+mkdir -p \"${COOKBOOK_STAGE}/usr/share/sockets\"
+cp tests/sockets/differences-redox \"${COOKBOOK_STAGE}/usr/share/sockets/differences\"
+";
+/// Where the measuring program is in the tree.
+pub(crate) const MEASURE: &str = "usr/bin/measure";
 
 /// Where this repository is.
 pub(crate) fn repository() -> PathBuf {
@@ -74,12 +80,13 @@ pub(crate) fn recipes() -> Result<BTreeMap<String, Recipe>> {
     Ok(recipes)
 }
 
-/// Runs a recipe's script. `functions` are those that the cookbook has for it.
+/// Runs a recipe's script, until `end` at most. `functions` are those that the cookbook has for it.
 pub(crate) fn cook(
     script: &str,
     functions: &str,
     stage: &Path,
     environment: &[(String, OsString)],
+    end: Instant,
 ) -> Result<()> {
     std::fs::create_dir_all(stage).context(stage.display())?;
     let mut program = Program::new("env", "coreutils")?;
@@ -92,14 +99,16 @@ pub(crate) fn cook(
         program = program.arg(format!("COOKBOOK_{name}={}", path.display()));
     }
     let script = format!("set -eu\ncd \"$COOKBOOK_SOURCE\"\n{functions}\n{script}");
-    program.args(["bash", "-c", &script]).run(BUILD).map(drop)
+    let left = end.saturating_duration_since(Instant::now());
+    program.args(["bash", "-c", &script]).run(left).map(drop)
 }
 
-/// Makes all packages and our tools, and lays their files together under `stage`.
+/// Makes all packages and our tools until `end` at most, and lays their files together under `stage`.
 pub(crate) fn cook_all(
     stage: &Path,
     target: &str,
     mut environment: Vec<(String, OsString)>,
+    end: Instant,
 ) -> Result<()> {
     environment.push(("TARGET".into(), target.into()));
     let own = repository().join("target/redox");
@@ -109,10 +118,36 @@ pub(crate) fn cook_all(
         environment.push(("CARGO_UNSTABLE_BUILD_STD".into(), "std,panic_abort".into()));
     }
     for (name, recipe) in recipes()? {
-        cook(&recipe.build.script, INSTALL, stage, &environment).context(name)?;
+        cook(&recipe.build.script, INSTALL, stage, &environment, end).context(name)?;
     }
     let tools = format!("export RUSTC_BOOTSTRAP=1\n{TOOLS}");
-    cook(&tools, INSTALL, stage, &environment).context("the transcript program")
+    cook(&tools, INSTALL, stage, &environment, end).context("the harness's own programs")?;
+    lay_configured_files(stage)
+}
+
+/// A file that the configuration of a file system brings.
+#[derive(Debug, Deserialize)]
+struct ConfiguredFile {
+    path: String,
+    data: String,
+}
+
+/// The files of our configuration of a file system, which no package brings.
+pub(crate) fn lay_configured_files(stage: &Path) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Configuration {
+        files: Vec<ConfiguredFile>,
+    }
+    let file = repository().join("recipes/redox-network.toml");
+    let text = std::fs::read_to_string(&file).context(file.display())?;
+    let configuration: Configuration = toml::from_str(&text).context(file.display())?;
+    for ConfiguredFile { path, data } in configuration.files {
+        let path = stage.join(path.trim_start_matches('/'));
+        let folder = path.parent().unwrap_or(stage);
+        std::fs::create_dir_all(folder).context(folder.display())?;
+        std::fs::write(&path, data).context(path.display())?;
+    }
+    Ok(())
 }
 
 /// Tells usb-rndisd what the image's xhcid can do.

@@ -9,21 +9,46 @@ use lab::network::Namespace;
 use lab::peers::{PAGE, sha256_of_pattern};
 use lab::{Context, Error, Result, Surroundings, Table};
 
+use crate::arguments::Nic;
 use crate::boot::Redox;
-use crate::console::Done;
+use crate::recovery::Login;
+use commands::{COMMAND, contains, find, last_line, rate, same, successful, wait_for};
 
-/// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(30);
+pub(crate) mod commands;
+mod life;
+mod netcat;
+
 /// How long a transfer may take.
 const TRANSFER: Duration = Duration::from_secs(120);
-/// How long the network may take to be there.
-const NETWORK: Duration = Duration::from_secs(20);
+/// How long the test of sockets may take: some hundred cases, some of which wait for something.
+const SOCKETS: Duration = Duration::from_secs(900);
+/// How many of its failures are shown.
+const SHOWN: usize = 10;
 const NAME: &str = Surroundings::NAME;
-/// What shells say of a command that is not there.
-const NO_COMMAND: i32 = 127;
 /// A port of the host's loopback that leads to one of Redox.
 pub(crate) const FORWARD: (u16, u16) = (7007, 7);
 const GREETING: &str = "hello from the host\n";
+
+/// What the stages are to be gone through with.
+pub(crate) struct Plan<'a> {
+    pub(crate) nic: Nic,
+    /// What redox-host printed.
+    pub(crate) transcript: &'a Path,
+    /// Where to keep what Redox prints.
+    pub(crate) kept: &'a Path,
+    /// And what the test of sockets prints.
+    pub(crate) sockets: &'a Path,
+    pub(crate) root: &'a Login,
+    pub(crate) user: &'a Login,
+}
+
+/// How much is transferred: xhcid looks at its transfers 500 times a second, a frame each.
+pub(crate) fn megabytes(nic: Nic) -> u64 {
+    match nic {
+        Nic::Rndis => 2,
+        _ => 20,
+    }
+}
 
 /// Goes through all stages after the boot. A stage that fails does not keep the others from being seen; what failed is
 /// given back.
@@ -31,14 +56,17 @@ pub(crate) fn all<L: FnMut(&str)>(
     table: &mut Table,
     redox: &mut Redox<L>,
     surroundings: &Surroundings,
-    transcript: &Path,
-    kept: &Path,
-    megabytes: u64,
+    plan: &Plan<'_>,
 ) -> Vec<Error> {
+    let host = &surroundings.namespace;
+    let megabytes = megabytes(plan.nic);
     let bytes = megabytes * 1_000_000;
-    let mut failed = Vec::new();
+    let (mut failed, mut last) = (Vec::new(), String::new());
     let mut stage = |name: &str, run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>| {
-        failed.extend(table.stage(name, || run(redox)).err());
+        if !redox.console.is_over() {
+            failed.extend(one(table, redox, name, run).err());
+            last = name.to_owned();
+        }
     };
     stage("schemes at the prompt", &mut schemes);
     stage("adapter", &mut |r| {
@@ -92,9 +120,9 @@ pub(crate) fn all<L: FnMut(&str)>(
         contains(&done, &sha256_of_pattern(bytes))?;
         Ok(rate(bytes, &done))
     });
-    stage("connection accepted", &mut |r| {
-        accept(r, &surroundings.namespace)
-    });
+    stage("connection accepted", &mut |r| accept(r, host));
+    stage("nc to the host", &mut |r| netcat::out(r, host));
+    stage("nc from the host", &mut |r| netcat::inward(r, host));
     for file in [
         "stats",
         "neigh/list",
@@ -110,12 +138,70 @@ pub(crate) fn all<L: FnMut(&str)>(
             }
         });
     }
-    stage("transcript", &mut |r| compare(r, transcript, kept));
+    stage("transcript", &mut |r| {
+        compare(r, plan.transcript, plan.kept)
+    });
+    stage("sockets", &mut |r| sockets(r, plan.sockets));
+    stage("a user's shell", &mut |r| user(r, plan.user, plan.root));
+    match plan.nic {
+        Nic::Rndis => stage("unplugged and back", &mut life::adapter_unplugged),
+        _ => stage("kill -9 of the driver", &mut life::driver_killed),
+    }
+    stage("kill -9 of smolnetd", &mut life::server_killed);
+    if redox.console.is_over() {
+        let over = format!("the time for everything was over in stage \"{last}\"");
+        failed.push(Error::new(over));
+    }
     failed
 }
 
+/// One stage. What does not end is ended, so that the next one finds a prompt.
+fn one<L: FnMut(&str)>(
+    table: &mut Table,
+    redox: &mut Redox<L>,
+    name: &str,
+    run: &mut dyn FnMut(&mut Redox<L>) -> Result<String>,
+) -> Result<()> {
+    table.stage(name, || {
+        let result = run(redox);
+        if redox.console.running().is_none() {
+            return result;
+        }
+        let how = redox.recover();
+        let error = result.err().map_or_else(String::new, |e| e.to_string());
+        Err(Error::new(match how {
+            Ok(how) => format!("{error}; it was {how}"),
+            Err(lost) => format!("{error}; and the console is lost: {lost}"),
+        }))
+    })
+}
+
+/// Somebody who is not root uses the network, and changes nothing of it.
+fn user<L: FnMut(&str)>(redox: &mut Redox<L>, user: &Login, root: &Login) -> Result<String> {
+    redox.become_user(user)?;
+    let used = use_it(redox);
+    redox.become_user(root)?;
+    used
+}
+
+fn use_it<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
+    last_line(redox, "ping -c 1 10.0.2.2")?;
+    let done = successful(redox, &format!("net curl -s -f http://{NAME}/"), COMMAND)?;
+    // Where the console is the kernel's, too, its words may come in between.
+    contains(&done, "<title>The lab</title>")?;
+    let write = "net write /scheme/netcfg/resolv/nameserver 9.9.9.9";
+    let done = redox.console.run(write, COMMAND)?;
+    match done.status {
+        0 => Err(Error::new("a user has changed the name server")),
+        _ => {
+            let said = done.output.lines().next().unwrap_or_default();
+            Ok(format!("ping, a page; {said}"))
+        }
+    }
+}
+
 /// Every scheme is there when the first prompt is, whatever the adapter does.
-fn schemes<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
+pub(crate) fn schemes<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
     let done = successful(redox, "net ls /scheme", COMMAND)?;
     let names: Vec<&str> = done
         .output
@@ -130,83 +216,6 @@ fn schemes<L: FnMut(&str)>(redox: &mut Redox<L>) -> Result<String> {
             names.join(", ")
         ))),
     }
-}
-
-/// A command that has to succeed.
-fn successful<L: FnMut(&str)>(
-    redox: &mut Redox<L>,
-    command: &str,
-    timeout: Duration,
-) -> Result<Done> {
-    let done = redox.console.run(command, timeout)?;
-    match done.status {
-        0 => Ok(done),
-        NO_COMMAND => Err(Error::new(format!(
-            "the image has no command for: {command}"
-        ))),
-        status => Err(Error::new(format!(
-            "{command}: status {status}: {}",
-            done.output.trim()
-        ))),
-    }
-}
-
-/// Runs a command until its output has what is looked for; that is what the stage shows. What tells of changes is a file
-/// of netcfg, which no command waits for, so this asks again.
-fn wait_for<L: FnMut(&str)>(
-    redox: &mut Redox<L>,
-    command: &str,
-    look: impl Fn(&str) -> Option<String>,
-) -> Result<String> {
-    let deadline = Instant::now() + NETWORK;
-    loop {
-        let done = redox.console.run(command, COMMAND)?;
-        match look(&done.output) {
-            Some(found) => return Ok(found),
-            None if Instant::now() > deadline => {
-                return Err(Error::new(format!("{command}: {}", done.output.trim())));
-            }
-            None => {}
-        }
-    }
-}
-
-/// The first line or word that begins so.
-fn find(text: &str, beginning: &str) -> Option<String> {
-    let lines = text.lines().map(str::trim);
-    lines
-        .chain(text.split_whitespace())
-        .find(|part| part.starts_with(beginning))
-        .map(|part| part.trim_end_matches('/').to_owned())
-}
-
-fn last_line<L: FnMut(&str)>(redox: &mut Redox<L>, command: &str) -> Result<String> {
-    let done = successful(redox, command, COMMAND)?;
-    let last = done
-        .output
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty());
-    Ok(last.unwrap_or_default().to_owned())
-}
-
-fn contains(done: &Done, wanted: &str) -> Result<String> {
-    match done.output.contains(wanted) {
-        true => Ok(wanted.to_owned()),
-        false => Err(Error::new(format!("no {wanted} in {}", done.output.trim()))),
-    }
-}
-
-fn same(got: &str, wanted: &str) -> Result<String> {
-    match got.trim_end() == wanted.trim_end() {
-        true => Ok(format!("{} bytes", wanted.len())),
-        false => Err(Error::new(format!("not what was served: {got:?}"))),
-    }
-}
-
-fn rate(bytes: u64, done: &Done) -> String {
-    let seconds = done.time.as_secs_f64().max(f64::EPSILON);
-    format!("{:.1} MB/s", bytes as f64 / 1e6 / seconds)
 }
 
 /// `nc -l` in Redox, and a connection from the host: what the host says arrives.
@@ -252,6 +261,31 @@ fn compare<L: FnMut(&str)>(redox: &mut Redox<L>, expected: &Path, kept: &Path) -
     }
 }
 
+/// Runs the test program of sockets, by way of the image's C library; keeps what it printed. What it knows of Redox's
+/// differences is in `tests/sockets/differences-redox`.
+fn sockets<L: FnMut(&str)>(redox: &mut Redox<L>, kept: &Path) -> Result<String> {
+    let command = "sockets --differences /usr/share/sockets/differences 10.0.2.2";
+    let done = redox.console.run(command, SOCKETS)?;
+    std::fs::write(kept, &done.output).context(kept.display())?;
+    let sum = done
+        .output
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty());
+    match done.status {
+        0 => Ok(sum.unwrap_or_default().to_owned()),
+        _ => {
+            let failed = done.output.lines().filter(|line| line.starts_with("FAIL"));
+            let lines: Vec<&str> = failed.take(SHOWN).collect();
+            Err(Error::new(format!(
+                "{}: {}",
+                sum.unwrap_or_default(),
+                lines.join("; ")
+            )))
+        }
+    }
+}
+
 /// Each line that differs, in words.
 fn differences(redox: &str, host: &str) -> Vec<String> {
     let (mut redox, mut host) = (
@@ -287,23 +321,5 @@ mod tests {
                 "line 4: Redox says \"d\", redox-host \"nothing\"",
             ]
         );
-    }
-
-    #[test]
-    fn a_line_is_found_by_its_beginning_and_a_word_too() {
-        assert_eq!(
-            find("tcp/  network.pci-0_virtio_net/", "network."),
-            Some("network.pci-0_virtio_net".into())
-        );
-        assert_eq!(
-            find("lo\n10.0.2.15/24\n", "10.0.2."),
-            Some("10.0.2.15/24".into())
-        );
-        let routes = "default via 10.0.2.2 dev eth0\ndefault via fe80::2 dev eth0 proto ra";
-        assert_eq!(
-            find(routes, "default via fe80::"),
-            Some("default via fe80::2 dev eth0 proto ra".into())
-        );
-        assert_eq!(find("down", "up"), None);
     }
 }

@@ -186,7 +186,8 @@ impl Socket {
                 // What is under way may make room once more.
                 Err(_) if self.ready(POLLOUT)? & POLLOUT != 0 => {}
                 Err(_) if size == 1 => return Ok(filled),
-                Err(_) => size = 1,
+                // Byte by byte would be slow where a call is.
+                Err(_) => size /= 2,
             }
         }
         Err(crate::case::Fail::Wrong("a buffer has no end".into()))

@@ -85,7 +85,8 @@ fn the_timer_stands_still_when_nothing_is_armed() {
     let manner = Manner::endpoints(Endpoints::NonBlocking);
     let (bench, adapter, mut client) = Bench::running(manner, without_interrupt_endpoint());
     let driver = bench.driver();
-    let frames: Vec<_> = (0..3).map(|_| frame(60)).collect();
+    // More than the pipe holds.
+    let frames: Vec<_> = (0..200).map(|_| frame(1500)).collect();
     frames.iter().for_each(|frame| adapter.send_frame(frame));
     // Nobody reads: one transfer lies in the stream and one beside it, and no other is asked for.
     let stopped =

@@ -80,8 +80,8 @@ fn a_device_that_takes_nothing_holds_the_sender_up_but_not_what_it_sends_itself(
     frames.iter().for_each(|frame| client.send(frame));
     client.wait_stat("tx_full", |count| count > 0);
     assert!(
-        client.queued() >= 18,
-        "one is under way, one waits, the rest is the client's"
+        adapter.frames().len() <= 2,
+        "one is under way, one waits, the rest is in the pipe"
     );
     for _ in 0..50 {
         let back = frame(60);

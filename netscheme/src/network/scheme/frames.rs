@@ -1,10 +1,9 @@
-//! Frames between the card and the buffers of those who read and write: one by one, or bundles of them.
+//! Frames between the card and the buffers of those who read and write.
 
-use syscall::error::{EINVAL, EMSGSIZE, ENODEV, EWOULDBLOCK, Error, Result};
+use syscall::error::{EINVAL, EMSGSIZE, EWOULDBLOCK, Error, Result};
 
 use super::NetworkScheme;
 use crate::frame::{ETHERNET_HEADER, VLAN_TAG};
-use crate::network::bundle;
 use crate::network::server::{Full, Nic};
 
 impl<N: Nic> NetworkScheme<N> {
@@ -22,51 +21,6 @@ impl<N: Nic> NetworkScheme<N> {
             to.copy_from_slice(from);
         }
         Ok(pairs)
-    }
-
-    /// The frames that fit into `buffer`.
-    pub(super) fn receive_bundle(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.alive()?;
-        let longest = bundle::size(usize::from(self.nic.mtu()) + ETHERNET_HEADER + VLAN_TAG);
-        let mut used = 0;
-        while let Some(room) = buffer.get_mut(used..).filter(|room| room.len() >= longest) {
-            let Some(frame) = self.nic.receive() else {
-                break;
-            };
-            match bundle::put(room, &frame) {
-                Some(size) => used += size,
-                None => self.counters.rx_truncated += 1,
-            }
-        }
-        match used {
-            0 if buffer.len() < longest => Err(Error::new(EINVAL)),
-            0 => Err(Error::new(EWOULDBLOCK)),
-            used => Ok(used),
-        }
-    }
-
-    /// The frames in `bytes`, as far as there is room. One that is no frame is counted and passed over.
-    pub(super) fn transmit_bundle(&mut self, bytes: &[u8]) -> Result<usize> {
-        let mut rest = bytes;
-        while let Some((frame, after)) = bundle::take(rest) {
-            match self.transmit(frame) {
-                Err(
-                    error @ Error {
-                        errno: EWOULDBLOCK | ENODEV,
-                    },
-                ) if rest.len() == bytes.len() => {
-                    return Err(error);
-                }
-                Err(Error {
-                    errno: EWOULDBLOCK | ENODEV,
-                }) => break,
-                Ok(_) | Err(_) => rest = after,
-            }
-        }
-        match bytes.len() - rest.len() {
-            0 => Err(Error::new(EINVAL)),
-            sent => Ok(sent),
-        }
     }
 
     pub(super) fn transmit(&mut self, frame: &[u8]) -> Result<usize> {

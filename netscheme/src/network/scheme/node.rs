@@ -8,7 +8,7 @@ use crate::frame::LinkState;
 use crate::readiness::Readiness;
 
 /// The files beside the data.
-pub(super) const NODES: [&str; 5] = ["frames", "mac", "mtu", "link", "stats"];
+pub(super) const NODES: [&str; 6] = ["rx", "tx", "mac", "mtu", "link", "stats"];
 
 /// An open file.
 pub(super) struct Handle {
@@ -20,7 +20,7 @@ pub(super) struct Handle {
 
 pub(super) enum Node {
     Root,
-    Data(Framing),
+    Data,
     Mac,
     Text(Text),
 }
@@ -30,8 +30,7 @@ impl Node {
     pub(super) fn at(path: &str, flags: usize) -> Result<Node> {
         let node = match path.trim_matches('/') {
             "" if flags & O_DIRECTORY != 0 => return Ok(Node::Root),
-            "" => Node::Data(Framing::One),
-            "frames" => Node::Data(Framing::Bundle),
+            "" => Node::Data,
             "mac" => Node::Mac,
             "mtu" => Node::Text(Text::new(Source::Mtu)),
             "link" => Node::Text(Text::new(Source::Link)),
@@ -43,15 +42,6 @@ impl Node {
             _ => Err(Error::new(ENOTDIR)),
         }
     }
-}
-
-/// What a read or a write of frames carries.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// One frame, as upstream's drivers and stack have it.
-    One,
-    /// As many as fit.
-    Bundle,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

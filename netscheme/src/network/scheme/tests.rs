@@ -9,8 +9,6 @@ use super::*;
 use crate::frame::Mac;
 use crate::network::server::Full;
 
-mod bundles;
-
 const READ: EventFlags = EventFlags::EVENT_READ;
 const WRITE: EventFlags = EventFlags::EVENT_WRITE;
 const NONE: EventFlags = EventFlags::empty();
@@ -430,7 +428,7 @@ fn a_directory_reads_as_a_directory() {
 #[test]
 fn flags_paths_and_sizes_are_answered_for_every_file() {
     let mut scheme = scheme();
-    for (path, size) in [("", 0), ("frames", 0), ("mac", 6), ("mtu", 5), ("link", 3)] {
+    for (path, size) in [("", 0), ("mac", 6), ("mtu", 5), ("link", 3)] {
         let id = open(&mut scheme, path);
         let mut stat = Stat::default();
         scheme.fstat(id, &mut stat, &caller(0)).unwrap();

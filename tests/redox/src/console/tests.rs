@@ -5,17 +5,25 @@ use std::thread;
 use super::*;
 
 const SOON: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(10);
+pub(crate) const LONG: Duration = Duration::from_secs(10);
 
 /// The other side: says and hears in turn, by its script; keeps the line until the script's end.
-enum Step {
+pub(crate) enum Step {
     Says(&'static [u8]),
     /// A line is typed; a terminal sends it back.
     Hears(&'static str),
+    /// A key is pressed.
+    Feels(Key),
 }
-use Step::{Hears, Says};
+use Step::{Feels, Hears, Says};
 
-fn scripted(script: Vec<Step>) -> (Console<impl FnMut(&str)>, thread::JoinHandle<UnixStream>) {
+type Scripted<L> = (Console<L>, thread::JoinHandle<UnixStream>);
+
+pub(crate) fn scripted(script: Vec<Step>) -> Scripted<impl FnMut(&str)> {
+    scripted_until(Instant::now() + LONG, script)
+}
+
+fn scripted_until(end: Instant, script: Vec<Step>) -> Scripted<impl FnMut(&str)> {
     let (here, mut there) = UnixStream::pair().unwrap();
     there.set_read_timeout(Some(LONG)).unwrap();
     let other = thread::spawn(move || {
@@ -29,14 +37,19 @@ fn scripted(script: Vec<Step>) -> (Console<impl FnMut(&str)>, thread::JoinHandle
                     assert_eq!(String::from_utf8(typed).unwrap(), format!("{line}\r"));
                     there.write_all(format!("{line}\r\n").as_bytes()).unwrap();
                 }
+                Feels(key) => {
+                    let mut pressed = [0];
+                    there.read_exact(&mut pressed).unwrap();
+                    assert_eq!(pressed, [key as u8]);
+                }
             }
         }
         there
     });
-    (Console::new(here, |_| {}), other)
+    (Console::new(here, end, |_| {}), other)
 }
 
-fn logged_in(then: Vec<Step>) -> (Console<impl FnMut(&str)>, thread::JoinHandle<UnixStream>) {
+pub(crate) fn logged_in(then: Vec<Step>) -> Scripted<impl FnMut(&str)> {
     let mut script = vec![
         Says(b"kernel: hello\r\n\r\nredox login: "),
         Hears("root"),
@@ -126,7 +139,7 @@ fn a_console_that_does_not_stop_is_left() {
         // Ends when nobody reads any more.
         while there.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    let mut console = Console::new(here, |_| {});
+    let mut console = Console::new(here, Instant::now() + LONG, |_| {});
     let error = console.log_in("root", "", LONG).unwrap_err().to_string();
     assert!(error.contains("does not stop"), "{error}");
     drop(console);
@@ -150,8 +163,8 @@ fn whole_lines_are_logged_once() {
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(b"one\r\n\x1b[1mtwo\r\nlog").unwrap();
     let mut lines = Vec::new();
-    let mut console = Console::new(here, |line| lines.push(line.to_owned()));
     let deadline = Instant::now() + LONG;
+    let mut console = Console::new(here, deadline, |line| lines.push(line.to_owned()));
     assert_eq!(
         console.look_for(&["never", "log"], deadline).unwrap(),
         Some(1)
@@ -161,4 +174,48 @@ fn whole_lines_are_logged_once() {
     console.forget();
     drop(console);
     assert_eq!(lines, ["one", "two", "login: "]);
+}
+
+#[test]
+fn a_user_without_a_password_is_not_asked_for_one() {
+    let (mut console, _other) = scripted(vec![
+        Says(b"redox login: "),
+        Hears("user"),
+        Says(b"welcome\r\nuser:~$ "),
+        Hears("true"),
+        Says(b"user:~$ "),
+        Hears("echo status $?"),
+        Says(b"status 0\r\nuser:~$ "),
+    ]);
+    console.log_in("user", "never asked for", LONG).unwrap();
+    assert_eq!(console.run("true", LONG).unwrap().status, 0);
+}
+
+#[test]
+fn the_shell_that_comes_back_after_a_key_is_at_its_prompt() {
+    let (mut console, _other) = logged_in(vec![
+        Hears("ping"),
+        Says(b"PING 10.0.2.2\r\n"),
+        Feels(Key::Interrupt),
+        Says(b"^C\r\nroot:/# "),
+        Hears("true"),
+        Says(b"root:/# "),
+        Hears("echo status $?"),
+        Says(b"status 0\r\nroot:/# "),
+    ]);
+    assert!(console.run("ping", SOON).is_err());
+    assert_eq!(console.running(), Some("ping"));
+    assert!(console.press(Key::Interrupt, LONG).unwrap());
+    assert_eq!(console.running(), None);
+    assert_eq!(console.run("true", LONG).unwrap().status, 0);
+}
+
+#[test]
+fn nothing_waits_beyond_the_end_of_the_time_for_everything() {
+    let started = Instant::now();
+    let (mut console, _other) = scripted_until(started + SOON, vec![Says(b"booting\r\n")]);
+    let error = console.log_in("root", "", LONG).unwrap_err().to_string();
+    assert!(started.elapsed() < LONG / 2);
+    assert!(console.is_over());
+    assert!(error.contains("time for everything"), "{error}");
 }

@@ -174,3 +174,21 @@ fn a_file_where_a_folder_is_needed_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn a_copy_is_laid_over_and_the_disk_stays_as_it_was() {
+    let (folder, disk) = disk(0);
+    let before = fs::read(&disk).unwrap();
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "etc/hostname", b"ours\n");
+    let copy = Copy::of(&disk, folder.path()).unwrap();
+    Image::open(copy.path())
+        .unwrap()
+        .lay_over(tree.path())
+        .unwrap();
+    assert_eq!(read(copy.path(), "etc/hostname").unwrap().0, b"ours\n");
+    assert!(fs::read(&disk).unwrap() == before);
+    let name = copy.path().to_owned();
+    drop(copy);
+    assert!(!name.exists(), "nothing of it is left");
+}

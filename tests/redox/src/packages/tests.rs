@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,10 +10,14 @@ use tempfile::TempDir;
 
 use super::*;
 
+fn end() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 /// Stands for the compiler: instead of a crate's programs it installs their names, and checks the features they need.
 const PRETEND: &str = r#"
 cookbook_cargo() {
-    manifest="${COOKBOOK_SOURCE}/${PACKAGE_PATH}/Cargo.toml"
+    manifest="${COOKBOOK_SOURCE}/${COOKBOOK_CARGO_PATH}/Cargo.toml"
     [ "$1" = --features ]
     grep -q "required-features = \[\"$2\"\]" "$manifest"
     mkdir -p "${COOKBOOK_STAGE}/usr/bin"
@@ -27,7 +32,7 @@ cookbook_cargo() {
 fn trees() -> BTreeMap<String, TempDir> {
     let cooked = recipes().unwrap().into_iter().map(|(name, recipe)| {
         let stage = tempfile::tempdir().unwrap();
-        cook(&recipe.build.script, PRETEND, stage.path(), &[]).unwrap();
+        cook(&recipe.build.script, PRETEND, stage.path(), &[], end()).unwrap();
         (name, stage)
     });
     cooked.collect()
@@ -332,11 +337,19 @@ fn the_filesystem_configuration_has_all_packages_and_no_address_of_its_own() {
 fn a_recipe_that_fails_says_what_its_script_said() {
     let stage = tempfile::tempdir().unwrap();
     let script = "echo no such file >&2\nfalse\necho not reached >&2";
-    let error = cook(script, PRETEND, stage.path(), &[])
+    let error = cook(script, PRETEND, stage.path(), &[], end())
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("no such file") && !error.contains("not reached"),
         "{error}"
     );
+}
+
+#[test]
+fn an_address_that_fits_qemu_only_is_taken_away_as_our_configuration_says() {
+    let stage = tempfile::tempdir().unwrap();
+    lay_configured_files(stage.path()).unwrap();
+    let text = std::fs::read_to_string(stage.path().join("etc/net/ip")).unwrap();
+    assert_eq!(text.trim(), "0.0.0.0");
 }
