@@ -12,6 +12,9 @@ pub(crate) const SOON: i32 = 6000;
 /// How long nothing is waited for, in milliseconds.
 pub(crate) const MOMENT: i32 = 60;
 
+/// How long it must be quiet for nothing to be under way any more, in milliseconds.
+const QUIET: i32 = 200;
+
 pub(crate) const POLLIN: i16 = libc::POLLIN;
 pub(crate) const POLLOUT: i16 = libc::POLLOUT;
 pub(crate) const POLLERR: i16 = libc::POLLERR;
@@ -183,8 +186,8 @@ impl Socket {
             match self.send(block.get(..size).unwrap_or_default(), MSG_DONTWAIT) {
                 Ok(sent) => filled += sent,
                 Err(failed) if failed.errno != libc::EAGAIN => return Err(failed.into()),
-                // What is under way may make room once more.
-                Err(_) if self.ready(POLLOUT)? & POLLOUT != 0 => {}
+                // What is under way may make room once more, on a busy machine after a while.
+                Err(_) if sys::poll(&[(self.fd(), POLLOUT)], QUIET)? != [0] => {}
                 Err(_) if size == 1 => return Ok(filled),
                 // Byte by byte would be slow where a call is.
                 Err(_) => size /= 2,
