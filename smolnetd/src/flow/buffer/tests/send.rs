@@ -26,12 +26,12 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What a buffer with `length` octets may hold: its octets, a chunk before and one behind them that are not full, and
-/// the list of the chunks.
+/// the list of the chunks, which is as long as it was at its longest until the buffer is empty.
 fn fair(length: usize) -> usize {
     if length == 0 {
         0
     } else {
-        length + length / 50 + 2 * CHUNK + 256
+        length + length / 50 + 2 * CHUNK + 1024
     }
 }
 
