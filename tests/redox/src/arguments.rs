@@ -17,8 +17,8 @@ pub(crate) enum Nic {
     Later,
 }
 
-/// What plugs the adapter in, for QEMU's `device_add`: always into the same port, or it would be another one.
-pub(crate) const ADAPTER: &str = "usb-net,id=card0,netdev=net0,bus=xhci.0,port=1";
+/// What plugs the adapter in, for QEMU's `device_add`.
+pub(crate) const ADAPTER: &str = "usb-net,id=card0,netdev=net0,bus=xhci.0";
 
 /// What is at the other end of the cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +243,7 @@ mod tests {
             &devices[1..],
             [
                 "qemu-xhci,id=xhci",
-                "usb-net,id=card0,netdev=net0,bus=xhci.0,port=1"
+                "usb-net,id=card0,netdev=net0,bus=xhci.0"
             ]
         );
         let card = |arguments: &[String]| arguments.iter().any(|word| word.contains("e1000"));
@@ -289,7 +289,7 @@ mod tests {
         );
         let usb = redoxer(Nic::Rndis, Path::new("it's"), "ls");
         assert!(usb.starts_with(
-            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,id=card0,netdev=net0,bus=xhci.0,port=1 -device isa-debugcon"
+            "REDOXER_QEMU_ARGS='-device qemu-xhci,id=xhci -device usb-net,id=card0,netdev=net0,bus=xhci.0 -device isa-debugcon"
         ));
         assert!(usb.ends_with("-f 'it'\\''s/:/' ls"), "{usb}");
         // redoxer splits at single spaces: no argument may have one, nor be empty.
