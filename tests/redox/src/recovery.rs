@@ -10,6 +10,8 @@ use crate::console::{Console, Key};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the tools for processes may take.
 const TOOLS: Duration = Duration::from_secs(10);
+/// Bytes of a program's path that the kernel keeps.
+const NAME_KEPT: usize = 32;
 /// How long a login may take.
 const LOGIN: Duration = Duration::from_secs(30);
 
@@ -77,18 +79,19 @@ fn program(command: &str) -> &str {
     word.rsplit('/').next().unwrap_or_default()
 }
 
-/// Kills every process of that name, by its number.
+/// Kills every process of that name, by its number; how many there were.
 ///
 /// # Errors
 /// There is no list of processes.
-pub(crate) fn kill<L: FnMut(&str)>(console: &mut Console<L>, program: &str) -> Result<()> {
-    for process in processes(console, program)? {
+pub(crate) fn kill<L: FnMut(&str)>(console: &mut Console<L>, program: &str) -> Result<usize> {
+    let processes = processes(console, program)?;
+    for process in &processes {
         console.run(&format!("kill -9 {process}"), TOOLS)?;
     }
-    Ok(())
+    Ok(processes.len())
 }
 
-/// The numbers of the processes of that name, by what `ps` prints.
+/// The numbers of the processes of that name, by what `ps` prints; of a long one, the whole path has to be given.
 ///
 /// # Errors
 /// There is no `ps`, or it does not end.
@@ -103,23 +106,33 @@ pub(crate) fn processes<L: FnMut(&str)>(
     }
 }
 
-/// Each line of `ps` begins with the process's number and ends with its name, which may have folders before it; its
-/// state, the fourth word, ends with Z when it is dead. Threads have lines of their own.
+/// Each line of `ps` begins with the process's number and ends with its name, which may have folders before it, and of
+/// which the kernel keeps the beginning only; its state, the fourth word, ends with Z when it is dead. Threads have lines
+/// of their own.
 fn numbers(list: &str, program: &str) -> Vec<u64> {
+    let is_it = |name: &str| {
+        let cut = name.len() >= NAME_KEPT && program.starts_with(name);
+        cut || name == program || name.rsplit('/').next() == Some(program)
+    };
     let of_line = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = words.first()?.parse().ok()?;
-        let name = words.last()?.rsplit('/').next()?;
         let is_dead = words.get(3).is_some_and(|state| state.ends_with('Z'));
-        (name == program && !is_dead).then_some(number)
+        (is_it(words.last()?) && !is_dead).then_some(number)
     };
     let mut numbers: Vec<u64> = list.lines().filter_map(of_line).collect();
     numbers.dedup();
     numbers
 }
 
-/// Waits until no process has that name any more.
-pub(crate) fn wait_for_end<L: FnMut(&str)>(console: &mut Console<L>, program: &str) -> Result<()> {
+/// Kills the one process of that name, and waits until there is none any more.
+///
+/// # Errors
+/// There is none, or it does not end.
+pub(crate) fn end<L: FnMut(&str)>(console: &mut Console<L>, program: &str) -> Result<()> {
+    if kill(console, program)? == 0 {
+        return Err(Error::new(format!("{program} does not run")));
+    }
     let deadline = Instant::now() + TOOLS;
     while !processes(console, program)?.is_empty() {
         if Instant::now() > deadline {

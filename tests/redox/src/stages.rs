@@ -141,13 +141,19 @@ pub(crate) fn all<L: FnMut(&str)>(
     stage("transcript", &mut |r| {
         compare(r, plan.transcript, plan.kept)
     });
-    stage("sockets", &mut |r| sockets(r, plan.sockets));
     stage("a user's shell", &mut |r| user(r, plan.user, plan.root));
-    match plan.nic {
-        Nic::Rndis => stage("unplugged and back", &mut life::adapter_unplugged),
-        _ => stage("kill -9 of the driver", &mut life::driver_killed),
+    if plan.nic != Nic::Rndis {
+        stage("kill -9 of the driver", &mut life::driver_killed);
+        stage("kill -9 of it under load", &mut |r| {
+            life::driver_killed_under_load(r, NAME)
+        });
     }
     stage("kill -9 of smolnetd", &mut life::server_killed);
+    if plan.nic == Nic::Rndis {
+        stage("unplugged and back", &mut life::adapter_unplugged);
+    }
+    // The last one: what hangs in the kernel there may hold up others.
+    stage("sockets", &mut |r| sockets(r, plan.sockets));
     if redox.console.is_over() {
         let over = format!("the time for everything was over in stage \"{last}\"");
         failed.push(Error::new(over));

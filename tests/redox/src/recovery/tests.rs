@@ -87,13 +87,17 @@ fn a_shell_that_does_not_come_back_is_left_with_its_machine() {
 }
 
 #[test]
-fn a_process_is_known_by_the_last_part_of_its_name() {
+fn a_process_is_known_by_the_last_part_of_its_name_and_a_long_one_by_all_of_it() {
     let list = "PID   EUID  EGID  STAT  CPU  NAME\n\
-                12    0     0     UB    0    /usr/lib/drivers/network/virtio-netd\n\
-                12    0     0     UB    1    /usr/lib/drivers/network/virtio-netd\n\
+                11    0     0     UB    0    /scheme/initfs/lib/drivers/virti\n\
+                12    0     0     UB    0    /usr/lib/drivers/network/virtio-\n\
+                12    0     0     UB    1    /usr/lib/drivers/network/virtio-\n\
                 13    0     0     UB    0    [kernel] virtio\n\
-                14    0     0     UZ    0    virtio-netd\n";
-    assert_eq!(numbers(list, "virtio-netd"), [12]);
+                14    0     0     UZ    0    /usr/lib/drivers/network/virtio-\n";
+    let driver = "/usr/lib/drivers/network/virtio-netd";
+    assert_eq!(numbers(list, driver), [12], "and not the disk's");
+    assert!(numbers(list, "virtio-netd").is_empty());
+    assert_eq!(numbers("23 0 0 UR /usr/bin/smolnetd", "smolnetd"), [23]);
     assert!(numbers(list, "netd").is_empty());
     assert!(numbers("", "nc").is_empty());
 }
