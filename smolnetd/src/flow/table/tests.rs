@@ -137,3 +137,37 @@ fn a_link_that_never_has_room_remembers_only_who_waits() {
     served.sort();
     assert_eq!(served, waiting);
 }
+
+/// Each part of a name counts for where a flow is found: whoever chooses one of them freely chooses no place with it.
+#[test]
+fn each_part_of_a_name_counts() {
+    let end = |text: &str| -> core::net::SocketAddr { text.parse().expect("an end") };
+    let keys = [
+        ("10.0.2.15:80", "10.0.2.2:1024"),
+        ("10.0.2.15:81", "10.0.2.2:1024"),
+        ("10.0.2.15:80", "10.0.2.2:1025"),
+        ("10.0.2.15:1024", "10.0.2.2:80"),
+        ("10.0.2.14:80", "10.0.2.2:1024"),
+        ("10.0.2.15:80", "10.0.3.2:1024"),
+        ("10.0.2.2:80", "10.0.2.15:1024"),
+        ("[fe80::1%1]:80", "[fe80::2%1]:1024"),
+        ("[fe80::1%2]:80", "[fe80::2%1]:1024"),
+        ("[fe80::1%1]:80", "[fe80::2%2]:1024"),
+        ("[fe80::1%1]:80", "[fe80::2%1]:1025"),
+        ("[fe80::2%1]:80", "[fe80::1%1]:1024"),
+        ("[fe80:1::1%1]:80", "[fe80::2%1]:1024"),
+        ("[fe80::1%1]:80", "[fe80:1::2%1]:1024"),
+        ("[fe80::1%1]:80", "[fe80::1:2%1]:1024"),
+    ];
+    let keys = keys.map(|(local, remote)| FlowKey {
+        local: end(local),
+        remote: end(remote),
+    });
+    let places: BTreeSet<u64> = keys.map(|key| Keyed(1, 2).hash_one(key)).into();
+    assert_eq!(places.len(), keys.len());
+    let others: BTreeSet<u64> = keys.map(|key| Keyed(1, 3).hash_one(key)).into();
+    assert!(
+        places.is_disjoint(&others),
+        "without the key no place is known"
+    );
+}
