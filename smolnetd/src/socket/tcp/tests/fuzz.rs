@@ -173,6 +173,19 @@ fn happens(
     );
 }
 
+/// Who could wait for something: a reader, a writer, and readers that want so many octets and all of them.
+fn waits_for(host: &Host, id: TcpId) -> Vec<(&'static str, bool)> {
+    let Readiness { readable, writable } = host.readiness(id);
+    let all = |octets| host.tcp.awaits(id, octets);
+    vec![
+        ("a reader", !readable),
+        ("a writer", !writable),
+        ("of 50 octets", all(50)),
+        ("of 5000 octets", all(5000)),
+        ("of more than the buffer", all(1 << 20)),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -189,7 +202,14 @@ proptest! {
         listen_to(&mut peer, &mut host, &mut heard);
         heard.started = true;
         for act in &acts {
+            host.changed();
+            let before = waits_for(&host, id);
             happens(&mut host, &mut peer, &mut heard, id, act, &mut written);
+            let after = waits_for(&host, id);
+            let ended = before.iter().zip(&after).find(|((_, waited), (_, waits))| *waited && !waits);
+            if let Some(((who, _), _)) = ended {
+                prop_assert_eq!(host.changed(), [id], "{} waits for ever after {:?}", who, act);
+            }
         }
         host.net.room.clear();
         host.close(id);
