@@ -15,8 +15,10 @@ use super::sockets::View;
 use crate::error::SocketError;
 use crate::socket::SocketOption;
 
-/// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us.
-const BACKLOG: usize = 128;
+/// Connections that may wait for `accept`, when nobody says how many: `listen` and its number do not reach us. A quarter
+/// of what [`Limits`](crate::socket::tcp::Limits) allow: a crowd that comes at once is let in, and what nobody accepts
+/// is bounded by the memory of its owner.
+const BACKLOG: usize = 1024;
 
 impl View<'_> {
     /// `open("/scheme/tcp/PATH")`: a listener, or a connection on its way. An open never waits, for the namespace

@@ -14,7 +14,19 @@ impl Connection {
         View {
             readiness: self.readiness(),
             received: self.incoming.unread(),
+            ended: self.has_ended(),
+            enough: self.enough(),
         }
+    }
+
+    /// Is there a reason not to wait for more, whatever is there?
+    fn has_ended(&self) -> bool {
+        self.error.is_some() || self.is_at_end()
+    }
+
+    /// Who wants so many octets or more is content with half of what the buffer holds.
+    fn enough(&self) -> usize {
+        self.window.capacity() / 2
     }
 
     /// Which calls would not block.
@@ -81,10 +93,9 @@ impl Connection {
     /// Can more come before so many octets are there to be read, and is there room for them? So many as half the buffer
     /// holds are as good as all.
     pub fn awaits(&self, octets: usize) -> bool {
-        let enough = octets.min(self.window.capacity() / 2);
         let has_room = self.window.promised(self.rcv_nxt) >= self.rcv_mss.max(1);
-        let comes = self.error.is_none() && !self.is_at_end() && has_room;
-        comes && self.incoming.unread() < enough
+        let comes = !self.has_ended() && has_room;
+        comes && self.incoming.unread() < octets.min(self.enough())
     }
 
     /// The window may be opened, if it is worth a segment (RFC 9293 3.8.6.2.2).

@@ -99,12 +99,19 @@ pub struct Context<'a, O> {
 pub struct View {
     readiness: Readiness,
     received: usize,
+    /// Nothing more will be received.
+    ended: bool,
+    /// So many octets are as good as any larger number to a reader who wants all of them.
+    enough: usize,
 }
 
 impl View {
     /// Is there anything in `after` that somebody may have waited for?
     pub fn differs(self, after: View) -> bool {
-        self.readiness != after.readiness || after.received > self.received
+        self.readiness != after.readiness
+            || after.received > self.received
+            || after.ended != self.ended
+            || after.enough < self.enough
     }
 }
 

@@ -133,14 +133,16 @@ impl Connection {
             .or_else(|| due.then_some(Next::Ack))
     }
 
-    /// The segment of `length` octets from `seq` on, of what was sent before.
+    /// The segment of `length` octets from `seq` on, of what was sent before. A path may be narrower than the least that
+    /// [`Recovery`](crate::flow::recovery::Recovery) reckons with.
     fn part(&self, seq: Seq, length: usize) -> Option<Text> {
         let seq = seq.latest(self.snd_una());
         let left = usize::try_from(self.written_end().since(seq)).unwrap_or(0);
+        let data = length.min(left).min(self.mss());
         let text = Text {
             seq,
-            data: length.min(left),
-            fin: self.state.owes_fin() && length > left,
+            data,
+            fin: self.state.owes_fin() && length > left && data == left,
         };
         (text.length() > 0).then_some(text)
     }
@@ -172,7 +174,8 @@ impl Connection {
         };
         let may = text.length() > 0
             && self.is_worth_sending(text, unsent)
-            && text.length() <= self.recovery.allowance(now);
+            // A FIN weighs nothing: the window of one segment is as large as a full one.
+            && text.data.max(1) <= self.recovery.allowance(now);
         may.then_some(text)
     }
 
@@ -291,7 +294,12 @@ impl Connection {
             Next::Ack => (),
             Next::KeepAlive => self.timers.keep_alive(now),
             Next::WindowProbe => self.has_probed(now),
-            Next::Text(text) => self.recovery.sent(now, text.seq, text.length()),
+            Next::Text(text) => {
+                if !self.is_in_flight() {
+                    self.timers.progress(now);
+                }
+                self.recovery.sent(now, text.seq, text.length());
+            }
         }
         if next != Next::Syn {
             self.acks.sent();

@@ -41,15 +41,18 @@ impl Connection {
         established && !self.is_in_flight() && self.unsent() != (0, false)
     }
 
-    /// SHLD-29, SHLD-30: the first probe after a retransmission timeout, then exponentially further apart.
+    /// SHLD-29, SHLD-30: the first probe after a retransmission timeout, then exponentially further apart; but so often
+    /// that a peer which is there is heard before the user's patience ends.
     fn persist_interval(&self, attempts: u32) -> Duration {
-        let doubled = self.recovery.rto() * (1 << attempts.min(10));
+        let first = self.recovery.rto();
+        let doubled = first * (1 << attempts.min(10));
         let most = if self.usable_window() > 0 {
             OVERRIDE_MAX
         } else {
             PERSIST_MAX
         };
-        doubled.min(most)
+        let patience = self.settings.user_timeout.map_or(most, |time| time / 2);
+        doubled.min(most).min(patience.max(first))
     }
 
     /// What is sent when the window has been closed, or silly, for too long: all that it takes, or a question.

@@ -249,8 +249,10 @@ impl Tcp {
         socket.options.set(option, &self.limits)?;
         let options = socket.options;
         if let Kind::Connection(flow) = socket.kind {
+            let before = self.view(flow);
             self.with_connection(id, |connection| connection.apply(&options));
             self.flows.mark_dirty(flow);
+            self.tell(flow, before);
         }
         Ok(())
     }

@@ -97,3 +97,47 @@ fn after_a_pause_the_first_flight_is_ten_segments_again() {
         assert_eq!(peer.hears(&mut host).len(), 10);
     });
 }
+
+/// RFC 9293 3.7.4: the FIN behind a segment as long as the congestion window leaves with it, and not a second later.
+#[test]
+fn a_full_segment_and_the_end_fit_into_a_window_of_one_segment() {
+    let mut host = Host::new();
+    let remote = SocketAddr::new(host.peer, 80);
+    let id = host.connect(remote);
+    let mut peer = Peer::new(remote, host.tcp.local(id).expect("bound"));
+    // RFC 5681 3.1: a SYN that was lost leaves a window of one segment.
+    host.waits(seconds(1));
+    assert_eq!(peer.hears(&mut host).len(), 2);
+    host.hears(&peer.says("S.", 0, 1, b""));
+    peer.hears(&mut host);
+    host.tcp.send(host.now, id, &[7; 1460]).expect("send");
+    host.close(id);
+    assert_eq!(peer.hears(&mut host), ["F. 1(1460) ack 1 win 65535"]);
+}
+
+/// RFC 791: a link may carry no more than 68 bytes. Neither the first segment nor one that is sent again is longer.
+#[test]
+fn rfc791_no_path_is_too_narrow() {
+    let mut host = Host::new();
+    host.net.mtu = 68;
+    let remote = SocketAddr::new(host.peer, 80);
+    let id = host.connect(remote);
+    let mut peer = Peer::new(remote, host.tcp.local(id).expect("bound"));
+    peer.hears(&mut host);
+    host.hears(&peer.says("S.", 0, 1, b""));
+    host.send(id, &[7; 200]).expect("send");
+    host.close(id);
+    host.waits(seconds(1));
+    let mut got = 1;
+    for _ in 0..50 {
+        for line in peer.hears(&mut host) {
+            if let Some(end) = end_of(&line).filter(|_| !line.starts_with('S')) {
+                got = got.max(end);
+            }
+        }
+        host.hears(&peer.says(".", 1, got, b""));
+        host.waits(seconds(1));
+    }
+    assert!(got >= 201, "{got}");
+    assert_eq!(host.tcp.unacknowledged(id), 0);
+}

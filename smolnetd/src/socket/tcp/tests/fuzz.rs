@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::socket::How;
 use crate::socket::tcp::IcmpError;
+use crate::socket::{How, SocketOption};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -30,6 +30,29 @@ enum Act {
         mtu: u16,
         seq: i32,
     },
+    /// An acknowledgement with blocks.
+    Has {
+        ack: i32,
+        blocks: [Option<(i32, i32)>; 3],
+    },
+    Sets(SocketOption),
+}
+
+fn option() -> impl Strategy<Value = SocketOption> {
+    let time =
+        || prop_oneof![Just(1_u64), 1..3_000_000_u64, any::<u64>()].prop_map(Duration::from_micros);
+    let bytes = || prop_oneof![0..5000_usize, any::<usize>()];
+    prop_oneof![
+        bytes().prop_map(SocketOption::ReceiveBuffer),
+        bytes().prop_map(SocketOption::SendBuffer),
+        any::<bool>().prop_map(SocketOption::NoDelay),
+        any::<bool>().prop_map(SocketOption::KeepAlive),
+        time().prop_map(SocketOption::KeepAliveIdle),
+        time().prop_map(SocketOption::KeepAliveInterval),
+        (0..4_u32).prop_map(SocketOption::KeepAliveCount),
+        proptest::option::of(time()).prop_map(SocketOption::UserTimeout),
+        proptest::option::of(time()).prop_map(SocketOption::Linger),
+    ]
 }
 
 fn near() -> impl Strategy<Value = i32> {
@@ -57,6 +80,14 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..5000_u64).prop_map(Act::Waits),
         1 => proptest::option::of(0..3_usize).prop_map(Act::Room),
         1 => (prop_oneof![0..1600_u16, any::<u16>()], near()).prop_map(|(mtu, seq)| Act::TooBig { mtu, seq }),
+        2 => (near(), any::<[Option<()>; 3]>(), any::<[u8; 6]>()).prop_map(|(ack, some, edges)| {
+            // In octets before what was sent last, and in some cases far away.
+            let far = |edge: u8| if edge & 7 == 7 { 1 << 16 } else { 97 };
+            let edge = |at: usize| -(i32::from(edges[at]) * far(edges[at]));
+            let block = |at: usize| some[at].map(|()| (edge(2 * at), edge(2 * at + 1)));
+            Act::Has { ack, blocks: [block(0), block(1), block(2)] }
+        }),
+        1 => option().prop_map(Act::Sets),
     ]
 }
 
@@ -153,6 +184,11 @@ fn happens(
             host.tcp.room_again(ETH0);
             host.poll();
         }
+        Act::Has { .. } => (),
+        Act::Sets(option) => {
+            let _ = host.tcp.set_option(id, option);
+            host.poll();
+        }
         Act::TooBig { mtu, seq } => {
             let seq = peer
                 .host_start
@@ -164,6 +200,15 @@ fn happens(
             host.poll();
         }
     }
+    if let Act::Has { ack, blocks } = *act {
+        let at = |offset: i32| heard.sent.wrapping_add(offset as u32);
+        let number = |offset| peer.host_start.wrapping_add(at(offset));
+        let packet = peer.builds(".", heard.acked, at(ack), b"", |says| {
+            says.sack_ranges =
+                blocks.map(|block| block.map(|(left, right)| (number(left), number(right))));
+        });
+        host.hears(&packet);
+    }
     listen_to(peer, host, heard);
     let counters = host.tcp.counters();
     assert_eq!(counters.overdue, 0, "nobody runs in circles");
@@ -173,23 +218,46 @@ fn happens(
     );
 }
 
+/// Who could wait for something: a reader, a writer, and readers that want so many octets and all of them.
+fn waits_for(host: &Host, id: TcpId) -> Vec<(&'static str, bool)> {
+    let Readiness { readable, writable } = host.readiness(id);
+    let all = |octets| host.tcp.awaits(id, octets);
+    vec![
+        ("a reader", !readable),
+        ("a writer", !writable),
+        ("of 50 octets", all(50)),
+        ("of 5000 octets", all(5000)),
+        ("of more than the buffer", all(1 << 20)),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A connection survives anything or ends for a reason; either way the socket can be closed and nothing is left.
     #[test]
-    fn anything_may_be_said_in_a_connection(acts in proptest::collection::vec(act(), 1..60), scale in any::<Option<u8>>(), v6 in any::<bool>()) {
+    fn anything_may_be_said_in_a_connection(acts in proptest::collection::vec(act(), 1..60), scale in any::<Option<u8>>(), sack in any::<bool>(), v6 in any::<bool>()) {
         let mut host = Host::of(v6);
         let remote = SocketAddr::new(host.peer, 80);
         let id = host.connect(remote);
         let mut peer = Peer::new(remote, host.tcp.local(id).expect("bound"));
         let (mut heard, mut written) = (Heard::default(), 0);
         listen_to(&mut peer, &mut host, &mut heard);
-        host.hears(&peer.builds("S.", 0, 1, b"", |syn| syn.window_scale = scale));
+        host.hears(&peer.builds("S.", 0, 1, b"", |syn| {
+            syn.window_scale = scale;
+            syn.sack_permitted = sack;
+        }));
         listen_to(&mut peer, &mut host, &mut heard);
         heard.started = true;
         for act in &acts {
+            host.changed();
+            let before = waits_for(&host, id);
             happens(&mut host, &mut peer, &mut heard, id, act, &mut written);
+            let after = waits_for(&host, id);
+            let ended = before.iter().zip(&after).find(|((_, waited), (_, waits))| *waited && !waits);
+            if let Some(((who, _), _)) = ended {
+                prop_assert_eq!(host.changed(), [id], "{} waits for ever after {:?}", who, act);
+            }
         }
         host.net.room.clear();
         host.close(id);

@@ -25,6 +25,7 @@ mod recovery;
 mod scale;
 mod states;
 mod timewait;
+mod waking;
 mod windows;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -151,6 +151,35 @@ fn rfc5482_a_users_timeout_ends_what_is_not_acknowledged() {
     });
 }
 
+/// RFC 9293 3.8.6.1: while the window was closed nothing had left that could be acknowledged, however long that took.
+#[test]
+fn rfc5482_a_users_timeout_begins_when_the_window_opens() {
+    each_family(|mut host| {
+        let (id, mut peer) = connected(&mut host);
+        let patience = SocketOption::UserTimeout(Some(seconds(20)));
+        set(&mut host, id, &[patience]);
+        peer.window = 0;
+        host.hears(&peer.says(".", 1, 1, b""));
+        host.send(id, b"when you are ready").expect("send");
+        for _ in 0..100 {
+            host.waits(seconds(1));
+            if !peer.hears(&mut host).is_empty() {
+                host.hears(&peer.says(".", 1, 1, b""));
+            }
+        }
+        assert_eq!(host.tcp.state(id), Some(State::Established));
+        peer.window = 1000;
+        host.hears(&peer.says(".", 1, 1, b""));
+        assert_eq!(peer.hears(&mut host), ["P. 1(18) ack 1 win 65535"]);
+        host.waits(millis(50));
+        assert_eq!(host.tcp.state(id), Some(State::Established));
+        host.hears(&peer.says(".", 1, 19, b""));
+        host.send(id, b"more").expect("send");
+        host.waits(seconds(20));
+        assert_eq!(host.tcp.state(id), Some(State::Closed));
+    });
+}
+
 /// SO_LINGER with a time: the close goes on in the background, and what has not arrived by then is given up.
 #[test]
 fn a_close_that_lingers_gives_up_when_its_time_has_passed() {
