@@ -250,6 +250,24 @@ fn errors_about_others_datagrams_are_not_to_be_watched() {
 }
 
 #[test]
+fn who_has_the_port_of_another_address_hears_no_errors_about_this_ones() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    let mut open = |kind, uid, local| {
+        let id = wire.a.stack.socket(kind, Owner { uid }).unwrap();
+        wire.a.stack.bind(now, id, local).unwrap();
+        id
+    };
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let sender = open(SocketKind::Udp, 1000, at(A, 5000));
+    open(SocketKind::Udp, 1001, at(loopback, 5000));
+    let [own, other] = [1000, 1001].map(|uid| open(SocketKind::IcmpUdpErrors, uid, at(ANY, 5000)));
+    wire.a.send(now, sender, b"secret", Some(at(B, 9))).unwrap();
+    wire.run_until("the error", |wire| wire.a.stack.readiness(own).readable);
+    assert!(!wire.a.stack.readiness(other).readable);
+}
+
+#[test]
 fn a_neighbour_that_does_not_exist_is_told_to_who_is_connected() {
     let mut wire = Wire::new();
     let id = wire.a.open(SocketKind::Udp);
