@@ -79,9 +79,11 @@ impl Stack {
                 .ephemeral(address, None)
                 .ok_or(SocketError::AddressNotAvailable)?
         } else {
-            let shares = |other| {
-                self.sockets.datagram(other).is_ok_and(|other| {
-                    socket.reuse && other.reuse || socket.reuse_port && other.reuse_port
+            // A port that could be shared by SO_REUSEPORT across users could be stolen from a service.
+            let shares = |theirs| {
+                let is_own = self.sockets.owner(id) == self.sockets.owner(theirs);
+                self.sockets.datagram(theirs).is_ok_and(|other| {
+                    socket.reuse && other.reuse || is_own && socket.reuse_port && other.reuse_port
                 })
             };
             if self.udp.is_taken(address, wanted, shares) {

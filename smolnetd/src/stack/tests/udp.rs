@@ -250,6 +250,22 @@ fn errors_about_others_datagrams_are_not_to_be_watched() {
 }
 
 #[test]
+fn nobody_shares_a_port_by_reuseport_with_another_user() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    let mut bind = |uid| {
+        let owner = Owner { uid };
+        let id = wire.a.stack.socket(SocketKind::Udp, owner).unwrap();
+        let reuse = SocketOption::ReusePort(true);
+        wire.a.stack.set_option(id, reuse).unwrap();
+        wire.a.stack.bind(now, id, at(ANY, 5000))
+    };
+    assert_eq!(bind(1000), Ok(()));
+    assert_eq!(bind(1000), Ok(()));
+    assert_eq!(bind(1001), Err(SocketError::AddressInUse));
+}
+
+#[test]
 fn who_has_the_port_of_another_address_hears_no_errors_about_this_ones() {
     let mut wire = Wire::new();
     let now = wire.now;
