@@ -214,10 +214,10 @@ impl Stack {
             return;
         };
         let (kind, binding) = (socket.kind, binding(socket));
-        let waits_for = socket.waits_for;
         self.leave_groups(now, id);
-        if let Some(link) = waits_for {
-            self.waiting.remove(&(link, id));
+        // It may wait for several: what it sends to one peer need not take the way of what it sends to another.
+        for link in self.network.links.keys() {
+            self.waiting.remove(&(*link, id));
         }
         match kind {
             SocketKind::Udp => {

@@ -476,3 +476,20 @@ fn the_loopback_ring_that_is_full_gives_room_again() {
         "nothing of it went to the adapter"
     );
 }
+
+#[test]
+fn a_socket_that_waits_for_two_links_is_forgotten_by_both_when_it_closes() {
+    let mut wire = Wire::new();
+    let id = wire.a.open(SocketKind::Udp);
+    wire.a.send(wire.now, id, b"x", Some(at(B, 9))).unwrap();
+    wire.run_for(Duration::from_millis(5));
+    wire.a.set_ring_capacity(0);
+    for peer in [B, A] {
+        let sent = (0..1_000_000).map(|_| wire.a.send(wire.now, id, b"x", Some(at(peer, 9))));
+        let refused = sent.filter_map(Result::err).next();
+        assert_eq!(refused, Some(SocketError::WouldBlock));
+    }
+    assert_eq!(wire.a.stack.waiting.len(), 2);
+    wire.a.stack.close(wire.now, id);
+    assert!(wire.a.stack.waiting.is_empty());
+}
