@@ -1,5 +1,6 @@
 //! Frames by pipes, between a driver and a stack.
 
+use libredox::Fd;
 use netscheme::Instant;
 use netscheme::frame::{FrameSink, FrameSource};
 use redox_host::ProcessSpec;
@@ -256,6 +257,60 @@ fn what_a_stack_left_to_a_full_card_is_sent_before_its_successors_frames() {
     for (number, frame) in frames.iter().enumerate() {
         assert_eq!(*frame, numbered(number % 1000), "frame {number}");
     }
+}
+
+/// Writes all of it, as the driver makes room for it.
+fn write_all(pipe: &Fd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) => {
+                assert_eq!(error.errno(), EAGAIN);
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_stack_writes_that_is_no_frame_costs_nothing_but_itself() {
+    let host = host();
+    let entered = host.enter(ProcessSpec::new("smolnetd"));
+    let (_driver, card, _window) = driver(&host, &entered, "eth", 8);
+    let good = [&60_u16.to_le_bytes()[..], &numbered(0)].concat();
+    let tx = open("network.eth/tx", O_WRONLY | O_NONBLOCK);
+    // Empty, shorter than a header, longer than any: and in whatever pieces it comes.
+    let longest = [&[0xff, 0xff][..], &[0; 65_535]].concat();
+    for bad in [&[0, 0][..], &[1, 0, 7], &longest, &longest] {
+        write_all(&tx, bad);
+    }
+    for byte in &good {
+        write_all(&tx, core::slice::from_ref(byte));
+    }
+    card.wait_sent(1);
+    // Half a frame, and nobody to write the rest.
+    write_all(&tx, &good[..30]);
+    drop(tx);
+    let tx = open("network.eth/tx", O_WRONLY | O_NONBLOCK);
+    write_all(&tx, &good);
+    card.wait_sent(2);
+    assert_eq!(
+        card.look(|card| card.sent.clone()),
+        [numbered(0), numbered(0)]
+    );
+    let stats = read(&open("network.eth/stats", O_RDONLY)).unwrap();
+    assert!(stats.contains("tx_too_short 2\ntx_too_long 2\n"), "{stats}");
+}
+
+#[test]
+fn nobody_but_root_opens_the_pipes() {
+    let host = host();
+    let entered = host.enter(ProcessSpec::new("smolnetd"));
+    let (_driver, _card, _window) = driver(&host, &entered, "eth", 8);
+    redox_host::as_user(1000, || {
+        assert_eq!(errno(try_open("network.eth/rx", O_RDONLY)), EACCES);
+        assert_eq!(errno(try_open("network.eth/tx", O_WRONLY)), EACCES);
+    });
 }
 
 #[test]
