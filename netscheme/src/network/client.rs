@@ -22,6 +22,8 @@ use buffer::Buffer;
 
 /// The smallest MTU that IPv4 allows (RFC 791, 3.2).
 const MTU_MIN: u16 = 68;
+/// The largest MTU whose frames have a length of two bytes, as they need in a pipe.
+const MTU_MAX: u16 = u16::MAX - (ETHERNET_HEADER + VLAN_TAG) as u16;
 /// Bytes of text that are read from `mtu`, `link` and `stats` at most.
 const TEXT_LIMIT: usize = 64 * 1024;
 
@@ -152,7 +154,7 @@ impl Control {
         self.mac
     }
 
-    /// The largest payload of a frame in bytes; 1500 when the driver does not say.
+    /// The largest payload of a frame in bytes; 1500 when the driver does not say, and 65,517 when it says more.
     pub fn mtu(&self) -> u16 {
         self.mtu
     }
@@ -226,8 +228,8 @@ fn read_mac(file: &Fd) -> Result<Mac, Error> {
 }
 
 fn read_mtu(file: &Fd) -> Option<u16> {
-    let mtu = read_text(file).ok()?.trim().parse().ok()?;
-    (mtu >= MTU_MIN).then_some(mtu)
+    let mtu: u16 = read_text(file).ok()?.trim().parse().ok()?;
+    (mtu >= MTU_MIN).then_some(mtu.min(MTU_MAX))
 }
 
 /// The whole of a short text file.

@@ -165,10 +165,7 @@ impl<N: Nic> NetworkScheme<N> {
                     }
                     return more || turn == Turn::More;
                 }
-                Err(_) => {
-                    self.counters.rx_no_reader += inlet.lost();
-                    self.inlet = None;
-                }
+                Err(_) => self.close_inlet(),
             }
         }
         if self.reader.is_some() {
@@ -183,20 +180,6 @@ impl<N: Nic> NetworkScheme<N> {
         true
     }
 
-    /// Queues what the stack has written; true when there may be more of it.
-    fn take_from_pipe(&mut self) -> bool {
-        let Some(mut outlet) = self.outlet.take() else {
-            return false;
-        };
-        match outlet.turn(|frame| self.transmit(frame)) {
-            Ok(turn) => {
-                self.outlet = Some(outlet);
-                turn == Turn::More
-            }
-            Err(_) => false,
-        }
-    }
-
     /// Opens a pipe: `rx` to be read from, `tx` to be written to, each by one at a time.
     fn open_pipe(&mut self, name: &str, flags: usize) -> Result<OpenResult> {
         let source = self.pipes.as_ref().ok_or(Error::new(ENOENT))?;
@@ -209,13 +192,17 @@ impl<N: Nic> NetworkScheme<N> {
                 return Err(Error::new(EBUSY));
             }
             let (inlet, end) = Inlet::new(source, self.wake.clone())?;
+            self.close_inlet();
             self.inlet = Some(inlet);
             return Ok(OpenResult::OtherScheme { fd: end.into_raw() });
         }
         if self.outlet.as_mut().is_some_and(Outlet::is_written) {
             return Err(Error::new(EBUSY));
         }
-        let (outlet, end) = Outlet::new(source, self.wake.as_ref())?;
+        let (mut outlet, end) = Outlet::new(source, self.wake.as_ref())?;
+        if let Some(before) = self.outlet.take() {
+            outlet.succeed(before);
+        }
         self.outlet = Some(outlet);
         Ok(OpenResult::OtherScheme { fd: end.into_raw() })
     }
@@ -356,6 +343,8 @@ impl<N: Nic> SchemeSync for NetworkScheme<N> {
             .insert(handle)
             .map_err(|_| Error::new(EMFILE))?;
         if reads {
+            // One that nobody reads would take the frames.
+            self.close_inlet();
             self.reader = Some(number);
         }
         Ok(OpenResult::ThisScheme {

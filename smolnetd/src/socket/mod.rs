@@ -144,7 +144,7 @@ pub enum SocketOption {
     TimeToLive(u8),
     /// IP_TOS, or IPV6_TCLASS: the byte of RFC 2474 and RFC 3168; the two bits of ECN are the stack's own.
     TrafficClass(u8),
-    /// SO_REUSEPORT: as SO_REUSEADDR, for datagrams.
+    /// SO_REUSEPORT: as SO_REUSEADDR, for datagrams and among the sockets of one user.
     ReusePort(bool),
     /// TCP_MAXSEG, which is only read: octets of data that a segment carries.
     MaximumSegment(usize),

@@ -79,9 +79,11 @@ impl Stack {
                 .ephemeral(address, None)
                 .ok_or(SocketError::AddressNotAvailable)?
         } else {
-            let shares = |other| {
-                self.sockets.datagram(other).is_ok_and(|other| {
-                    socket.reuse && other.reuse || socket.reuse_port && other.reuse_port
+            // A port that could be shared by SO_REUSEPORT across users could be stolen from a service.
+            let shares = |theirs| {
+                let is_own = self.sockets.owner(id) == self.sockets.owner(theirs);
+                self.sockets.datagram(theirs).is_ok_and(|other| {
+                    socket.reuse && other.reuse || is_own && socket.reuse_port && other.reuse_port
                 })
             };
             if self.udp.is_taken(address, wanted, shares) {
@@ -212,10 +214,10 @@ impl Stack {
             return;
         };
         let (kind, binding) = (socket.kind, binding(socket));
-        let waits_for = socket.waits_for;
         self.leave_groups(now, id);
-        if let Some(link) = waits_for {
-            self.waiting.remove(&(link, id));
+        // It may wait for several: what it sends to one peer need not take the way of what it sends to another.
+        for link in self.network.links.keys() {
+            self.waiting.remove(&(*link, id));
         }
         match kind {
             SocketKind::Udp => {

@@ -173,7 +173,7 @@ impl Stack {
         let watchers: Vec<_> = self
             .icmp
             .watchers(local.port())
-            .filter(|id| self.may_watch(*id, local.port()) && self.would_hear(*id, remote))
+            .filter(|id| self.may_watch(*id, local) && self.would_hear(*id, remote))
             .collect();
         for (id, message) in watchers.into_iter().filter_map(|id| Some((id, message?))) {
             concerned |= self
@@ -183,15 +183,16 @@ impl Stack {
         concerned
     }
 
-    /// An error quotes the datagram: it is for root, and for who has sent it.
-    fn may_watch(&self, id: SocketId, port: u16) -> bool {
+    /// An error quotes the datagram: it is for root, and for who has a socket that could have sent it.
+    fn may_watch(&self, id: SocketId, local: SocketAddr) -> bool {
         let Ok(watcher) = self.sockets.owner(id) else {
             return false;
         };
         watcher.is_privileged()
             || self
                 .udp
-                .holders(port)
+                .holders(local.port())
+                .filter(|(binding, _)| binding.local.hears(ZonedAddr::of(local)))
                 .any(|(_, holder)| self.sockets.owner(holder) == Ok(watcher))
     }
 

@@ -156,7 +156,7 @@ fuzz_target!(|bytes: &[u8]| {
     while !input.0.is_empty() {
         act(&mut session, now, &mut queue, &mut input);
         check(&mut session);
-        match input.byte() % 16 {
+        match input.byte() % 15 {
             0..=9 => {
                 let Some(deadline) = session.deadline() else {
                     break;
@@ -174,7 +174,6 @@ fuzz_target!(|bytes: &[u8]| {
             11 => session.handle_timeout(now),
             12 => session.handle_notification(),
             13 => session.handle_traffic(now),
-            14 => session.refresh(now),
             _ => {
                 if input.byte() == 0 {
                     session.halt(now);

@@ -62,10 +62,6 @@ pub mod oid {
     pub const GEN_MEDIA_CONNECT_STATUS: u32 = 0x0001_0114;
     /// What the network is made of.
     pub const GEN_PHYSICAL_MEDIUM: u32 = 0x0001_0202;
-    /// Frames sent.
-    pub const GEN_XMIT_OK: u32 = 0x0002_0101;
-    /// Frames received.
-    pub const GEN_RCV_OK: u32 = 0x0002_0102;
     /// The address that the device was made with.
     pub const PERMANENT_ADDRESS_802_3: u32 = 0x0101_0101;
     /// The address that it uses.

@@ -50,10 +50,6 @@ pub struct Adapter {
     pub transmit: TransmitLimits,
     /// What the network is made of (NDIS_PHYSICAL_MEDIUM), if the device says so.
     pub physical_medium: Option<u32>,
-    /// Frames that the device has sent, when it was last asked.
-    pub sent: Option<u32>,
-    /// Frames that the device has received, when it was last asked.
-    pub received: Option<u32>,
 }
 
 impl Adapter {
@@ -77,8 +73,6 @@ impl Adapter {
                 packet_size: options.packet_size.into(),
             },
             physical_medium: None,
-            sent: None,
-            received: None,
         }
     }
 

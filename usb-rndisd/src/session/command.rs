@@ -19,8 +19,6 @@ pub(super) enum Item {
     MediaConnectStatus,
     LinkSpeed,
     PhysicalMedium,
-    XmitOk,
-    RcvOk,
 }
 
 impl Item {
@@ -32,8 +30,6 @@ impl Item {
             Self::MediaConnectStatus => oid::GEN_MEDIA_CONNECT_STATUS,
             Self::LinkSpeed => oid::GEN_LINK_SPEED,
             Self::PhysicalMedium => oid::GEN_PHYSICAL_MEDIUM,
-            Self::XmitOk => oid::GEN_XMIT_OK,
-            Self::RcvOk => oid::GEN_RCV_OK,
         }
     }
 }
@@ -65,14 +61,6 @@ impl Command {
 
     /// What a device has to be told again after a reset (RNDIS, REMOTE_NDIS_RESET_CMPLT).
     pub(super) const AFTER_RESET: [Self; 2] = [Self::SetMulticastList, Self::SetPacketFilter];
-
-    /// What may have changed without a word.
-    pub(super) const REFRESH: [Self; 4] = [
-        Self::Query(Item::MediaConnectStatus),
-        Self::Query(Item::LinkSpeed),
-        Self::Query(Item::XmitOk),
-        Self::Query(Item::RcvOk),
-    ];
 
     /// Its name in messages.
     pub(super) fn name(self) -> &'static str {

@@ -347,15 +347,6 @@ impl Session {
         self.halt_until = now.saturating_add(HALT_PATIENCE);
     }
 
-    /// Asks the device for the state and the speed of its link and for its own counts of frames,
-    /// unless the session is busy with something else.
-    pub fn refresh(&mut self, now: Instant) {
-        if self.state == State::Up && self.exchange.is_none() {
-            self.plan = Command::REFRESH.into();
-            self.next_command(now);
-        }
-    }
-
     /// Where the session is in its life.
     #[must_use]
     pub fn state(&self) -> State {

@@ -196,8 +196,6 @@ impl Session {
                 self.change_link(|link| link.speed_mbps = speed_mbps(units))
             }
             (Item::PhysicalMedium, Some(medium)) => self.adapter.physical_medium = Some(medium),
-            (Item::XmitOk, Some(frames)) => self.adapter.sent = Some(frames),
-            (Item::RcvOk, Some(frames)) => self.adapter.received = Some(frames),
         }
     }
 

@@ -3,6 +3,7 @@
 use syscall::error::{EINVAL, EMSGSIZE, EWOULDBLOCK, Error, Result};
 
 use super::NetworkScheme;
+use super::pipes::Turn;
 use crate::frame::{ETHERNET_HEADER, VLAN_TAG};
 use crate::network::server::{Full, Nic};
 
@@ -39,6 +40,27 @@ impl<N: Nic> NetworkScheme<N> {
             .map_err(|Full| Error::new(EWOULDBLOCK))?;
         self.doorbell = true;
         Ok(frame.len())
+    }
+
+    /// Nobody reads from the pipe any more: what is on its way to it was lost.
+    pub(super) fn close_inlet(&mut self) {
+        if let Some(inlet) = self.inlet.take() {
+            self.counters.rx_no_reader += inlet.lost();
+        }
+    }
+
+    /// Queues what the stack has written; true when there may be more of it.
+    pub(super) fn take_from_pipe(&mut self) -> bool {
+        let Some(mut outlet) = self.outlet.take() else {
+            return false;
+        };
+        match outlet.turn(|frame| self.transmit(frame)) {
+            Ok(turn) => {
+                self.outlet = Some(outlet);
+                turn == Turn::More
+            }
+            Err(_) => false,
+        }
     }
 }
 

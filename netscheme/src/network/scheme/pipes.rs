@@ -184,15 +184,33 @@ impl Outlet {
         }
         let outlet = Outlet {
             pipe,
-            bytes: vec![0; ROOM].into(),
+            bytes: vec![0; 2 * ROOM].into(),
             held: 0..0,
         };
         Ok((outlet, writer))
     }
 
-    /// Whether anybody has the other end, so far as was read.
+    /// Whether anybody has the other end. That nobody has shows behind all that is in the pipe only, so there is room
+    /// for that behind what a full card has left here.
     pub(super) fn is_written(&mut self) -> bool {
-        !matches!(self.read(), Err(Error { errno: EPIPE }))
+        loop {
+            match self.read() {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(error) => return error.errno != EPIPE,
+            }
+        }
+    }
+
+    /// Takes over what `before`, which nobody writes to any more, has not sent: its last frame, if that came in part, is
+    /// lost.
+    pub(super) fn succeed(&mut self, before: Outlet) {
+        let Outlet { bytes, held, .. } = before;
+        let mut whole = held.start;
+        while let Some((frame, _)) = bytes.get(whole..held.end).and_then(bundle::take) {
+            whole += bundle::size(frame.len());
+        }
+        (self.bytes, self.held) = (bytes, held.start..whole);
     }
 
     /// Gives the frames in the pipe to `transmit`, until that answers EWOULDBLOCK. What else it answers is its affair.

@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) room: usize,
     pub(crate) doorbells: usize,
     pub(crate) link: LinkState,
+    pub(crate) mtu: u16,
     /// It was pulled out.
     pub(crate) gone: bool,
 }
@@ -99,7 +100,7 @@ impl Nic for Driver {
         MAC
     }
     fn mtu(&self) -> u16 {
-        1500
+        self.0.lock().mtu
     }
     fn link(&self) -> LinkState {
         self.0.lock().link
@@ -122,6 +123,7 @@ pub(crate) fn driver(
         room,
         doorbells: 0,
         link: LinkState::UP,
+        mtu: 1500,
         gone: false,
     };
     let state = Arc::new(Shared {

@@ -250,6 +250,40 @@ fn errors_about_others_datagrams_are_not_to_be_watched() {
 }
 
 #[test]
+fn nobody_shares_a_port_by_reuseport_with_another_user() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    let mut bind = |uid| {
+        let owner = Owner { uid };
+        let id = wire.a.stack.socket(SocketKind::Udp, owner).unwrap();
+        let reuse = SocketOption::ReusePort(true);
+        wire.a.stack.set_option(id, reuse).unwrap();
+        wire.a.stack.bind(now, id, at(ANY, 5000))
+    };
+    assert_eq!(bind(1000), Ok(()));
+    assert_eq!(bind(1000), Ok(()));
+    assert_eq!(bind(1001), Err(SocketError::AddressInUse));
+}
+
+#[test]
+fn who_has_the_port_of_another_address_hears_no_errors_about_this_ones() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    let mut open = |kind, uid, local| {
+        let id = wire.a.stack.socket(kind, Owner { uid }).unwrap();
+        wire.a.stack.bind(now, id, local).unwrap();
+        id
+    };
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let sender = open(SocketKind::Udp, 1000, at(A, 5000));
+    open(SocketKind::Udp, 1001, at(loopback, 5000));
+    let [own, other] = [1000, 1001].map(|uid| open(SocketKind::IcmpUdpErrors, uid, at(ANY, 5000)));
+    wire.a.send(now, sender, b"secret", Some(at(B, 9))).unwrap();
+    wire.run_until("the error", |wire| wire.a.stack.readiness(own).readable);
+    assert!(!wire.a.stack.readiness(other).readable);
+}
+
+#[test]
 fn a_neighbour_that_does_not_exist_is_told_to_who_is_connected() {
     let mut wire = Wire::new();
     let id = wire.a.open(SocketKind::Udp);
@@ -441,4 +475,21 @@ fn the_loopback_ring_that_is_full_gives_room_again() {
         wire.a.ring.has_room(wire.a.link),
         "nothing of it went to the adapter"
     );
+}
+
+#[test]
+fn a_socket_that_waits_for_two_links_is_forgotten_by_both_when_it_closes() {
+    let mut wire = Wire::new();
+    let id = wire.a.open(SocketKind::Udp);
+    wire.a.send(wire.now, id, b"x", Some(at(B, 9))).unwrap();
+    wire.run_for(Duration::from_millis(5));
+    wire.a.set_ring_capacity(0);
+    for peer in [B, A] {
+        let sent = (0..1_000_000).map(|_| wire.a.send(wire.now, id, b"x", Some(at(peer, 9))));
+        let refused = sent.filter_map(Result::err).next();
+        assert_eq!(refused, Some(SocketError::WouldBlock));
+    }
+    assert_eq!(wire.a.stack.waiting.len(), 2);
+    wire.a.stack.close(wire.now, id);
+    assert!(wire.a.stack.waiting.is_empty());
 }

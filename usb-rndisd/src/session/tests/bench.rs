@@ -65,8 +65,6 @@ impl Device {
                 (oid::GEN_MAXIMUM_FRAME_SIZE, number(1500)),
                 (oid::GEN_LINK_SPEED, number(100_000)),
                 (oid::GEN_MEDIA_CONNECT_STATUS, number(0)),
-                (oid::GEN_XMIT_OK, number(7)),
-                (oid::GEN_RCV_OK, number(9)),
             ]),
             script: VecDeque::new(),
             always: BTreeMap::new(),

@@ -6,7 +6,7 @@ use netscheme::frame::{LinkState, Mac};
 
 use super::bench::{Bench, Instead, LOCAL, MAC};
 use crate::counters::Counter;
-use crate::message::control::{message_type, oid};
+use crate::message::control::message_type;
 use crate::session::{Action, Event, MacSource, Options, SessionError, State};
 
 #[test]
@@ -177,7 +177,6 @@ fn goodbye() {
     assert_eq!(bench.session.deadline(), None);
     bench.session.halt(bench.now);
     bench.session.handle_notification();
-    bench.session.refresh(bench.now);
     bench.act();
     assert_eq!(bench.commands(), ["HALT"], "once, and nothing behind it");
 }
@@ -250,21 +249,4 @@ fn unplugged_while_it_was_up() {
     );
     assert_eq!(bench.session.deadline(), None);
     assert!(bench.session.adapter().is_some(), "what was known of it is");
-}
-
-#[test]
-fn frames_that_the_device_has_counted() {
-    let mut bench = Bench::up();
-    bench.session.refresh(bench.now);
-    bench.run_to_rest();
-    assert_eq!(bench.adapter().sent, Some(7));
-    assert_eq!(bench.adapter().received, Some(9));
-    assert_eq!(bench.commands().len(), 4);
-    bench.device.values.remove(&oid::GEN_XMIT_OK);
-    bench.session.refresh(bench.now);
-    bench.session.refresh(bench.now);
-    bench.run_to_rest();
-    assert_eq!(bench.commands().len(), 8, "one at a time");
-    assert_eq!(bench.adapter().sent, Some(7));
-    assert_eq!(bench.events, [], "nothing changed");
 }
