@@ -182,10 +182,10 @@ impl<K: Copy + Eq + Hash, C> Parking<K, C> {
             .map(|(place, _)| *place)
     }
 
-    /// The call that the kernel knows by `tag`, if it waits.
-    pub(crate) fn remove_tag(&mut self, tag: K) -> Option<C> {
+    /// The call that the kernel knows by `tag`, if it waits, and where it waited.
+    pub(crate) fn remove_tag(&mut self, tag: K) -> Option<(Place, C)> {
         let place = *self.places.get(&tag)?;
-        self.take(place).map(|waiting| waiting.call)
+        self.take(place).map(|waiting| (place, waiting.call))
     }
 
     /// The next call that waits on `handle`, in whatever lane.
@@ -286,7 +286,7 @@ mod tests {
             "reader",
             Some((Instant::from_secs(1), EAGAIN)),
         );
-        assert_eq!(parking.remove_tag(1), Some("reader"));
+        assert_eq!(parking.remove_tag(1).map(|(_, call)| call), Some("reader"));
         assert_eq!(parking.remove_tag(1), None, "a second cancel finds nothing");
         assert_eq!(parking.next_deadline(), None);
         assert_eq!(parking.expired(Instant::MAX), None);
@@ -323,7 +323,7 @@ mod tests {
         }
         assert!(parking.is_full());
         for tag in (0..10_000).rev().step_by(4) {
-            assert_eq!(parking.remove_tag(tag), Some(tag));
+            assert_eq!(parking.remove_tag(tag).map(|(_, call)| call), Some(tag));
         }
         let mut expired = 0;
         while let Some((place, _)) = parking.expired(Instant::MAX) {

@@ -22,7 +22,7 @@ use syscall::error::{EAGAIN, EBADF, ECANCELED, EINTR, ENOBUFS, EOPNOTSUPP, EWOUL
 use syscall::flag::EventFlags;
 use syscall::schemev2::{Cqe, CqeOpcode};
 
-use crate::parking::{CallKind, Deadline, Lane, Parking};
+use crate::parking::{CallKind, Deadline, Lane, Parking, Place};
 use crate::peek::{self, Verdict};
 use crate::time::Instant;
 
@@ -211,6 +211,7 @@ impl Server {
                 responses.push_back(call.answer(outcome));
                 None
             });
+            self.retry_behind(scheme, place);
         }
     }
 
@@ -293,7 +294,7 @@ impl Server {
                     Err(request) => self.responses.push_back(Response::err(EOPNOTSUPP, request)),
                 }
             }
-            RequestKind::Cancellation(request) => self.cancel(request.id),
+            RequestKind::Cancellation(request) => self.cancel(request.id, scheme),
             RequestKind::OnClose { id } => {
                 // Only a caller that was killed can still wait on a file that closes.
                 self.close_parked(id, ECANCELED);
@@ -326,11 +327,19 @@ impl Server {
     }
 
     /// Answers the call with `tag` that a signal interrupted; the kernel makes EINTR of ECANCELED.
-    fn cancel(&mut self, tag: Id) {
+    fn cancel(&mut self, tag: Id, scheme: &mut impl Scheme) {
         // A tag that does not wait was answered already; the answer is on its way.
-        if let Some(call) = self.parking.remove_tag(tag) {
+        if let Some((place, call)) = self.parking.remove_tag(tag) {
             self.counters.cancelled += 1;
             self.responses.push_back(call.fail(ECANCELED));
+            self.retry_behind(scheme, place);
+        }
+    }
+
+    /// Who waited behind a call that was given up may want less than that one did.
+    fn retry_behind(&mut self, scheme: &mut impl Scheme, place: Place) {
+        if place.lane.in_order() {
+            self.retry_lane(scheme, place.handle, place.lane);
         }
     }
 

@@ -130,6 +130,28 @@ fn a_receiver_by_call_waits_in_line_with_the_readers() {
     assert_eq!((status(&receiver), status(&reader)), (0, 0));
 }
 
+/// Who is content with less than the one before it goes on when that one waits no more.
+#[test]
+fn who_waited_behind_a_call_that_was_given_up_is_looked_at_again() {
+    let host = host();
+    let (_provider, window) = provider(&host, "lines", Options::default());
+    let entered = host.enter(ProcessSpec::new("client"));
+    let (end, peer) = (open("lines/a", O_RDWR), open("lines/a.peer", O_RDWR));
+    let shared = |name| ProcessSpec::new(name).fd(9, &entered, end.raw()).unwrap();
+    write(&peer, "one").unwrap();
+    let wants_two = blocked_client(&host, &window, 1, shared("recvmsg"), || {
+        let verb = [RECV_MSG, WAIT_ALL, 0];
+        libredox::call::call_rw(9, &mut [0; 8], CallFlags::empty(), &verb)?;
+        Ok(())
+    });
+    let reader = blocked_client(&host, &window, 2, shared("read"), || {
+        assert_eq!(read(&libredox::Fd::new(9))?, "one");
+        Ok(())
+    });
+    wants_two.interrupt();
+    assert_eq!((status(&wants_two), status(&reader)), (EINTR, 0));
+}
+
 #[test]
 fn an_accept_waits_for_the_connection_and_opens_it() {
     let host = host();

@@ -16,7 +16,7 @@ use syscall::error::*;
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_DIRECTORY, O_NONBLOCK, O_RDWR};
 use syscall::schemev2::NewFdFlags;
 
-use super::{Options, RECV_MSG, ROOM};
+use super::{Options, RECV_MSG, ROOM, WAIT_ALL};
 
 struct File {
     line: String,
@@ -108,6 +108,13 @@ impl Lines {
             );
         }
         ready
+    }
+
+    /// Messages that wait for this end.
+    fn waiting(&self, id: usize) -> Result<usize> {
+        let file = self.file(id)?;
+        let line = self.lines.get(&file.line).ok_or(Error::new(EIO))?;
+        Ok(line.queues[usize::from(file.peer)].len())
     }
 
     fn receive(&mut self, id: usize, buffer: &mut [u8]) -> Result<usize> {
@@ -221,6 +228,7 @@ impl SchemeSync for Lines {
             "the third word of metadata is not a user"
         );
         match metadata {
+            [RECV_MSG, WAIT_ALL, ..] if self.waiting(id)? < 2 => Err(Error::new(EWOULDBLOCK)),
             [RECV_MSG, ..] => self.receive(id, payload),
             _ => Err(Error::new(EOPNOTSUPP)),
         }

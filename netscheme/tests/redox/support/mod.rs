@@ -22,6 +22,8 @@ pub(crate) const ROOM: usize = 2;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The first word of a call by which a client receives a message, as `recvmsg` does.
 pub(crate) const RECV_MSG: u64 = 5;
+/// Its flag that it wants two messages or none.
+pub(crate) const WAIT_ALL: u64 = 256;
 
 /// A machine without anything on it.
 pub(crate) fn host() -> Host {

@@ -137,13 +137,18 @@ impl Tcp {
         segment: &Segment,
         out: &mut impl Output,
     ) -> Ingress {
-        let Some((key, _, time_wait)) = self.flows.time_wait_mut(id) else {
+        let listener = self.ports.listener(segment.key.local);
+        let listener = listener.and_then(|listener| self.listener_mut(listener));
+        let has_room = listener.map(|(listener, _)| !listener.is_full());
+        let Some((_, _, time_wait)) = self.flows.time_wait_mut(id) else {
             return Ingress::Consumed;
         };
-        let late = match time_wait.receive(segment) {
+        let late = match (time_wait.receive(segment), has_room) {
             // Only if somebody listens: otherwise the end is respected.
-            Late::Reopen if self.ports.listener(key.local).is_none() => Late::Acknowledge,
-            late => late,
+            (Late::Reopen, None) => Late::Acknowledge,
+            // The peer will ask again.
+            (Late::Reopen, Some(false)) => Late::Drop(|counters| &mut counters.accept_queue_full),
+            (late, _) => late,
         };
         match late {
             Late::Reopen => {

@@ -167,3 +167,32 @@ fn rfc9293_3_6_1_time_wait_takes_nothing() {
     host.waits(seconds(60));
     assert_eq!(host.tcp.flow_count(), 0);
 }
+
+/// RFC 1122 4.2.2.13 lets a SYN end TIME-WAIT because a connection comes in its place. If none does, it stays.
+#[test]
+fn rfc9293_3_6_1_a_syn_that_finds_no_room_ends_nothing() {
+    let mut host = Host::new();
+    let (listener, id, mut peer) = accepted(&mut host, 80);
+    host.close(id);
+    host.hears(&peer.says("F.", 1, 2, b""));
+    peer.hears(&mut host);
+    host.waits(seconds(1));
+    host.tcp.listen(listener, 1).expect("a smaller backlog");
+    let mut other = Peer::new(at(PEER, 7), at(HOST, 80));
+    host.hears(&other.says("S", 0, 0, b""));
+    other.hears(&mut host);
+    host.hears(&other.says(".", 1, 1, b""));
+
+    host.hears(&peer.says("S", 5000, 0, b""));
+    assert_eq!(peer.hears(&mut host), [""; 0]);
+    assert_eq!(host.tcp.counters().accept_queue_full, 1);
+    host.hears(&peer.says("F.", 1, 2, b""));
+    assert_eq!(peer.hears(&mut host), [". 2 ack 2 win 65534"]);
+    assert!(host.tcp.accept(listener).is_ok());
+    host.hears(&peer.says("S", 5000, 0, b""));
+    let answer = peer.hears(&mut host);
+    assert!(
+        answer.len() == 1 && answer[0].starts_with("S. "),
+        "{answer:?}"
+    );
+}
