@@ -68,7 +68,9 @@ impl View<'_> {
 
     fn accept(&mut self, number: usize) -> Result<usize> {
         let handle = self.scheme.socket(number)?;
-        let listener = handle.socket.ok_or(Error::new(EINVAL))?;
+        let (owner, listener) = (handle.owner, handle.socket.ok_or(Error::new(EINVAL))?);
+        // One that cannot be given to anybody stays where it is.
+        self.check_room(owner)?;
         let connection = self.stack.accept(listener).map_err(errno)?;
         let accepted = self.scheme.socket(number)?.sibling(Some(connection), None);
         let accepted = self.insert_fresh(accepted)?;
@@ -205,5 +207,44 @@ impl View<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smoltcp::time::Instant;
+    use syscall::error::EMFILE;
+
+    use super::*;
+    use crate::adapters::Transmitters;
+    use crate::scheme::sockets::{Kind, SocketScheme};
+    use crate::socket::Owner;
+    use crate::stack::{Limits, Stack};
+
+    #[test]
+    fn a_connection_waits_for_who_has_too_many_files_to_accept_it() {
+        let now = Instant::ZERO;
+        let mut view = View {
+            scheme: &mut SocketScheme::new(Kind::Tcp),
+            stack: &mut Stack::new([7; 32], Limits::default(), now),
+            ports: &mut Transmitters::default(),
+            now,
+        };
+        let owner = Owner { uid: 1000 };
+        let listener = view.open_path("/127.0.0.1:8080", 0, owner).unwrap();
+        let client = view.open_path("127.0.0.1:8080", 0, Owner::ROOT).unwrap();
+        while view.stack.poll(now, view.ports) {}
+        assert_eq!(view.connected(client), Ok(()));
+        let mut last = listener;
+        let refused = loop {
+            match view.insert(Handle::Socket(SocketHandle::new(owner, 0))) {
+                Ok(number) => last = number,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, Error::new(EMFILE));
+        assert_eq!(view.accept(listener), Err(refused));
+        view.close(last);
+        assert!(view.accept(listener).is_ok());
     }
 }

@@ -146,6 +146,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
+    /// May `owner` open one more file?
+    pub(super) fn check_room(&mut self, owner: Owner) -> Result<()> {
+        let room = self.scheme.open.check(owner, 1);
+        room.map_err(|exceeded| errno(self.stack.refused(exceeded)))
+    }
+
     /// A new open file.
     pub(super) fn insert(&mut self, handle: Handle) -> Result<usize> {
         let inserted = self.scheme.insert(handle);

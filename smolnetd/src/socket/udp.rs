@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use smoltcp::wire::UdpPacket;
 
-use super::SocketId;
 use super::bound::Bound;
+use super::{Owner, SocketId};
 use crate::counters::counters;
+use crate::error::SocketError;
 use crate::ip::ZonedAddr;
+use crate::quota::{Quota, Share};
 use crate::secret::Secret;
 
 /// Length in bytes of a UDP header.
@@ -16,6 +18,12 @@ pub(crate) const UDP_HEADER_LENGTH: usize = 8;
 
 /// Ports that are given out to who asks for none (RFC 6335 6: the dynamic ports).
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 49152..=65535;
+/// Who may have how many of these: whoever wants to send needs one.
+const EPHEMERAL_PORTS: Share = Share {
+    all: 16_384,
+    of_user: 12_288,
+    for_root: 1024,
+};
 
 counters! {
     /// What UDP saw, and why it dropped what it dropped.
@@ -117,6 +125,8 @@ pub(crate) struct UdpTable {
     bindings: BTreeSet<(Binding, SocketId)>,
     /// The ports that somebody has.
     held: PortSet,
+    /// How many dynamic ports each user's sockets have.
+    dynamic: Quota,
     secret: Secret,
     chosen: u64,
     pub(crate) counters: UdpCounters,
@@ -127,19 +137,36 @@ impl UdpTable {
         UdpTable {
             bindings: BTreeSet::new(),
             held: PortSet([0; 1024]),
+            dynamic: Quota::new(EPHEMERAL_PORTS),
             secret,
             chosen: 0,
             counters: UdpCounters::default(),
         }
     }
 
-    pub(crate) fn insert(&mut self, binding: Binding, id: SocketId) {
-        self.bindings.insert((binding, id));
+    /// May `owner` have one more port if it is `port`?
+    ///
+    /// # Errors
+    /// `AddressNotAvailable` when others need those that are left.
+    pub(crate) fn check(&self, port: u16, owner: Owner) -> Result<(), SocketError> {
+        let is_free = owner.is_privileged() || !EPHEMERAL.contains(&port);
+        match is_free || self.dynamic.check(owner, 1).is_ok() {
+            true => Ok(()),
+            false => Err(SocketError::AddressNotAvailable),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, binding: Binding, id: SocketId, owner: Owner) {
+        if self.bindings.insert((binding, id)) && EPHEMERAL.contains(&binding.port) {
+            self.dynamic.take(owner, 1);
+        }
         self.held.set(binding.port, true);
     }
 
-    pub(crate) fn remove(&mut self, binding: Binding, id: SocketId) {
-        self.bindings.remove(&(binding, id));
+    pub(crate) fn remove(&mut self, binding: Binding, id: SocketId, owner: Owner) {
+        if self.bindings.remove(&(binding, id)) && EPHEMERAL.contains(&binding.port) {
+            self.dynamic.give_back(owner, 1);
+        }
         let held = self.holders(binding.port).next().is_some();
         self.held.set(binding.port, held);
     }

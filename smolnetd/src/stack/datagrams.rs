@@ -91,6 +91,7 @@ impl Stack {
             }
             wanted
         };
+        self.udp.check(port, self.sockets.owner(id)?)?;
         self.rebind(id, |socket| {
             (socket.local, socket.port) = (Some(address), port);
         })?;
@@ -104,13 +105,14 @@ impl Stack {
         id: SocketId,
         change: impl FnOnce(&mut DatagramSocket),
     ) -> Result<(), SocketError> {
+        let owner = self.sockets.owner(id)?;
         let socket = self.sockets.datagram_mut(id)?;
         let before = binding(socket);
         change(socket);
         let after = binding(socket);
-        self.udp.remove(before, id);
+        self.udp.remove(before, id, owner);
         if after.port != 0 {
-            self.udp.insert(after, id);
+            self.udp.insert(after, id, owner);
         }
         Ok(())
     }
@@ -149,6 +151,9 @@ impl Stack {
             _ => Some(port),
         }
         .ok_or(SocketError::AddressNotAvailable)?;
+        if kind == SocketKind::Udp && had_no_port {
+            self.udp.check(port, self.sockets.owner(id)?)?;
+        }
         let connect = |socket: &mut DatagramSocket| {
             (socket.local, socket.port, socket.peer, socket.hears) =
                 (Some(source), port, Some(peer), hears);
@@ -210,7 +215,7 @@ impl Stack {
 
     /// Takes a socket that is about to go out of all tables.
     pub(super) fn release_datagram(&mut self, now: Instant, id: SocketId) {
-        let Ok(socket) = self.sockets.datagram(id) else {
+        let (Ok(socket), Ok(owner)) = (self.sockets.datagram(id), self.sockets.owner(id)) else {
             return;
         };
         let (kind, binding) = (socket.kind, binding(socket));
@@ -221,7 +226,7 @@ impl Stack {
         }
         match kind {
             SocketKind::Udp => {
-                self.udp.remove(binding, id);
+                self.udp.remove(binding, id, owner);
                 self.dhcp_port_changed(now, binding.port);
             }
             SocketKind::IcmpEcho => self.icmp.release(binding.port),

@@ -34,7 +34,7 @@ fn of_the_sockets_that_fit_the_one_that_asks_for_the_most_is_found() {
         binding(8, None, None),
     ];
     for (number, binding) in (1..).zip(bindings) {
-        table.insert(binding, SocketId(number));
+        table.insert(binding, SocketId(number), Owner::ROOT);
     }
     let mut found = Vec::new();
     for number in [4, 3, 2, 1] {
@@ -42,7 +42,7 @@ fn of_the_sockets_that_fit_the_one_that_asks_for_the_most_is_found() {
             .find(at("10.0.0.1:7"), at("10.0.0.2:9"))
             .expect("one of them");
         assert_eq!(id, SocketId(number));
-        table.remove(bindings[number as usize - 1], id);
+        table.remove(bindings[number as usize - 1], id, Owner::ROOT);
         found.push(id);
     }
     assert_eq!(table.find(at("10.0.0.1:7"), at("10.0.0.2:9")), None);
@@ -55,7 +55,7 @@ fn of_the_sockets_that_fit_the_one_that_asks_for_the_most_is_found() {
 #[test]
 fn a_port_can_be_held_once_per_address_or_once_for_all() {
     let mut table = table();
-    table.insert(binding(7, Some("10.0.0.1"), None), SocketId(1));
+    table.insert(binding(7, Some("10.0.0.1"), None), SocketId(1), Owner::ROOT);
     assert!(table.is_taken(bound(Some("10.0.0.1")), 7, |_| false));
     assert!(table.is_taken(bound(None), 7, |_| false));
     assert!(!table.is_taken(bound(Some("10.0.0.2")), 7, |_| false));
@@ -125,13 +125,13 @@ fn rfc3493_a_socket_of_both_families_is_found_by_both_but_after_their_own() {
         local: Bound::Any,
         ..binding(7, None, None)
     };
-    table.insert(any, SocketId(1));
+    table.insert(any, SocketId(1), Owner::ROOT);
     let four = (at("10.0.0.1:7"), at("10.0.0.2:9"));
     let six = (at("[fd42::1]:7"), at("[fd42::2]:9"));
     assert_eq!(table.find(four.0, four.1), Some(SocketId(1)));
     assert_eq!(table.find(six.0, six.1), Some(SocketId(1)));
     assert!(table.is_taken(Bound::AnyV4, 7, |_| false));
-    table.insert(binding(7, None, None), SocketId(2));
+    table.insert(binding(7, None, None), SocketId(2), Owner::ROOT);
     assert_eq!(table.find(four.0, four.1), Some(SocketId(2)));
     assert_eq!(table.find(six.0, six.1), Some(SocketId(1)));
 }

@@ -59,6 +59,22 @@ fn all_ports_can_be_had_at_once_and_then_none_is_left() {
 }
 
 #[test]
+fn users_leave_each_other_and_root_ports_to_send_from() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    let mut bind = |uid| {
+        let id = wire.a.stack.socket(SocketKind::Udp, Owner { uid })?;
+        wire.a.stack.bind(now, id, at(ANY, 0)).map(|()| id)
+    };
+    let all_of = |bind: &mut dyn FnMut() -> bool| (0..).take_while(|_| bind()).count();
+    let one = all_of(&mut || bind(1000).is_ok());
+    let two = all_of(&mut || bind(1001).is_ok());
+    assert!(one >= 10_000 && two > 1000, "{one} {two}");
+    let root = bind(0).expect("a port for root");
+    wire.a.stack.close(now, root);
+}
+
+#[test]
 fn ports_are_not_predictable_from_one_another() {
     let mut wire = Wire::new();
     let mut port = || {
