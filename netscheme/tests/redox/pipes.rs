@@ -328,7 +328,9 @@ fn the_largest_frame_that_a_card_may_promise_does_not_stop_those_behind_it() {
     transmitter.on_writable();
     card.wait_sent(2);
     card.interrupt(|card| card.received.push_back(largest.clone()));
-    assert_eq!(events(&mut reactor), [(DATA, READ)]);
+    // That the pipe to the driver, which was full, has room again may have been said before.
+    let read = |&(_, flags): &(usize, EventFlags)| flags.contains(READ);
+    while !events(&mut reactor).iter().any(read) {}
     assert!(receiver.next_frame().as_deref() == Some(&largest[..]));
 }
 
