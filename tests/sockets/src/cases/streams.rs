@@ -147,10 +147,11 @@ fn messages_of_a_connection_carry_no_address(world: &World) -> Outcome {
     accepted.wait_for(POLLIN)?;
     let mut room = [0; 1];
     let (length, from) = accepted.receive_from(&mut room, 0)?;
-    equal("recvfrom", (length, from), (1, None))?;
+    equal("recvfrom", length, 1)?;
+    equal("recvfrom names somebody", from.is_some(), false)?;
     let message = accepted.receive_message(&mut [&mut room], 0)?;
-    let came = (message.length, message.from, message.flags);
-    equal("recvmsg", came, (1, None, 0))
+    equal("recvmsg", (message.length, message.flags), (1, 0))?;
+    equal("recvmsg names somebody", message.from.is_some(), false)
 }
 
 fn a_write_that_names_an_address_goes_to_the_peer(world: &World) -> Outcome {
