@@ -25,8 +25,6 @@ pub struct Agreed {
     /// then has 536 over IPv4 and 1220 over IPv6). Not yet held against the path's MTU, and whatever the peer wrote: 0
     /// as well.
     pub peer_mss: Option<u16>,
-    /// The largest segment that we told the peer to send, in octets of data.
-    pub mss: u16,
     /// The window that the peer offered last, in octets, already shifted where it is to be: of its SYN, which is never
     /// scaled (RFC 7323 2.2), or of the segment that brought a cookie back.
     pub peer_window: u32,

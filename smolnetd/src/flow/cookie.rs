@@ -16,16 +16,12 @@
 //! is a connection from an address that is not the sender's, and only while somebody floods the listener. The hash is in
 //! the upper bits, so that whoever does not see the SYN-ACK cannot tell where in the circle the connection begins.
 
-use core::hash::Hasher;
-use core::net::{IpAddr, SocketAddr};
-
-use siphasher::sip::SipHasher24;
 use smoltcp::time::{Duration, Instant};
 
 use super::FlowKey;
 use super::half_open::{Offer, SynOptions};
 use super::sequence::Seq;
-use crate::ip::ZonedAddr;
+use crate::secret::Secret;
 
 /// A cookie is good in the period in which it was made and in the next: for 32 seconds at least.
 const PERIOD: Duration = Duration::from_secs(32);
@@ -49,28 +45,18 @@ const SCALES: [Option<u8>; 8] = [
     Some(10),
 ];
 
-/// RFC 9293 3.7.1: what a SYN without the option says.
-const DEFAULT_MSS_V4: u16 = 536;
-const DEFAULT_MSS_V6: u16 = 1220;
-
 const SCALE_AT: u32 = 3;
 const SACK_AT: u32 = 6;
 const PERIOD_AT: u32 = 7;
 
 /// Makes cookies, and knows its own.
-#[derive(Clone, Copy)]
-pub struct Cookies(u64, u64);
-
-impl core::fmt::Debug for Cookies {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Cookies(..)")
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Cookies(Secret);
 
 impl Cookies {
-    /// Both numbers are random and known to no one outside.
-    pub fn new(secret: (u64, u64)) -> Cookies {
-        Cookies(secret.0, secret.1)
+    /// Those of one `secret`.
+    pub fn new(secret: Secret) -> Cookies {
+        Cookies(secret)
     }
 
     /// ISS for the answer to a SYN of `irs` with these options, which offers `offer`.
@@ -83,11 +69,7 @@ impl Cookies {
         offer: &Offer,
     ) -> Seq {
         let period = period(now);
-        let default = match key.remote {
-            SocketAddr::V4(_) => DEFAULT_MSS_V4,
-            SocketAddr::V6(_) => DEFAULT_MSS_V6,
-        };
-        let size = class(&SIZES, &syn.mss.unwrap_or(default));
+        let size = class(&SIZES, &syn.mss.unwrap_or(key.default_mss()));
         let scale = class(&SCALES, &syn.window_scale);
         let bits = size
             | scale << SCALE_AT
@@ -122,31 +104,10 @@ impl Cookies {
         })
     }
 
+    /// The hash depends on the period as it does on the secret: what was seen of one tells nothing of the next.
     fn sealed(&self, period: u64, key: &FlowKey, irs: Seq, bits: u32, offer: &Offer) -> Seq {
-        let secret = self.of_period(period);
-        let mut hasher = SipHasher24::new_with_keys(secret.0, secret.1);
-        for end in [key.local, key.remote] {
-            match end.ip() {
-                IpAddr::V4(address) => hasher.write(&address.octets()),
-                IpAddr::V6(address) => hasher.write(&address.octets()),
-            }
-            let zone = ZonedAddr::of(end).zone.map_or(0, |zone| zone.0);
-            hasher.write_u64(u64::from(end.port()) << 32 | u64::from(zone));
-        }
-        hasher.write_u64(u64::from(irs.0) << 32 | u64::from(bits));
-        hasher.write_u32(u32::from(offer.window) << 16 | u32::from(offer.shift));
-        Seq(hasher.finish() as u32 & !0xff | bits)
-    }
-
-    /// The secret of one period.
-    fn of_period(&self, period: u64) -> Cookies {
-        let word = |which: u8| {
-            let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
-            hasher.write_u8(which);
-            hasher.write_u64(period);
-            hasher.finish()
-        };
-        Cookies(word(0), word(1))
+        let agreed = (period, key, irs.0, bits, offer.window, offer.shift);
+        Seq(self.0.hash("cookie", agreed) as u32 & !0xff | bits)
     }
 }
 
@@ -172,6 +133,14 @@ mod tests {
     };
     const IRS: Seq = Seq(0xffff_fff0);
 
+    /// Those of a secret that begins with these numbers.
+    fn cookies_of((first, second): (u64, u64)) -> Cookies {
+        let mut secret = [0; 32];
+        secret[..8].copy_from_slice(&first.to_ne_bytes());
+        secret[8..16].copy_from_slice(&second.to_ne_bytes());
+        Cookies::new(Secret::new(secret))
+    }
+
     fn key(v6: bool) -> FlowKey {
         let (local, remote) = if v6 {
             ("[fd42::2]:80", "[fd42::1]:40000")
@@ -194,7 +163,7 @@ mod tests {
 
     /// What comes back of `options` in the same second.
     fn kept(key: &FlowKey, options: SynOptions) -> SynOptions {
-        let (cookies, now) = (Cookies::new((1, 2)), Instant::from_secs(5));
+        let (cookies, now) = (cookies_of((1, 2)), Instant::from_secs(5));
         let iss = cookies.make(now, key, IRS, &options, &OFFER);
         cookies
             .open(now, key, IRS, iss, &OFFER)
@@ -231,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_good_in_its_period_and_the_next() {
-        let cookies = Cookies::new((1, 2));
+        let cookies = cookies_of((1, 2));
         let options = syn(Some(1460), Some(7), true);
         for start in [0_i64, 31, 32, 1_000_000, (1 << 32) * 32 - 1] {
             let made = Instant::from_secs(start);
@@ -253,12 +222,12 @@ mod tests {
 
     #[test]
     fn whatever_was_agreed_is_sealed() {
-        let cookies = Cookies::new((1, 2));
+        let cookies = cookies_of((1, 2));
         let (now, key) = (Instant::from_secs(5), key(false));
         let options = syn(Some(1460), Some(7), true);
         let iss = cookies.make(now, &key, IRS, &options, &OFFER);
         for secret in [(1, 3), (0, 2), (2, 1)] {
-            let others = Cookies::new(secret);
+            let others = cookies_of(secret);
             assert_eq!(others.open(now, &key, IRS, iss, &OFFER), None);
         }
         for bit in 0..32 {
@@ -283,7 +252,7 @@ mod tests {
 
     #[test]
     fn no_time_and_no_number_is_too_large() {
-        let cookies = Cookies::new((u64::MAX, 0));
+        let cookies = cookies_of((u64::MAX, 0));
         let options = syn(Some(u16::MAX), Some(u8::MAX), true);
         for micros in [i64::MIN, -1, 0, i64::MAX] {
             let now = Instant::from_micros(micros);

@@ -85,7 +85,6 @@ impl Offer {
             iss,
             irs,
             peer_mss: syn.mss,
-            mss: self.mss,
             peer_window,
             window: self.window,
             scaling: syn.window_scale.map(|theirs| Scaling {

@@ -48,6 +48,16 @@ pub struct FlowKey {
     pub remote: SocketAddr,
 }
 
+impl FlowKey {
+    /// RFC 9293 3.7.1: the segment size of a peer that names none, in octets of data.
+    pub fn default_mss(&self) -> u16 {
+        match self.remote {
+            SocketAddr::V4(_) => 536,
+            SocketAddr::V6(_) => 1220,
+        }
+    }
+}
+
 /// In as few words as it has: every packet is looked up by it.
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, hasher: &mut H) {

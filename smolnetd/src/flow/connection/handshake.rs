@@ -77,7 +77,6 @@ impl Connection {
             iss: self.iss,
             irs: syn.seq,
             peer_mss: syn.mss,
-            mss: u16::try_from(self.path_mss).unwrap_or(u16::MAX),
             // RFC 7323 2.2: the window of a SYN is never scaled.
             peer_window: u32::from(syn.window),
             window: self.syn_window,
@@ -140,7 +139,6 @@ impl Connection {
         self.recovery.started(
             now,
             &Handshake {
-                peer_mss: Some(self.peer_mss),
                 sack: self.sack,
                 repeated: self.syn_repeated,
                 round_trip,

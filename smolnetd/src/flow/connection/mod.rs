@@ -34,7 +34,7 @@ use smoltcp::time::Instant;
 
 use super::buffer::{ReceiveBuffer, ReceiveWindow, SendBuffer};
 use super::memory::{Account, Share};
-use super::recovery::Recovery;
+use super::recovery::{MIN_MSS, Recovery};
 use super::sequence::Seq;
 use super::state::State;
 use super::{Agreed, FlowKey, Scaling};
@@ -47,9 +47,6 @@ use settings::Settings;
 use timers::Timers;
 
 pub use acks::CHALLENGE_INTERVAL;
-
-/// No smaller segment size is taken from a peer: it would have us send nothing but headers.
-const MIN_MSS: usize = 48;
 
 /// Who will read what a connection receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,8 +222,8 @@ impl Connection {
             window: options.receive_window(),
             acks: Acks::default(),
             peer_fin: None,
-            rcv_mss: usize::from(default_mss(key)).min(path_mss),
-            peer_mss: default_mss(key),
+            rcv_mss: usize::from(key.default_mss()).min(path_mss),
+            peer_mss: key.default_mss(),
             path_mss,
             headers,
             scaling: None,
@@ -385,14 +382,6 @@ pub(super) fn headers_of(key: FlowKey) -> u16 {
     match key.local {
         SocketAddr::V4(_) => 40,
         SocketAddr::V6(_) => 60,
-    }
-}
-
-/// RFC 9293 3.7.1: the segment size of a peer that names none.
-fn default_mss(key: FlowKey) -> u16 {
-    match key.local {
-        SocketAddr::V4(_) => 536,
-        SocketAddr::V6(_) => 1220,
     }
 }
 

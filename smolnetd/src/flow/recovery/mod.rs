@@ -42,12 +42,10 @@ use self::timers::Timers;
 use self::undo::Undo;
 use super::sequence::Seq;
 
-/// Segments are not smaller than this, whatever a peer or a router says, and no packet carries larger ones.
-const MIN_MSS: usize = 48;
+/// Segments are not reckoned smaller than this, whatever a peer or a router says: we would send nothing but headers.
+pub const MIN_MSS: usize = 48;
+/// No packet carries larger ones.
 const MAX_MSS: usize = 65_535;
-
-/// RFC 9293 3.7.1: the segment size of a peer that names none.
-const DEFAULT_MSS: usize = 536;
 
 /// What was sent within this part of a round trip counts as sent at once.
 const SLACK: Micros = 32;
@@ -55,8 +53,6 @@ const SLACK: Micros = 32;
 /// What a handshake came to, as far as sending goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Handshake {
-    /// The peer's maximum segment size option, if it sent one.
-    pub peer_mss: Option<u16>,
     /// May the peer send SACK blocks (RFC 2018 section 2: it said so in its SYN, and we did)?
     pub sack: bool,
     /// Had our SYN, or SYN and ACK, to be sent more than once?
@@ -164,13 +160,8 @@ impl Recovery {
         }
     }
 
-    /// The handshake is complete.
+    /// The handshake is complete. What the peer takes in a segment was said before ([`Recovery::limit_mss`]).
     pub fn started(&mut self, now: Instant, handshake: &Handshake) {
-        let peer_mss = handshake
-            .peer_mss
-            .filter(|&mss| mss > 0)
-            .map_or(DEFAULT_MSS, usize::from);
-        self.mss = self.mss.min(peer_mss).max(MIN_MSS);
         self.sack = handshake.sack;
         self.congestion = Congestion::new(self.mss);
         if let Some(rtt) = handshake.round_trip.filter(|_| !handshake.repeated) {

@@ -16,11 +16,9 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
-use core::hash::Hasher;
 use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 
-use siphasher::sip::SipHasher24;
 use smoltcp::time::Instant;
 
 use crate::error::SocketError;
@@ -31,7 +29,7 @@ use crate::flow::sequence::Seq;
 use crate::flow::syn_queue::SynQueue;
 use crate::flow::table::{Ages, Keyed};
 use crate::flow::{Connection, FlowId, FlowKey, Flows, Phase, State};
-use crate::ip::ZonedAddr;
+use crate::secret::Secret;
 use crate::socket::{OptionName, Owner, Readiness, SocketOption};
 
 pub use counters::{Reason, TcpCounters};
@@ -101,10 +99,6 @@ struct Socket {
     changed: bool,
 }
 
-/// Keys for what must not be guessed.
-#[derive(Clone, Copy, Debug)]
-struct Secret(u64, u64);
-
 /// All TCP flows, listeners and sockets.
 #[derive(Debug)]
 pub struct Tcp {
@@ -126,15 +120,8 @@ pub struct Tcp {
 impl Tcp {
     /// `secret` is random and known to no one outside: sequence numbers, ports and hash keys come from it.
     pub fn new(secret: [u8; 32], limits: Limits) -> Tcp {
-        let word = |index: usize| {
-            secret
-                .iter()
-                .skip(index * 8)
-                .take(8)
-                .fold(0, |word, &byte| word << 8 | u64::from(byte))
-        };
-        let key = Keyed(word(0), word(1));
-        let secret = Secret(word(2), word(3));
+        let secret = Secret::new(secret);
+        let key = Keyed(secret.hash("flows", 0), secret.hash("flows", 1));
         Tcp {
             memory: Memory::new(limits.memory, limits.memory_per_user),
             limits,
@@ -142,7 +129,7 @@ impl Tcp {
             counters: TcpCounters::default(),
             flows: Flows::new(key),
             half_open: SynQueue::new(key),
-            cookies: Cookies::new((secret.hash(b'c', &[]), secret.hash(b'd', &[]))),
+            cookies: Cookies::new(secret),
             time_wait: Ages::default(),
             orphans: Ages::default(),
             sockets: HashMap::with_hasher(key),
@@ -328,12 +315,12 @@ impl Tcp {
     /// RFC 6528: ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M ticking every 4 µs.
     fn initial_sequence_number(&self, now: Instant, key: &FlowKey) -> Seq {
         let clock = now.total_micros() / 4;
-        Seq((clock as u32).wrapping_add(self.secret.hash(b'i', &[key.local, key.remote]) as u32))
+        Seq((clock as u32).wrapping_add(self.secret.hash("initial sequence number", key) as u32))
     }
 
     /// RFC 6056 3.3.3: F(local address, remote address and port, secret).
     fn port_offset(&self, local: core::net::IpAddr, remote: SocketAddr) -> u32 {
-        self.secret.hash(b'p', &[SocketAddr::new(local, 0), remote]) as u32
+        self.secret.hash("tcp port", (local, remote)) as u32
     }
 }
 
@@ -341,24 +328,5 @@ impl Listener {
     /// Is there no room for another connection that nobody has accepted yet?
     fn is_full(&self) -> bool {
         self.queue.len() >= self.backlog
-    }
-}
-
-impl Secret {
-    /// A number that nobody outside can tell, for `purpose` and these ends.
-    fn hash(self, purpose: u8, ends: &[SocketAddr]) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
-        hasher.write_u8(purpose);
-        for end in ends {
-            match end.ip() {
-                core::net::IpAddr::V4(address) => hasher.write(&address.octets()),
-                core::net::IpAddr::V6(address) => hasher.write(&address.octets()),
-            }
-            if let Some(zone) = ZonedAddr::of(*end).zone {
-                hasher.write_u32(zone.0);
-            }
-            hasher.write_u16(end.port());
-        }
-        hasher.finish()
     }
 }

@@ -108,7 +108,6 @@ impl Network {
         recovery.started(
             self.now,
             &Handshake {
-                peer_mss: Some(MSS as u16),
                 sack,
                 repeated: false,
                 round_trip: Some(self.weather.delay * 2),

@@ -24,10 +24,10 @@ impl Story {
     pub(super) fn new(sack: bool) -> Story {
         let mut recovery = Recovery::new(START, 9000);
         let now = Instant::from_secs(100);
+        recovery.limit_mss(1000);
         recovery.started(
             now,
             &Handshake {
-                peer_mss: Some(1000),
                 sack,
                 repeated: false,
                 round_trip: Some(RTT),

@@ -199,8 +199,8 @@ fn rfc6298_2_1_a_syn_waits_a_second_and_then_twice_as_long() {
         bare: false,
     };
     assert_eq!(recovery.acknowledged(now, &ack).acknowledged, 1);
+    recovery.limit_mss(1000);
     let handshake = Handshake {
-        peer_mss: Some(1000),
         repeated: true,
         ..Handshake::default()
     };
@@ -223,6 +223,8 @@ fn rfc6298_2_2_an_answered_syn_is_a_measurement() {
         bare: false,
     };
     recovery.acknowledged(now + RTT, &ack);
+    // The peer named no segment size.
+    recovery.limit_mss(536);
     recovery.started(now + RTT, &Handshake::default());
     assert_eq!(recovery.srtt(), Some(RTT));
     assert_eq!(recovery.deadline(), None);

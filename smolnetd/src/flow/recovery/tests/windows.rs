@@ -19,13 +19,8 @@ fn rfc6928_ten_segments_to_begin_with_and_twice_as_many_each_round() {
 fn rfc6928_2_few_large_segments_and_many_small_ones() {
     for (mss, window) in [(1460, 14_600), (536, 5360), (9000, 18_000), (1, 480)] {
         let mut recovery = Recovery::new(Seq(0), 65_000);
-        recovery.started(
-            Instant::ZERO,
-            &Handshake {
-                peer_mss: Some(mss),
-                ..Handshake::default()
-            },
-        );
+        recovery.limit_mss(mss);
+        recovery.started(Instant::ZERO, &Handshake::default());
         assert_eq!(recovery.allowance(Instant::ZERO), window);
     }
 }
@@ -100,10 +95,10 @@ fn rfc9438_the_window_is_a_function_of_time() {
 #[test]
 fn rfc5681_3_1_a_lost_syn_means_one_segment() {
     let mut recovery = Recovery::new(Seq(0), MSS);
+    recovery.limit_mss(800);
     recovery.started(
         Instant::ZERO,
         &Handshake {
-            peer_mss: Some(800),
             repeated: true,
             ..Handshake::default()
         },
