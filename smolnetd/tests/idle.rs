@@ -6,8 +6,11 @@
     reason = "helpers of a test, which the linter does not take for tests"
 )]
 
+mod host;
+
 use core::net::Ipv4Addr;
 
+use host::resident;
 use redox_host as _;
 use smolnetd::ports::{LinkId, Ports};
 use smolnetd::socket::{Owner, ReceiveFlags, SocketId, SocketKind};
@@ -57,19 +60,12 @@ impl Host {
     }
 
     fn poll(&mut self) {
-        while self.stack.poll(self.now, &mut Nowhere) {}
-        self.stack.take_changes(&mut Vec::new());
+        host::poll(&mut self.stack, self.now, &mut Nowhere);
     }
 
     /// Time passes, and what becomes due is done.
     fn waits(&mut self, time: Duration) {
-        let end = self.now + time;
-        while let Some(due) = self.stack.next_deadline().filter(|&due| due <= end) {
-            self.now = due.max(self.now);
-            self.poll();
-        }
-        self.now = end;
-        self.poll();
+        host::wait(&mut self.stack, &mut self.now, time, &mut Nowhere);
     }
 
     fn pair(&mut self) -> (SocketId, SocketId) {
@@ -105,17 +101,6 @@ impl Host {
         let held = stats.iter().find(|(name, _)| name == "tcp.memory.held");
         held.map(|(_, bytes)| *bytes).expect("a counter")
     }
-}
-
-/// Resident memory of this process in bytes (proc(5)).
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    let kilobytes: usize = number
-        .and_then(|number| number.parse().ok())
-        .expect("VmRSS");
-    kilobytes << 10
 }
 
 #[test]

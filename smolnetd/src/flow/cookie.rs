@@ -10,11 +10,11 @@
 //! P is the lowest bit of the number of the period, S is SACK-permitted, MSS and window scale are classes, rounded down:
 //! the peer gets segments and windows that are a little smaller than it could take.
 //!
-//! The hash covers both ends, IRS, the period, these eight bits and what our SYN-ACK offered, under a secret that is
-//! another in each period. Guessing takes one segment in 2^24: at 1.49 million segments a second, which is a gigabit a
-//! second of the smallest frames, one every eleven seconds; at ten gigabits nine in ten seconds. All that is won by it
-//! is a connection from an address that is not the sender's, and only while somebody floods the listener. The hash is in
-//! the upper bits, so that whoever does not see the SYN-ACK cannot tell where in the circle the connection begins.
+//! The hash, under the stack's secret, covers both ends, IRS, the period, these eight bits and what our SYN-ACK offered.
+//! Guessing takes one segment in 2^24: at 1.49 million segments a second, which is a gigabit a second of the smallest
+//! frames, one every eleven seconds; at ten gigabits nine in ten seconds. All that is won by it is a connection from an
+//! address that is not the sender's, and only while somebody floods the listener. The hash is in the upper bits, so that
+//! whoever does not see the SYN-ACK cannot tell where in the circle the connection begins.
 
 use smoltcp::time::{Duration, Instant};
 
