@@ -81,10 +81,10 @@ fn rsync_brings_a_folder_from_a_daemon_and_takes_it_back() {
 fn git_clones_a_repository_over_http() {
     let Some(lab) = Lab::start() else { return };
     let site = Site::new(&lab.folder()).unwrap();
-    site.write("work/file", "what was written\n").unwrap();
-    let work = lab.folder().join("site/work");
+    site.write("tree/file", "what was written\n").unwrap();
+    let tree = lab.folder().join("site/tree");
     let git = |arguments: &str| {
-        let program = Program::new("git", "git").unwrap().arg("-C").arg(&work);
+        let program = Program::new("git", "git").unwrap().arg("-C").arg(&tree);
         program.args(arguments.split(' ')).run(PATIENCE).unwrap();
     };
     git("init -q");
@@ -94,7 +94,7 @@ fn git_clones_a_repository_over_http() {
     git("update-server-info");
     let server = on_linux(&lab, &site);
     let clone = lab.folder().join("clone");
-    let url = format!("http://{LINUX}:{HTTP_PORT}/work/.git");
+    let url = format!("http://{LINUX}:{HTTP_PORT}/tree/.git");
     lab.run(&format!("git clone -q {url} {}", clone.display()), "git");
     let file = std::fs::read_to_string(clone.join("file")).unwrap();
     assert_eq!(file, "what was written\n");

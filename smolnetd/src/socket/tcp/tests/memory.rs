@@ -45,6 +45,17 @@ fn carries(host: &mut Host, (client, server): (TcpId, TcpId), octets: usize) -> 
     host.now - start
 }
 
+/// Both ends of all of them close, and nothing is held any more.
+fn all_close(host: &mut Host, pairs: impl Iterator<Item = (TcpId, TcpId)>) {
+    for (client, server) in pairs {
+        host.close(server);
+        loops(host);
+        host.close(client);
+        loops(host);
+    }
+    assert_eq!(host.tcp.memory().held(), 0);
+}
+
 #[test]
 fn a_thousand_that_never_read_cost_others_nothing_and_give_everything_back() {
     let mut host = Host::with(Limits {
@@ -71,13 +82,7 @@ fn a_thousand_that_never_read_cost_others_nothing_and_give_everything_back() {
     let crowded = carries(&mut host, pair, 8 << 20);
     assert!(crowded * 4 <= alone * 5, "{crowded} instead of {alone}");
 
-    for (client, server) in hoards.into_iter().chain([pair]) {
-        host.close(server);
-        loops(&mut host);
-        host.close(client);
-        loops(&mut host);
-    }
-    assert_eq!(host.tcp.memory().held(), 0);
+    all_close(&mut host, hoards.into_iter().chain([pair]));
 }
 
 #[test]
@@ -99,13 +104,7 @@ fn when_hoards_have_taken_everything_there_is_still_a_way_through() {
 
     let pair = connects_to_itself(&mut host, listener);
     carries(&mut host, pair, 1 << 20);
-    for (client, server) in hoards.into_iter().chain([pair]) {
-        host.close(server);
-        loops(&mut host);
-        host.close(client);
-        loops(&mut host);
-    }
-    assert_eq!(host.tcp.memory().held(), 0);
+    all_close(&mut host, hoards.into_iter().chain([pair]));
     let (client, _) = connects_to_itself(&mut host, listener);
     assert!(fills(&mut host, client) > 96 << 10, "as at the beginning");
 }
