@@ -1,32 +1,36 @@
 //! Who took how much time of the CPUs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Clock ticks of `/proc` a second, on every Linux that Debian runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// Seconds by the names of threads.
+pub type CpuSeconds = BTreeMap<String, f64>;
 
-/// CPU seconds of this process's threads so far, by the threads' names (proc(5), fields 14 and 15 of `stat`).
-pub fn cpu_seconds() -> BTreeMap<String, f64> {
-    let mut seconds = BTreeMap::new();
+/// The seconds that this process's threads have had a CPU for so far, to the nanosecond (proc(5), `schedstat`).
+pub fn cpu_seconds() -> CpuSeconds {
+    let mut seconds = CpuSeconds::new();
     let threads = std::fs::read_dir("/proc/self/task")
         .into_iter()
         .flatten()
         .flatten();
-    for text in
-        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok())
-    {
-        let Some((name, rest)) = text
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-        else {
-            continue;
-        };
-        let ticks = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<f64>().ok());
-        *seconds.entry(name.to_owned()).or_insert(0.0) += ticks.sum::<f64>() / TICKS_PER_SECOND;
+    for (name, spent) in threads.filter_map(|thread| of_thread(&thread.path())) {
+        *seconds.entry(name).or_default() += spent;
     }
     seconds
+}
+
+/// What they have had since `before`.
+pub fn cpu_seconds_since(before: &CpuSeconds) -> CpuSeconds {
+    let mut seconds = cpu_seconds();
+    for (name, spent) in &mut seconds {
+        *spent -= before.get(name).copied().unwrap_or_default();
+    }
+    seconds
+}
+
+fn of_thread(folder: &Path) -> Option<(String, f64)> {
+    let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+    let times = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+    let nanoseconds: f64 = times.split_whitespace().next()?.parse().ok()?;
+    Some((name.trim_end().to_owned(), nanoseconds / 1e9))
 }

@@ -1,6 +1,7 @@
 //! The lab: QEMU's devices as the hardware of this process, Linux as the peer, and the Redox kernel interface of
 //! `redox-host` in between. The daemons that run here are the ones that run on Redox.
 
+mod checksum;
 mod cpu;
 mod door;
 mod error;
@@ -21,7 +22,7 @@ mod table;
 mod wait;
 pub mod xhcid;
 
-pub use cpu::cpu_seconds;
+pub use cpu::{CpuSeconds, cpu_seconds, cpu_seconds_since};
 pub use door::{Door, ask};
 pub use error::{Context, Error, Result};
 pub use platform::LabPlatform;

@@ -131,6 +131,21 @@ pub struct CommandOutput {
     pub err: Vec<u8>,
 }
 
+impl CommandOutput {
+    /// Of a command that the calling process runs, with no input.
+    pub(crate) fn of(name: &str, arguments: &[String]) -> Self {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut terminal = Terminal {
+            out: &mut out,
+            err: &mut err,
+            input: 0,
+            seed: crate::seed(),
+        };
+        let result = commands::run(name, arguments, &mut terminal);
+        Self { result, out, err }
+    }
+}
+
 impl Stack {
     /// Starts everything; the schemes are served when this returns.
     pub fn start(spec: StackSpec) -> Result<Self> {
@@ -309,15 +324,7 @@ impl Stack {
         let name = words.next().unwrap_or_default();
         let arguments: Vec<String> = words.collect();
         let _process = self.enter(&name);
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut terminal = Terminal {
-            out: &mut out,
-            err: &mut err,
-            input: 0,
-            seed: crate::seed(),
-        };
-        let result = commands::run(&name, &arguments, &mut terminal);
-        CommandOutput { result, out, err }
+        CommandOutput::of(&name, &arguments)
     }
 
     /// Puts the certificates of authorities, as PEM, where the machine's programs look for them.

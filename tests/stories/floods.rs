@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use commands::OpenedFile;
 use lab::network::{ACK, Namespace, Overheard, RST, RawSegment, RawSender, SYN};
-use lab::{Stack, cpu_seconds};
+use lab::{CpuSeconds, Stack, cpu_seconds, cpu_seconds_since};
 
 use crate::common::SOON;
-use crate::traffic::{ETH0, LINUX, OURS, counter, on_tap};
+use crate::traffic::{ALL, ETH0, LINUX, OURS, counter, on_tap};
 
-const ALL: &str = "/scheme/netcfg/stats";
 const PORT: u16 = 4001;
 
 /// The sender that somebody pretends to be: of a network that has been set aside for tests (RFC 2544), where nobody is.
@@ -34,6 +33,12 @@ fn syns(first: u32, count: u32) -> Vec<RawSegment> {
         .collect()
 }
 
+/// Whoever sends whatever it likes, and hears everything.
+fn on_the_wire(namespace: &Namespace) -> (RawSender, Overheard) {
+    let sender = RawSender::inside(namespace).unwrap();
+    (sender, Overheard::inside(namespace).unwrap())
+}
+
 #[test]
 fn ten_thousand_half_open_peers_are_accepted_when_they_answer() {
     const PEERS: u32 = 10_000;
@@ -42,10 +47,7 @@ fn ten_thousand_half_open_peers_are_accepted_when_they_answer() {
     };
     let here = stack.enter("server");
     let listener = OpenedFile::listen(PORT).unwrap();
-    let (sender, overheard) = (
-        RawSender::inside(&namespace).unwrap(),
-        Overheard::inside(&namespace).unwrap(),
-    );
+    let (sender, overheard) = on_the_wire(&namespace);
     let mut answers = Vec::new();
     for first in (0..PEERS).step_by(100) {
         sender.send(&syns(first, 100)).unwrap();
@@ -86,10 +88,7 @@ fn syns_to_everybody_and_from_ourselves_are_nothing() {
     };
     let here = stack.enter("server");
     let listener = OpenedFile::listen(PORT).unwrap();
-    let (sender, overheard) = (
-        RawSender::inside(&namespace).unwrap(),
-        Overheard::inside(&namespace).unwrap(),
-    );
+    let (sender, overheard) = on_the_wire(&namespace);
     let before = counter(&stack, ETH0, "driver.rx_frames");
     let everybody = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 255), PORT);
     let loopback = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
@@ -143,6 +142,21 @@ impl Beside {
             Beside::Rsts(count) => syns(first, count).into_iter().map(rst).collect(),
         }
     }
+
+    /// Sends them, millisecond by millisecond, from the number `next` on. How many there were.
+    fn send_for(self, time: Duration, sender: &RawSender, next: &mut u32) -> u64 {
+        let (start, mut sent) = (Instant::now(), 0);
+        let mut due = start;
+        while start.elapsed() < time {
+            let segments = self.segments(*next);
+            *next += segments.len() as u32;
+            sent += segments.len() as u64;
+            sender.send(&segments).unwrap();
+            due += Duration::from_millis(1);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        sent
+    }
 }
 
 /// What came of it: octets that the transfer moved, segments that were sent beside it, in how long.
@@ -192,15 +206,8 @@ fn beside_a_transfer(
         for _ in 0..rounds {
             for (other, moved) in others.iter().zip(&mut moved) {
                 let (start, before) = (Instant::now(), received.load(Ordering::Relaxed));
-                let mut next = start;
-                while start.elapsed() < slice {
-                    let segments = other.segments(first);
-                    first += segments.len() as u32;
-                    moved.segments += segments.len() as u64;
-                    sender.send(&segments).unwrap();
-                    next += Duration::from_millis(1);
-                    std::thread::sleep(next.saturating_duration_since(Instant::now()));
-                }
+                let sent = other.send_for(slice, &sender, &mut first);
+                moved.segments += sent;
                 moved.octets += received.load(Ordering::Relaxed) - before;
                 moved.time += start.elapsed();
             }
@@ -279,12 +286,7 @@ fn what_a_syn_costs_on_the_whole_way() {
     let sender = RawSender::inside(&namespace).unwrap();
     for other in [Beside::Rsts(RATE), Beside::Syns(RATE)] {
         let (before, frames) = (cpu_seconds(), counter(&stack, ETH0, "driver.rx_frames"));
-        let mut next = Instant::now();
-        for round in 0..3000 {
-            sender.send(&other.segments(round * RATE)).unwrap();
-            next += Duration::from_millis(1);
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
+        other.send_for(Duration::from_secs(3), &sender, &mut 0);
         let frames = counter(&stack, ETH0, "driver.rx_frames") - frames;
         println!("{other:?}: {frames} frames came in");
         print_cpu(&before, frames);
@@ -293,9 +295,8 @@ fn what_a_syn_costs_on_the_whole_way() {
 }
 
 /// Who took how much time since `before`, for each of `count`.
-fn print_cpu(before: &BTreeMap<String, f64>, count: u64) {
-    for (name, value) in cpu_seconds() {
-        let spent = value - before.get(&name).unwrap_or(&0.0);
+fn print_cpu(before: &CpuSeconds, count: u64) {
+    for (name, spent) in cpu_seconds_since(before) {
         if spent > 0.05 {
             println!("    {name}: {:.1} µs", spent * 1e6 / count as f64);
         }

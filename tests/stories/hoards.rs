@@ -5,16 +5,15 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use commands::OpenedFile;
-use lab::Stack;
 use lab::network::Namespace;
 use lab::peers::EchoServer;
+use lab::{Stack, cpu_seconds, cpu_seconds_since};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use syscall::flag::{F_GETFL, F_SETFL, O_NONBLOCK};
 
 use crate::common::{SOON, exchange};
-use crate::traffic::{LINUX, OURS, counter, on_tap};
+use crate::traffic::{ALL, LINUX, OURS, counter, on_tap};
 
-const ALL: &str = "/scheme/netcfg/stats";
 const HELD: &str = "tcp.memory.held";
 const EACH_WAY: usize = 1000;
 /// More than we take of a program that writes to a peer that does not read, or of a peer that writes to such a program.
@@ -136,21 +135,9 @@ fn rates(namespace: &Namespace, attempts: usize, enough: impl Fn([Rate; 2]) -> b
     best
 }
 
-/// Seconds that smolnetd has had a processor for, to the nanosecond (proc(5)).
-fn worked() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let its = threads.filter_map(|thread| {
-        let read = |name| std::fs::read_to_string(thread.path().join(name)).ok();
-        let time =
-            read("schedstat").filter(|_| read("comm").is_some_and(|name| name == "smolnetd\n"))?;
-        time.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    its.sum::<f64>() / 1e9
-}
-
 /// Moves octets from one end to the other.
 fn carry(mut theirs: TcpStream, ours: OpenedFile, out: bool) -> Rate {
-    let (start, before) = (Instant::now(), worked());
+    let (start, before) = (Instant::now(), cpu_seconds());
     let octets = vec![5; 64 << 10];
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -176,7 +163,7 @@ fn carry(mut theirs: TcpStream, ours: OpenedFile, out: bool) -> Rate {
     let megabytes = BUSY as f64 / 1e6;
     Rate {
         by_the_clock: megabytes / start.elapsed().as_secs_f64(),
-        by_work: megabytes / (worked() - before),
+        by_work: megabytes / cpu_seconds_since(&before)["smolnetd"],
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn counter(stack: &Stack, path: &str, name: &str) -> u64 {
 }
 
 pub(crate) const ETH0: &str = "/scheme/netcfg/ifaces/eth0/stats";
-const ALL: &str = "/scheme/netcfg/stats";
+pub(crate) const ALL: &str = "/scheme/netcfg/stats";
 
 #[test]
 fn a_thousand_pings_from_linux_at_a_millisecond_none_lost() {

@@ -10,6 +10,7 @@ use syscall::error::{EINVAL, EIO};
 use syscall::flag::{O_NONBLOCK, O_RDWR};
 
 use super::socket::{Result, errno};
+use crate::checksum::checksum;
 
 /// Type, code, checksum and identifier: what the scheme leaves out.
 const LEFT_OUT: usize = 6;
@@ -60,20 +61,6 @@ pub(super) fn identifier(id: u64) -> u16 {
     u16::try_from(id % 0xffff).unwrap_or(0) + 1
 }
 
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|word| match *word {
-        [a, b] => u32::from(u16::from_be_bytes([a, b])),
-        [a] => u32::from(u16::from_be_bytes([a, 0])),
-        _ => 0,
-    });
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,16 +71,6 @@ mod tests {
         assert_eq!(request(&[0, 0, 1, 2, 3, 4, 0, 7, 9]), Err(EINVAL));
         assert_eq!(request(&[8, 0, 1, 2, 3, 4, 0]), Err(EINVAL));
         assert_eq!(request(&[]), Err(EINVAL));
-    }
-
-    /// RFC 1071 3 has these bytes, and their sum.
-    #[test]
-    fn the_checksum_is_that_of_the_rfc() {
-        assert_eq!(
-            checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
-            !0xddf2
-        );
-        assert_eq!(checksum(&[]), 0xffff);
     }
 
     #[test]

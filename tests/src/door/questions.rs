@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use commands::Terminal;
 use libredox::Fd;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use socket_door::LONGEST;
@@ -18,6 +17,7 @@ use super::room::Room;
 use super::socket::{Errno, Result, Socket, Stage, Way, errno};
 use super::{echo, pair};
 use crate::error::{Context, Error};
+use crate::stack::CommandOutput;
 
 /// Verbs of `SYS_CALL` on a socket (relibc's `SocketCall`).
 const SET_OPTION: u64 = 2;
@@ -343,15 +343,9 @@ fn resolve(family: &str, name: &str) -> Result<String> {
         .chain([name])
         .map(str::to_owned)
         .collect();
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut terminal = Terminal {
-        out: &mut out,
-        err: &mut err,
-        input: 0,
-        seed: crate::seed(),
-    };
-    match commands::run("dns", &arguments, &mut terminal) {
-        Ok(()) => Ok(String::from_utf8_lossy(&out).trim().replace('\n', " ")),
+    let dns = CommandOutput::of("dns", &arguments);
+    match dns.result {
+        Ok(()) => Ok(String::from_utf8_lossy(&dns.out).trim().replace('\n', " ")),
         Err(commands::Error::Answer(_)) => Err(ENOENT),
         Err(_) => Err(ETIMEDOUT),
     }

@@ -11,6 +11,7 @@ use rustix::net::{
 };
 
 use super::Namespace;
+use crate::checksum::checksum;
 use crate::error::{Context, Result};
 use crate::wait;
 
@@ -87,14 +88,8 @@ impl RawSegment {
         packet.extend([(header as u8 / 4) << 4, self.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
         packet.extend(options);
         // The addresses, the protocol and the length are the pseudo header (RFC 9293 3.1).
-        let words = packet[12..].chunks(2);
-        let sum: u32 = words
-            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-            .sum::<u32>()
-            + 6
-            + header as u32;
-        let folded = (sum & 0xffff) + (sum >> 16);
-        let checksum = !((folded & 0xffff) + (folded >> 16)) as u16;
+        let [a, b] = (header as u16).to_be_bytes();
+        let checksum = checksum(&[&packet[12..], &[0, 6, a, b]].concat());
         packet[36..38].copy_from_slice(&checksum.to_be_bytes());
         packet
     }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use commands::OpenedFile;
 use lab::machine::MachineSpec;
 use lab::network::{Namespace, Netdev, Tap, TapSpec};
-use lab::{Context, Error, Result, Stack, StackSpec, StaticAddress, cpu_seconds};
+use lab::{
+    Context, Error, Result, Stack, StackSpec, StaticAddress, cpu_seconds, cpu_seconds_since,
+};
 
 use crate::options::{Nic, Options};
 
@@ -74,9 +76,10 @@ fn measure(
 ) -> Result<()> {
     let (frames, cpu) = (frames(stack)?, cpu_seconds());
     let result = run()?;
-    let (frames, after) = (self::frames(stack)?.saturating_sub(frames), cpu_seconds());
+    let frames = self::frames(stack)?.saturating_sub(frames);
+    let spent = cpu_seconds_since(&cpu);
     let each = daemons(nic).iter().map(|daemon| {
-        let spent = after.get(*daemon).unwrap_or(&0.0) - cpu.get(*daemon).unwrap_or(&0.0);
+        let spent = spent.get(*daemon).unwrap_or(&0.0);
         format!("{:.2} µs", spent * 1e6 / frames.max(1) as f64)
     });
     println!(

@@ -2,7 +2,6 @@
 //! namespace in either case. Between Linux and Linux is a virtual cable instead of a card, over which up to 64 KiB go as one
 //! packet: that is what the machine can do, not what a card can.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -10,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use lab::network::{Namespace, Peers, Tap, TapSpec};
 use lab::programs::{HTTP_PORT, Site, Ssh};
-use lab::{Context, Door, Error, Process, Program, Result, cpu_seconds};
+use lab::{
+    Context, CpuSeconds, Door, Error, Process, Program, Result, cpu_seconds, cpu_seconds_since,
+};
 
 use super::{LINUX, OURS, stack_on};
 use crate::options::Options;
@@ -117,7 +118,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::io::stdout().flush().context("the output")?;
         let before = cpu_seconds();
         let here = measure(&ours).context(name)?;
-        let shares = shares(&before, &cpu_seconds());
+        let shares = shares(&cpu_seconds_since(&before));
         let there = measure(&linux).context(name)?;
         let ratio = format!("{:.0} %", 100.0 * here / there.max(1.0));
         println!("{here:>10.0} {there:>10.0} {ratio:>7}  {shares}");
@@ -126,14 +127,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// How the CPU time of this process was shared among its threads, in the order of [`THREADS`].
-fn shares(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> String {
-    let spent = |name: &String| {
-        let now = after.get(name).copied().unwrap_or_default();
-        now - before.get(name).copied().unwrap_or_default()
-    };
-    let all: f64 = after.keys().map(spent).sum();
+fn shares(spent: &CpuSeconds) -> String {
+    let all: f64 = spent.values().sum();
     let shares = THREADS.map(|name| {
-        let share = 100.0 * spent(&name.to_owned()) / all.max(0.01);
+        let share = 100.0 * spent.get(name).copied().unwrap_or_default() / all.max(0.01);
         format!("{share:.0} %")
     });
     shares.join(", ")

@@ -6,6 +6,7 @@ use netscheme::reactor::Reactor;
 use syscall::error::{EWOULDBLOCK, Error};
 
 use super::{ADDRESS, GATEWAY, MAC, READ, WRITE};
+use crate::checksum::checksum;
 use crate::xhcid::scripted::message;
 use crate::xhcid::tests::client::{Client, Endpoint};
 
@@ -127,7 +128,7 @@ pub(super) fn echo_request(gateway: [u8; 6], sequence: u16) -> Vec<u8> {
     let [high, low] = sequence.to_be_bytes();
     let mut icmp = [&[8, 0, 0, 0, 0, 1, high, low][..], &[0x5a; 20]].concat();
     let sum = checksum(&icmp);
-    icmp[2..4].copy_from_slice(&sum);
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
     let length = 20 + icmp.len() as u8;
     let mut ip = [
         &[0x45, 0, 0, length, 0, 0, 0, 0, 64, 1, 0, 0][..],
@@ -136,15 +137,6 @@ pub(super) fn echo_request(gateway: [u8; 6], sequence: u16) -> Vec<u8> {
     ]
     .concat();
     let sum = checksum(&ip);
-    ip[10..12].copy_from_slice(&sum);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
     [&gateway[..], &MAC, &[8, 0], &ip, &icmp].concat()
-}
-
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    (!(sum as u16)).to_be_bytes()
 }
